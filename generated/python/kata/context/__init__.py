@@ -1,0 +1,1 @@
+"""Python stubs of the Kata gRPC API, generated from its protos."""

@@ -1,0 +1,2 @@
+export * from "./kata/context/v1";
+export { serviceConfig, serviceConfigWithRequestIds } from "./service_config";

@@ -1,0 +1,335 @@
+import { BinaryReader, BinaryWriter } from "../../../wire";
+import { type CallOptions, type ChannelCredentials, Client, type ClientOptions, type ClientUnaryCall, type handleUnaryCall, type Metadata, type ServiceError, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import { Context, Origin } from "./context";
+/** The service that creates, finds and changes contexts. */
+/** CreateContextRequest describes the context to create. Every field is optional. */
+export interface CreateContextRequest {
+    /** Is a label for people; at most 256 characters. */
+    name: string;
+    /** Are key-value pairs to filter by. */
+    labels: {
+        [key: string]: string;
+    };
+    /** Holds the caller's own data; at most 64 KiB, no NaN or infinity. */
+    metadata: {
+        [key: string]: any;
+    } | undefined;
+    /**
+     * Names the tokenizer that will count this context, for ever. Default "o200k_base". A name that the server does not
+     * have is allowed: counts are then the caller's, or estimates from above. See docs/tokens.md.
+     */
+    tokenizer: string;
+    /** Makes the call repeatable; 1 to 128 characters, unique among the tenant's creations. */
+    requestId: string;
+    /** Demands that no other live context with this flag has the same, non-empty name. */
+    uniqueName: boolean;
+    /** Says where an imported conversation came from. */
+    origin: Origin | undefined;
+}
+export interface CreateContextRequest_LabelsEntry {
+    key: string;
+    value: string;
+}
+/** CreateContextResponse answers CreateContext. */
+export interface CreateContextResponse {
+    /** Is the context, as it is now. */
+    context: Context | undefined;
+    /** Says that an earlier call with this request_id created it. */
+    replayed: boolean;
+}
+/** GetContextRequest names a context. */
+export interface GetContextRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+}
+/** GetContextResponse answers GetContext. */
+export interface GetContextResponse {
+    /** Is the context. */
+    context: Context | undefined;
+}
+/** ListContextsRequest filters and pages contexts. */
+export interface ListContextsRequest {
+    /** Is how many contexts to return at most: 0 is the default of 50; above 1,000 it is 1,000; negative is refused. */
+    pageSize: number;
+    /** Is the `next_page_token` of the page before, with the same filters. */
+    pageToken: string;
+    /** Keeps contexts that have all of these labels. */
+    labels: {
+        [key: string]: string;
+    };
+    /** Keeps contexts whose name starts with this. */
+    namePrefix: string;
+    /** Shows soft-deleted contexts, too. */
+    showDeleted: boolean;
+}
+export interface ListContextsRequest_LabelsEntry {
+    key: string;
+    value: string;
+}
+/** ListContextsResponse is one page, newest first. */
+export interface ListContextsResponse {
+    /** Are the contexts. */
+    contexts: Context[];
+    /** Asks for the next page; empty at the end, and only there. */
+    nextPageToken: string;
+}
+/** UpdateContextRequest changes what can be changed of a context. */
+export interface UpdateContextRequest {
+    /** Holds `context_id` and the new values. A non-empty `etag` demands that nothing was updated since it was read. */
+    context: Context | undefined;
+    /**
+     * Names the fields to change: "name", "labels", "metadata", "unique_name", or "*" for all of them.
+     * Absent, it is the fields that are populated in `context`.
+     */
+    updateMask: string[] | undefined;
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    requestId: string;
+}
+/** UpdateContextResponse answers UpdateContext. */
+export interface UpdateContextResponse {
+    /** Is the context, as it is now. */
+    context: Context | undefined;
+    /** Is the revision that the change took. */
+    revision: bigint;
+    /** Says that an earlier call with this request_id made the change. */
+    replayed: boolean;
+}
+/** DeleteContextRequest names the context to soft-delete. */
+export interface DeleteContextRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Demands, if not empty, that nothing was updated since it was read. */
+    etag: string;
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    requestId: string;
+}
+/** DeleteContextResponse answers DeleteContext. */
+export interface DeleteContextResponse {
+    /** Is the context, with its `delete_time`. */
+    context: Context | undefined;
+    /** Is the revision that the deletion took. */
+    revision: bigint;
+    /** Says that an earlier call with this request_id deleted it. */
+    replayed: boolean;
+}
+/** UndeleteContextRequest names the context to bring back. */
+export interface UndeleteContextRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    requestId: string;
+}
+/** UndeleteContextResponse answers UndeleteContext. */
+export interface UndeleteContextResponse {
+    /** Is the context, live again. */
+    context: Context | undefined;
+    /** Is the revision that the change took. */
+    revision: bigint;
+    /** Says that an earlier call with this request_id brought it back. */
+    replayed: boolean;
+}
+export declare const CreateContextRequest: MessageFns<CreateContextRequest>;
+export declare const CreateContextRequest_LabelsEntry: MessageFns<CreateContextRequest_LabelsEntry>;
+export declare const CreateContextResponse: MessageFns<CreateContextResponse>;
+export declare const GetContextRequest: MessageFns<GetContextRequest>;
+export declare const GetContextResponse: MessageFns<GetContextResponse>;
+export declare const ListContextsRequest: MessageFns<ListContextsRequest>;
+export declare const ListContextsRequest_LabelsEntry: MessageFns<ListContextsRequest_LabelsEntry>;
+export declare const ListContextsResponse: MessageFns<ListContextsResponse>;
+export declare const UpdateContextRequest: MessageFns<UpdateContextRequest>;
+export declare const UpdateContextResponse: MessageFns<UpdateContextResponse>;
+export declare const DeleteContextRequest: MessageFns<DeleteContextRequest>;
+export declare const DeleteContextResponse: MessageFns<DeleteContextResponse>;
+export declare const UndeleteContextRequest: MessageFns<UndeleteContextRequest>;
+export declare const UndeleteContextResponse: MessageFns<UndeleteContextResponse>;
+/**
+ * ContextService keeps contexts.
+ *
+ * A `request_id` makes a change safe to repeat: the same id with the same content gets the first answer again
+ * (`replayed`), for as long as the context lives; with other content it is refused with REQUEST_ID_REUSED.
+ */
+export type ContextServiceService = typeof ContextServiceService;
+export declare const ContextServiceService: {
+    /**
+     * Creates an empty context. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), REQUEST_ID_REUSED.
+     */
+    readonly createContext: {
+        readonly path: "/kata.context.v1.ContextService/CreateContext";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: CreateContextRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => CreateContextRequest;
+        readonly responseSerialize: (value: CreateContextResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => CreateContextResponse;
+    };
+    /**
+     * Returns one context, also a soft-deleted one, which has its `delete_time`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+     */
+    readonly getContext: {
+        readonly path: "/kata.context.v1.ContextService/GetContext";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: GetContextRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => GetContextRequest;
+        readonly responseSerialize: (value: GetContextResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => GetContextResponse;
+    };
+    /**
+     * Lists contexts, newest first. A context created during a walk does not appear in it.
+     * Errors: INVALID_FIELD, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    readonly listContexts: {
+        readonly path: "/kata.context.v1.ContextService/ListContexts";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: ListContextsRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => ListContextsRequest;
+        readonly responseSerialize: (value: ListContextsResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => ListContextsResponse;
+    };
+    /**
+     * Changes name, labels, metadata or the uniqueness of the name; one revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT (etag), CONTEXT_EXISTS, REQUEST_ID_REUSED.
+     */
+    readonly updateContext: {
+        readonly path: "/kata.context.v1.ContextService/UpdateContext";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: UpdateContextRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => UpdateContextRequest;
+        readonly responseSerialize: (value: UpdateContextResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => UpdateContextResponse;
+    };
+    /**
+     * Soft-deletes a context: its content stays, its unique name is free. One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT (etag), REQUEST_ID_REUSED.
+     */
+    readonly deleteContext: {
+        readonly path: "/kata.context.v1.ContextService/DeleteContext";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: DeleteContextRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => DeleteContextRequest;
+        readonly responseSerialize: (value: DeleteContextResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => DeleteContextResponse;
+    };
+    /**
+     * Brings a soft-deleted context back as it was. One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_NOT_DELETED, CONTEXT_EXISTS, REQUEST_ID_REUSED.
+     */
+    readonly undeleteContext: {
+        readonly path: "/kata.context.v1.ContextService/UndeleteContext";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: UndeleteContextRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => UndeleteContextRequest;
+        readonly responseSerialize: (value: UndeleteContextResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => UndeleteContextResponse;
+    };
+};
+export interface ContextServiceServer extends UntypedServiceImplementation {
+    /**
+     * Creates an empty context. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), REQUEST_ID_REUSED.
+     */
+    createContext: handleUnaryCall<CreateContextRequest, CreateContextResponse>;
+    /**
+     * Returns one context, also a soft-deleted one, which has its `delete_time`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+     */
+    getContext: handleUnaryCall<GetContextRequest, GetContextResponse>;
+    /**
+     * Lists contexts, newest first. A context created during a walk does not appear in it.
+     * Errors: INVALID_FIELD, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    listContexts: handleUnaryCall<ListContextsRequest, ListContextsResponse>;
+    /**
+     * Changes name, labels, metadata or the uniqueness of the name; one revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT (etag), CONTEXT_EXISTS, REQUEST_ID_REUSED.
+     */
+    updateContext: handleUnaryCall<UpdateContextRequest, UpdateContextResponse>;
+    /**
+     * Soft-deletes a context: its content stays, its unique name is free. One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT (etag), REQUEST_ID_REUSED.
+     */
+    deleteContext: handleUnaryCall<DeleteContextRequest, DeleteContextResponse>;
+    /**
+     * Brings a soft-deleted context back as it was. One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_NOT_DELETED, CONTEXT_EXISTS, REQUEST_ID_REUSED.
+     */
+    undeleteContext: handleUnaryCall<UndeleteContextRequest, UndeleteContextResponse>;
+}
+export interface ContextServiceClient extends Client {
+    /**
+     * Creates an empty context. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), REQUEST_ID_REUSED.
+     */
+    createContext(request: CreateContextRequest, callback: (error: ServiceError | null, response: CreateContextResponse) => void): ClientUnaryCall;
+    createContext(request: CreateContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: CreateContextResponse) => void): ClientUnaryCall;
+    createContext(request: CreateContextRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: CreateContextResponse) => void): ClientUnaryCall;
+    /**
+     * Returns one context, also a soft-deleted one, which has its `delete_time`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+     */
+    getContext(request: GetContextRequest, callback: (error: ServiceError | null, response: GetContextResponse) => void): ClientUnaryCall;
+    getContext(request: GetContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: GetContextResponse) => void): ClientUnaryCall;
+    getContext(request: GetContextRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: GetContextResponse) => void): ClientUnaryCall;
+    /**
+     * Lists contexts, newest first. A context created during a walk does not appear in it.
+     * Errors: INVALID_FIELD, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    listContexts(request: ListContextsRequest, callback: (error: ServiceError | null, response: ListContextsResponse) => void): ClientUnaryCall;
+    listContexts(request: ListContextsRequest, metadata: Metadata, callback: (error: ServiceError | null, response: ListContextsResponse) => void): ClientUnaryCall;
+    listContexts(request: ListContextsRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ListContextsResponse) => void): ClientUnaryCall;
+    /**
+     * Changes name, labels, metadata or the uniqueness of the name; one revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT (etag), CONTEXT_EXISTS, REQUEST_ID_REUSED.
+     */
+    updateContext(request: UpdateContextRequest, callback: (error: ServiceError | null, response: UpdateContextResponse) => void): ClientUnaryCall;
+    updateContext(request: UpdateContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: UpdateContextResponse) => void): ClientUnaryCall;
+    updateContext(request: UpdateContextRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: UpdateContextResponse) => void): ClientUnaryCall;
+    /**
+     * Soft-deletes a context: its content stays, its unique name is free. One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT (etag), REQUEST_ID_REUSED.
+     */
+    deleteContext(request: DeleteContextRequest, callback: (error: ServiceError | null, response: DeleteContextResponse) => void): ClientUnaryCall;
+    deleteContext(request: DeleteContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: DeleteContextResponse) => void): ClientUnaryCall;
+    deleteContext(request: DeleteContextRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: DeleteContextResponse) => void): ClientUnaryCall;
+    /**
+     * Brings a soft-deleted context back as it was. One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_NOT_DELETED, CONTEXT_EXISTS, REQUEST_ID_REUSED.
+     */
+    undeleteContext(request: UndeleteContextRequest, callback: (error: ServiceError | null, response: UndeleteContextResponse) => void): ClientUnaryCall;
+    undeleteContext(request: UndeleteContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: UndeleteContextResponse) => void): ClientUnaryCall;
+    undeleteContext(request: UndeleteContextRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: UndeleteContextResponse) => void): ClientUnaryCall;
+}
+export declare const ContextServiceClient: {
+    new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): ContextServiceClient;
+    service: typeof ContextServiceService;
+    serviceName: string;
+};
+type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
+type DeepPartial<T> = T extends bigint ? string | number | bigint : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>> : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>> : T extends {
+    $case: string;
+    value: unknown;
+} ? {
+    $case: T["$case"];
+    value?: DeepPartial<T["value"]>;
+} : T extends {} ? {
+    [K in keyof T]?: DeepPartial<T[K]>;
+} : Partial<T>;
+type KeysOfUnion<T> = T extends T ? keyof T : never;
+type Exact<P, I extends P> = P extends Builtin ? P : P & {
+    [K in keyof P]: Exact<P[K], I[K]>;
+} & {
+    [K in Exclude<keyof I, KeysOfUnion<P>>]: never;
+};
+interface MessageFns<T> {
+    encode(message: T, writer?: BinaryWriter): BinaryWriter;
+    decode(input: BinaryReader | Uint8Array, length?: number): T;
+    create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
+    fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+}
+export {};

@@ -1,0 +1,65 @@
+/** Reasons that errors of this package carry in google.rpc.ErrorInfo. */
+/**
+ * ErrorReason names why a call failed.
+ *
+ * Every error is a google.rpc.Status whose first detail is google.rpc.ErrorInfo with `domain`
+ * "kata.context.v1" and `reason` the value's name without the ERROR_REASON_ prefix. The keys listed
+ * at a value are the keys of `ErrorInfo.metadata`; keys are only ever added. Values may be added.
+ */
+export declare enum ErrorReason {
+    /** ERROR_REASON_UNSPECIFIED - Is never sent. */
+    ERROR_REASON_UNSPECIFIED = 0,
+    /**
+     * ERROR_REASON_INVALID_FIELD - The request breaks one or more rules. BadRequest lists every violation with field, description and reason.
+     * Metadata: violations.
+     */
+    ERROR_REASON_INVALID_FIELD = 1,
+    /** ERROR_REASON_MALFORMED_REQUEST - The request's bytes are not a message of the method's request type. Metadata: none. */
+    ERROR_REASON_MALFORMED_REQUEST = 2,
+    /** ERROR_REASON_PAGE_TOKEN_INVALID - A page or resume token is not one that this service made. Metadata: field. */
+    ERROR_REASON_PAGE_TOKEN_INVALID = 3,
+    /** ERROR_REASON_PAGE_TOKEN_MISMATCH - A page or resume token belongs to another method, tenant or set of parameters. Metadata: field. */
+    ERROR_REASON_PAGE_TOKEN_MISMATCH = 4,
+    /** ERROR_REASON_REQUEST_ID_REUSED - A request_id was used before with other content. Metadata: request_id. */
+    ERROR_REASON_REQUEST_ID_REUSED = 5,
+    /** ERROR_REASON_CONTEXT_NOT_FOUND - No such live context of this tenant; ResourceInfo names it. Metadata: context_id. */
+    ERROR_REASON_CONTEXT_NOT_FOUND = 6,
+    /** ERROR_REASON_MESSAGE_NOT_FOUND - The context has no message of this version; ResourceInfo names it. Metadata: context_id, version. */
+    ERROR_REASON_MESSAGE_NOT_FOUND = 7,
+    /** ERROR_REASON_CONTEXT_EXISTS - A live context of this tenant holds the unique name; ResourceInfo names it. Metadata: name. */
+    ERROR_REASON_CONTEXT_EXISTS = 8,
+    /**
+     * ERROR_REASON_VERSION_CONFLICT - The context is not what the caller believed; re-read it and redo the change.
+     * Metadata: expected, actual and, for expected_version, versions_since.
+     */
+    ERROR_REASON_VERSION_CONFLICT = 9,
+    /** ERROR_REASON_WRITE_CONTENTION - The database gave up between concurrent writers; nothing was written. RetryInfo says when. Metadata: none. */
+    ERROR_REASON_WRITE_CONTENTION = 10,
+    /**
+     * ERROR_REASON_BUDGET_TOO_SMALL - What must be in the window does not fit the budget.
+     * Metadata: required_tokens, token_budget, reserve_tokens, pinned_tokens, newest_group_tokens.
+     */
+    ERROR_REASON_BUDGET_TOO_SMALL = 11,
+    /** ERROR_REASON_NO_LEGAL_WINDOW - No message up to the snapshot may open a window in this dialect. Metadata: dialect, snapshot_version. */
+    ERROR_REASON_NO_LEGAL_WINDOW = 12,
+    /** ERROR_REASON_CONTEXT_NOT_DELETED - The context is live, so it cannot be undeleted. Metadata: context_id. */
+    ERROR_REASON_CONTEXT_NOT_DELETED = 13,
+    /**
+     * ERROR_REASON_TOO_MANY_OPEN_CALLS - More tool calls would be open (called and not answered) than a context may have; nothing was written.
+     * Answer the open ones first, with error results where they were abandoned. Metadata: context_id, max.
+     */
+    ERROR_REASON_TOO_MANY_OPEN_CALLS = 14,
+    /** ERROR_REASON_VERSION_OUT_OF_RANGE - A version or revision lies beyond the latest one. Metadata: field, value, latest. */
+    ERROR_REASON_VERSION_OUT_OF_RANGE = 15,
+    /** ERROR_REASON_RESPONSE_TOO_LARGE - The answer is larger than one unary response may be; use the streaming method. Metadata: bytes, max_bytes. */
+    ERROR_REASON_RESPONSE_TOO_LARGE = 16,
+    /** ERROR_REASON_STORAGE_UNAVAILABLE - The database is out of reach or every connection is busy; RetryInfo says when to call again. Metadata: none. */
+    ERROR_REASON_STORAGE_UNAVAILABLE = 17,
+    /** ERROR_REASON_SHUTTING_DOWN - The server is stopping; RetryInfo says when to call again. Metadata: none. */
+    ERROR_REASON_SHUTTING_DOWN = 18,
+    /** ERROR_REASON_DEADLINE - The call's deadline, or the server's bound on calls without one, passed. Metadata: timeout_seconds. */
+    ERROR_REASON_DEADLINE = 19,
+    /** ERROR_REASON_INTERNAL - A fault of the server; RequestInfo carries the id under which it was logged. Metadata: none. */
+    ERROR_REASON_INTERNAL = 20,
+    UNRECOGNIZED = -1
+}

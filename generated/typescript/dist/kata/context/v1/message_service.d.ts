@@ -1,0 +1,490 @@
+import { BinaryReader, BinaryWriter } from "../../../wire";
+import { type CallOptions, type ChannelCredentials, Client, type ClientOptions, type ClientReadableStream, type ClientUnaryCall, type ClientWritableStream, type handleClientStreamingCall, type handleServerStreamingCall, type handleUnaryCall, type Metadata, type ServiceError, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import { Timestamp } from "../../../google/protobuf/timestamp";
+import { Context } from "./context";
+import { Message, Role } from "./message";
+import { Dialect, View, WindowChunk, WindowHeader, WindowTrailer } from "./window";
+/** The service that writes messages and reads windows. */
+/** ListOrder says which end a listing starts from. */
+export declare enum ListOrder {
+    /** LIST_ORDER_UNSPECIFIED - Means the method's default. */
+    LIST_ORDER_UNSPECIFIED = 0,
+    /** LIST_ORDER_ASCENDING - Starts from the oldest. */
+    LIST_ORDER_ASCENDING = 1,
+    /** LIST_ORDER_DESCENDING - Starts from the newest. */
+    LIST_ORDER_DESCENDING = 2,
+    UNRECOGNIZED = -1
+}
+/** RevisionKind says what a revision did. Grows with what can happen to a context. */
+export declare enum RevisionKind {
+    /** REVISION_KIND_UNSPECIFIED - Is never sent. */
+    REVISION_KIND_UNSPECIFIED = 0,
+    /** REVISION_KIND_APPEND - Appended messages. */
+    REVISION_KIND_APPEND = 1,
+    /** REVISION_KIND_UPDATE - Changed name, labels, metadata or the uniqueness of the name. */
+    REVISION_KIND_UPDATE = 2,
+    /** REVISION_KIND_DELETE - Soft-deleted the context. */
+    REVISION_KIND_DELETE = 3,
+    /** REVISION_KIND_UNDELETE - Brought the context back. */
+    REVISION_KIND_UNDELETE = 4,
+    UNRECOGNIZED = -1
+}
+/** AppendMessagesRequest is one batch of messages. */
+export interface AppendMessagesRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Are the messages, 1 to 1,000, in order; a message at most 8 MiB, the call at most 16 MiB. */
+    messages: Message[];
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    requestId: string;
+    /** Demands that the context is at this version: 0 for an empty one. Absent, there is no check. */
+    expectedVersion?: bigint | undefined;
+}
+/** AppendMessagesResponse says where the batch stands in the log. */
+export interface AppendMessagesResponse {
+    /** Is the version of the batch's first message. */
+    firstVersion: bigint;
+    /** Is the version of its last message. */
+    lastVersion: bigint;
+    /** Is the batch's revision. */
+    revision: bigint;
+    /** Says that an earlier call with this request_id appended the batch. */
+    replayed: boolean;
+    /** Is the context, as it is now. */
+    context: Context | undefined;
+    /** Names the messages whose given token count is not the server's; the server's holds. */
+    tokenCountDifferences: TokenCountDifference[];
+}
+/** TokenCountDifference is a token count that the caller gave and the server counted otherwise. */
+export interface TokenCountDifference {
+    /** Is the message's place in the request, from 0. */
+    index: number;
+    /** Is the caller's count. */
+    given: number;
+    /** Is the server's count, which is stored. */
+    counted: number;
+}
+/** ImportMessagesRequest is one frame of an import. */
+export interface ImportMessagesRequest {
+    /** Is what the frame holds. */
+    frame: //
+    /** Opens the stream; first frame only. */
+    {
+        $case: "header";
+        value: ImportHeader;
+    } | //
+    /** Is one batch. */
+    {
+        $case: "batch";
+        value: ImportBatch;
+    } | undefined;
+}
+/** ImportHeader opens an import. */
+export interface ImportHeader {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Makes the import repeatable; 1 to 100 characters. Batch n is appended with the request_id "<request_id>/<n>". */
+    requestId: string;
+    /** Demands that the context was at this version before the first batch. Absent, there is no check. */
+    expectedVersion?: bigint | undefined;
+}
+/** ImportBatch is one batch of an import. */
+export interface ImportBatch {
+    /** Are the messages, 1 to 1,000, in order. */
+    messages: Message[];
+}
+/** ImportMessagesResponse says what an import appended. */
+export interface ImportMessagesResponse {
+    /** Counts the batches. */
+    batchCount: bigint;
+    /** Counts the batches that an earlier stream had appended. */
+    replayedBatchCount: bigint;
+    /** Is the version of the first message; 0 when there was none. */
+    firstVersion: bigint;
+    /** Is the version of the last message; 0 when there was none. */
+    lastVersion: bigint;
+    /** Is the context, as it is now. */
+    context: Context | undefined;
+}
+/** GetMessageRequest names a message. */
+export interface GetMessageRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Is the message's version. Required, from 1. */
+    version: bigint;
+}
+/** GetMessageResponse answers GetMessage. */
+export interface GetMessageResponse {
+    /** Is the message. */
+    message: Message | undefined;
+}
+/** ListMessagesRequest pages a log. */
+export interface ListMessagesRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /**
+     * Is how many messages to return at most: 0 is the default of 100; above 1,000 it is 1,000; negative is refused.
+     * A page also ends at 2 MiB of content or one message.
+     */
+    pageSize: number;
+    /** Is the `next_page_token` of the page before, with the same parameters. */
+    pageToken: string;
+    /** Says which end to start from. Unset, it is the oldest. */
+    order: ListOrder;
+    /** Keeps messages of these roles. Empty, it is all. */
+    roles: Role[];
+}
+/** ListMessagesResponse is one page of a log. */
+export interface ListMessagesResponse {
+    /** Are the messages. */
+    messages: Message[];
+    /** Asks for the next page; empty at the end, and only there. */
+    nextPageToken: string;
+}
+/** ListHistoryRequest pages a context's revisions. */
+export interface ListHistoryRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Is how many revisions to return at most: 0 is the default of 50; above 1,000 it is 1,000; negative is refused. */
+    pageSize: number;
+    /** Is the `next_page_token` of the page before. */
+    pageToken: string;
+    /** Says which end to start from. Unset, it is the newest. */
+    order: ListOrder;
+}
+/** ListHistoryResponse is one page of revisions. */
+export interface ListHistoryResponse {
+    /** Are the revisions. */
+    revisions: Revision[];
+    /** Asks for the next page; empty at the end, and only there. */
+    nextPageToken: string;
+}
+/** Revision is one acknowledged change of a context. */
+export interface Revision {
+    /** Is its number: dense, from 1. */
+    revision: bigint;
+    /** Says what happened. */
+    kind: RevisionKind;
+    /** Is the first version that it appended; 0 for other kinds. */
+    firstVersion: bigint;
+    /** Is the context's latest version after it. */
+    lastVersion: bigint;
+    /** Is when it was made. */
+    createTime: Timestamp | undefined;
+    /** Is the role of its first message; unspecified for other kinds. */
+    role: Role;
+    /** Is the beginning of its first message's text, at most 100 characters. */
+    preview: string;
+    /** Is the request_id that made it, if there was one. */
+    requestId: string;
+}
+/** GetWindowRequest asks for a window. Equal to StreamWindowRequest but for resuming. */
+export interface GetWindowRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Is how many tokens the window may cost, framing included: 1 to 10,000,000. Required. */
+    tokenBudget: bigint;
+    /** Names the tokenizer that counts. Default: the context's. */
+    tokenizer: string;
+    /** Names the provider's API the window is for. Default: DIALECT_OPENAI_CHAT. */
+    dialect: Dialect;
+    /** Says which overlays apply. Default: VIEW_CURRENT. */
+    view: View;
+    /** Is the newest version that the window may hold. Default: the latest, or the latest of `at_revision`. */
+    atVersion?: bigint | undefined;
+    /** Is the newest revision that the window may know of. Default: the latest. */
+    atRevision?: bigint | undefined;
+    /** Is how many tokens of the budget to keep free, for example for the answer: 0 to less than `token_budget`. */
+    reserveTokens: bigint;
+}
+/** GetWindowResponse is a whole window. */
+export interface GetWindowResponse {
+    /** Names everything that the window is a function of. */
+    header: WindowHeader | undefined;
+    /** Are the messages, in version order. */
+    messages: Message[];
+    /** Accounts for the window. */
+    trailer: WindowTrailer | undefined;
+}
+/** StreamWindowRequest asks for a window as a stream. */
+export interface StreamWindowRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Is how many tokens the window may cost, framing included: 1 to 10,000,000. Required. */
+    tokenBudget: bigint;
+    /** Names the tokenizer that counts. Default: the context's. */
+    tokenizer: string;
+    /** Names the provider's API the window is for. Default: DIALECT_OPENAI_CHAT. */
+    dialect: Dialect;
+    /** Says which overlays apply. Default: VIEW_CURRENT. */
+    view: View;
+    /** Is the newest version that the window may hold. Default: the latest, or the latest of `at_revision`. */
+    atVersion?: bigint | undefined;
+    /** Is the newest revision that the window may know of. Default: the latest. */
+    atRevision?: bigint | undefined;
+    /** Is how many tokens of the budget to keep free, for example for the answer: 0 to less than `token_budget`. */
+    reserveTokens: bigint;
+    /**
+     * Goes on after the chunk that carried it; everything else in the request must be as it was. The stream then holds
+     * the header again and the chunks that were missing.
+     */
+    resumeToken: string;
+}
+/** StreamWindowResponse is one frame of a window. */
+export interface StreamWindowResponse {
+    /** Is what the frame holds. */
+    frame: //
+    /** Opens the stream; exactly once, first. */
+    {
+        $case: "header";
+        value: WindowHeader;
+    } | //
+    /** Is a run of messages. */
+    {
+        $case: "chunk";
+        value: WindowChunk;
+    } | //
+    /** Closes the stream; exactly once, last. */
+    {
+        $case: "trailer";
+        value: WindowTrailer;
+    } | undefined;
+}
+export declare const AppendMessagesRequest: MessageFns<AppendMessagesRequest>;
+export declare const AppendMessagesResponse: MessageFns<AppendMessagesResponse>;
+export declare const TokenCountDifference: MessageFns<TokenCountDifference>;
+export declare const ImportMessagesRequest: MessageFns<ImportMessagesRequest>;
+export declare const ImportHeader: MessageFns<ImportHeader>;
+export declare const ImportBatch: MessageFns<ImportBatch>;
+export declare const ImportMessagesResponse: MessageFns<ImportMessagesResponse>;
+export declare const GetMessageRequest: MessageFns<GetMessageRequest>;
+export declare const GetMessageResponse: MessageFns<GetMessageResponse>;
+export declare const ListMessagesRequest: MessageFns<ListMessagesRequest>;
+export declare const ListMessagesResponse: MessageFns<ListMessagesResponse>;
+export declare const ListHistoryRequest: MessageFns<ListHistoryRequest>;
+export declare const ListHistoryResponse: MessageFns<ListHistoryResponse>;
+export declare const Revision: MessageFns<Revision>;
+export declare const GetWindowRequest: MessageFns<GetWindowRequest>;
+export declare const GetWindowResponse: MessageFns<GetWindowResponse>;
+export declare const StreamWindowRequest: MessageFns<StreamWindowRequest>;
+export declare const StreamWindowResponse: MessageFns<StreamWindowResponse>;
+/** MessageService appends messages and answers what to send to a model. */
+export type MessageServiceService = typeof MessageServiceService;
+export declare const MessageServiceService: {
+    /**
+     * Appends 1 to 1,000 messages as one revision: all or none, durable when answered, versions dense and in order.
+     * Repeatable with `request_id`, which is checked before `expected_version`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS,
+     * WRITE_CONTENTION.
+     */
+    readonly appendMessages: {
+        readonly path: "/kata.context.v1.MessageService/AppendMessages";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: AppendMessagesRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => AppendMessagesRequest;
+        readonly responseSerialize: (value: AppendMessagesResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => AppendMessagesResponse;
+    };
+    /**
+     * Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
+     * committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
+     * whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+     */
+    readonly importMessages: {
+        readonly path: "/kata.context.v1.MessageService/ImportMessages";
+        readonly requestStream: true;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: ImportMessagesRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => ImportMessagesRequest;
+        readonly responseSerialize: (value: ImportMessagesResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => ImportMessagesResponse;
+    };
+    /** Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND. */
+    readonly getMessage: {
+        readonly path: "/kata.context.v1.MessageService/GetMessage";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: GetMessageRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => GetMessageRequest;
+        readonly responseSerialize: (value: GetMessageResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => GetMessageResponse;
+    };
+    /**
+     * Lists messages by version, up to the latest version at the walk's first page.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    readonly listMessages: {
+        readonly path: "/kata.context.v1.MessageService/ListMessages";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: ListMessagesRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => ListMessagesRequest;
+        readonly responseSerialize: (value: ListMessagesResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => ListMessagesResponse;
+    };
+    /**
+     * Lists revisions, newest first: everything that happened to the context.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    readonly listHistory: {
+        readonly path: "/kata.context.v1.MessageService/ListHistory";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: ListHistoryRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => ListHistoryRequest;
+        readonly responseSerialize: (value: ListHistoryResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => ListHistoryResponse;
+    };
+    /**
+     * Returns the longest run of newest groups that fits the budget beside the pinned messages, in one answer of at most
+     * 64 MiB; clients must raise their receive limit (often 4 MiB) for large windows, or use StreamWindow.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
+     * RESPONSE_TOO_LARGE.
+     */
+    readonly getWindow: {
+        readonly path: "/kata.context.v1.MessageService/GetWindow";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: GetWindowRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => GetWindowRequest;
+        readonly responseSerialize: (value: GetWindowResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => GetWindowResponse;
+    };
+    /**
+     * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
+     * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
+     * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, and SHUTTING_DOWN between two frames.
+     */
+    readonly streamWindow: {
+        readonly path: "/kata.context.v1.MessageService/StreamWindow";
+        readonly requestStream: false;
+        readonly responseStream: true;
+        readonly requestSerialize: (value: StreamWindowRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => StreamWindowRequest;
+        readonly responseSerialize: (value: StreamWindowResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => StreamWindowResponse;
+    };
+};
+export interface MessageServiceServer extends UntypedServiceImplementation {
+    /**
+     * Appends 1 to 1,000 messages as one revision: all or none, durable when answered, versions dense and in order.
+     * Repeatable with `request_id`, which is checked before `expected_version`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS,
+     * WRITE_CONTENTION.
+     */
+    appendMessages: handleUnaryCall<AppendMessagesRequest, AppendMessagesResponse>;
+    /**
+     * Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
+     * committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
+     * whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+     */
+    importMessages: handleClientStreamingCall<ImportMessagesRequest, ImportMessagesResponse>;
+    /** Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND. */
+    getMessage: handleUnaryCall<GetMessageRequest, GetMessageResponse>;
+    /**
+     * Lists messages by version, up to the latest version at the walk's first page.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    listMessages: handleUnaryCall<ListMessagesRequest, ListMessagesResponse>;
+    /**
+     * Lists revisions, newest first: everything that happened to the context.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    listHistory: handleUnaryCall<ListHistoryRequest, ListHistoryResponse>;
+    /**
+     * Returns the longest run of newest groups that fits the budget beside the pinned messages, in one answer of at most
+     * 64 MiB; clients must raise their receive limit (often 4 MiB) for large windows, or use StreamWindow.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
+     * RESPONSE_TOO_LARGE.
+     */
+    getWindow: handleUnaryCall<GetWindowRequest, GetWindowResponse>;
+    /**
+     * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
+     * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
+     * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, and SHUTTING_DOWN between two frames.
+     */
+    streamWindow: handleServerStreamingCall<StreamWindowRequest, StreamWindowResponse>;
+}
+export interface MessageServiceClient extends Client {
+    /**
+     * Appends 1 to 1,000 messages as one revision: all or none, durable when answered, versions dense and in order.
+     * Repeatable with `request_id`, which is checked before `expected_version`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS,
+     * WRITE_CONTENTION.
+     */
+    appendMessages(request: AppendMessagesRequest, callback: (error: ServiceError | null, response: AppendMessagesResponse) => void): ClientUnaryCall;
+    appendMessages(request: AppendMessagesRequest, metadata: Metadata, callback: (error: ServiceError | null, response: AppendMessagesResponse) => void): ClientUnaryCall;
+    appendMessages(request: AppendMessagesRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: AppendMessagesResponse) => void): ClientUnaryCall;
+    /**
+     * Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
+     * committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
+     * whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+     */
+    importMessages(callback: (error: ServiceError | null, response: ImportMessagesResponse) => void): ClientWritableStream<ImportMessagesRequest>;
+    importMessages(metadata: Metadata, callback: (error: ServiceError | null, response: ImportMessagesResponse) => void): ClientWritableStream<ImportMessagesRequest>;
+    importMessages(options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ImportMessagesResponse) => void): ClientWritableStream<ImportMessagesRequest>;
+    importMessages(metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ImportMessagesResponse) => void): ClientWritableStream<ImportMessagesRequest>;
+    /** Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND. */
+    getMessage(request: GetMessageRequest, callback: (error: ServiceError | null, response: GetMessageResponse) => void): ClientUnaryCall;
+    getMessage(request: GetMessageRequest, metadata: Metadata, callback: (error: ServiceError | null, response: GetMessageResponse) => void): ClientUnaryCall;
+    getMessage(request: GetMessageRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: GetMessageResponse) => void): ClientUnaryCall;
+    /**
+     * Lists messages by version, up to the latest version at the walk's first page.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    listMessages(request: ListMessagesRequest, callback: (error: ServiceError | null, response: ListMessagesResponse) => void): ClientUnaryCall;
+    listMessages(request: ListMessagesRequest, metadata: Metadata, callback: (error: ServiceError | null, response: ListMessagesResponse) => void): ClientUnaryCall;
+    listMessages(request: ListMessagesRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ListMessagesResponse) => void): ClientUnaryCall;
+    /**
+     * Lists revisions, newest first: everything that happened to the context.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    listHistory(request: ListHistoryRequest, callback: (error: ServiceError | null, response: ListHistoryResponse) => void): ClientUnaryCall;
+    listHistory(request: ListHistoryRequest, metadata: Metadata, callback: (error: ServiceError | null, response: ListHistoryResponse) => void): ClientUnaryCall;
+    listHistory(request: ListHistoryRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ListHistoryResponse) => void): ClientUnaryCall;
+    /**
+     * Returns the longest run of newest groups that fits the budget beside the pinned messages, in one answer of at most
+     * 64 MiB; clients must raise their receive limit (often 4 MiB) for large windows, or use StreamWindow.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
+     * RESPONSE_TOO_LARGE.
+     */
+    getWindow(request: GetWindowRequest, callback: (error: ServiceError | null, response: GetWindowResponse) => void): ClientUnaryCall;
+    getWindow(request: GetWindowRequest, metadata: Metadata, callback: (error: ServiceError | null, response: GetWindowResponse) => void): ClientUnaryCall;
+    getWindow(request: GetWindowRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: GetWindowResponse) => void): ClientUnaryCall;
+    /**
+     * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
+     * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
+     * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, and SHUTTING_DOWN between two frames.
+     */
+    streamWindow(request: StreamWindowRequest, options?: Partial<CallOptions>): ClientReadableStream<StreamWindowResponse>;
+    streamWindow(request: StreamWindowRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<StreamWindowResponse>;
+}
+export declare const MessageServiceClient: {
+    new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): MessageServiceClient;
+    service: typeof MessageServiceService;
+    serviceName: string;
+};
+type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
+type DeepPartial<T> = T extends bigint ? string | number | bigint : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>> : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>> : T extends {
+    $case: string;
+    value: unknown;
+} ? {
+    $case: T["$case"];
+    value?: DeepPartial<T["value"]>;
+} : T extends {} ? {
+    [K in keyof T]?: DeepPartial<T[K]>;
+} : Partial<T>;
+type KeysOfUnion<T> = T extends T ? keyof T : never;
+type Exact<P, I extends P> = P extends Builtin ? P : P & {
+    [K in keyof P]: Exact<P[K], I[K]>;
+} & {
+    [K in Exclude<keyof I, KeysOfUnion<P>>]: never;
+};
+interface MessageFns<T> {
+    encode(message: T, writer?: BinaryWriter): BinaryWriter;
+    decode(input: BinaryReader | Uint8Array, length?: number): T;
+    create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
+    fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+}
+export {};

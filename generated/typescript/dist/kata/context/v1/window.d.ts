@@ -1,0 +1,155 @@
+import { BinaryReader, BinaryWriter } from "../../../wire";
+import { Message } from "./message";
+/** Windows: what to send to a model, given a history and a budget. */
+/** Dialect names a provider's API, whose rules a window obeys and whose framing it counts. */
+export declare enum Dialect {
+    /** DIALECT_UNSPECIFIED - Means DIALECT_OPENAI_CHAT on input; never sent. */
+    DIALECT_UNSPECIFIED = 0,
+    /** DIALECT_OPENAI_CHAT - Is OpenAI's Chat Completions API. */
+    DIALECT_OPENAI_CHAT = 1,
+    /** DIALECT_OPENAI_RESPONSES - Is OpenAI's Responses API. */
+    DIALECT_OPENAI_RESPONSES = 2,
+    /** DIALECT_ANTHROPIC - Is Anthropic's Messages API. The first message of its tail is a user message. */
+    DIALECT_ANTHROPIC = 3,
+    /** DIALECT_GEMINI - Is Google's Gemini API. The first message of its tail is a user message. */
+    DIALECT_GEMINI = 4,
+    UNRECOGNIZED = -1
+}
+/** View says which overlays apply to the log. */
+export declare enum View {
+    /** VIEW_UNSPECIFIED - Means VIEW_CURRENT on input; never sent. */
+    VIEW_UNSPECIFIED = 0,
+    /** VIEW_CURRENT - Applies all overlays up to the snapshot revision. */
+    VIEW_CURRENT = 1,
+    /** VIEW_AS_THEN - Applies the overlays that were committed when the snapshot version was: what the model was sent then. */
+    VIEW_AS_THEN = 2,
+    /** VIEW_RAW - Applies none. */
+    VIEW_RAW = 3,
+    UNRECOGNIZED = -1
+}
+/** ExclusionReason says why messages are not in a window. */
+export declare enum ExclusionReason {
+    /** EXCLUSION_REASON_UNSPECIFIED - Is never sent. */
+    EXCLUSION_REASON_UNSPECIFIED = 0,
+    /** EXCLUSION_REASON_BUDGET - Is older than what fits the budget. */
+    EXCLUSION_REASON_BUDGET = 1,
+    /** EXCLUSION_REASON_ORPHAN_RESULT - Is a result whose call does not exist. */
+    EXCLUSION_REASON_ORPHAN_RESULT = 2,
+    /** EXCLUSION_REASON_UNANSWERED_CALL - Belongs to a group that was called and never fully answered, and that others followed. */
+    EXCLUSION_REASON_UNANSWERED_CALL = 3,
+    /** EXCLUSION_REASON_GROUP_OUT - Is a result whose group is older than what fits the budget. */
+    EXCLUSION_REASON_GROUP_OUT = 4,
+    /** EXCLUSION_REASON_ILLEGAL_START - Stands before the first message that may open a window in this dialect. */
+    EXCLUSION_REASON_ILLEGAL_START = 5,
+    UNRECOGNIZED = -1
+}
+/** WindowAccuracy says how a window's tokens were counted. */
+export declare enum WindowAccuracy {
+    /** WINDOW_ACCURACY_UNSPECIFIED - Is never sent. */
+    WINDOW_ACCURACY_UNSPECIFIED = 0,
+    /** WINDOW_ACCURACY_EXACT - Every content was counted by the tokenizer itself. */
+    WINDOW_ACCURACY_EXACT = 1,
+    /** WINDOW_ACCURACY_ESTIMATED - Some content was estimated from above, or counted by the caller. */
+    WINDOW_ACCURACY_ESTIMATED = 2,
+    UNRECOGNIZED = -1
+}
+/** WindowHeader names everything that a window is a function of: equal headers mean equal windows. */
+export interface WindowHeader {
+    /** Identifies the context. */
+    contextId: string;
+    /** Is the newest version that the window may hold. */
+    snapshotVersion: bigint;
+    /** Is the newest revision that the window may know of. */
+    snapshotRevision: bigint;
+    /** Is the budget that was asked for, in tokens. */
+    tokenBudget: bigint;
+    /** Is the part of the budget kept free, in tokens. */
+    reserveTokens: bigint;
+    /** Names the tokenizer that counted. */
+    tokenizer: string;
+    /** Names the dialect whose rules and framing hold. */
+    dialect: Dialect;
+    /** Names the view of the log. */
+    view: View;
+    /** Is the revision of the policy in force; 0 for the built-in one. */
+    policyRevision: bigint;
+    /** Names the rules by which the engine chose; it changes when the same input may give another window. */
+    engineVersion: string;
+    /**
+     * Is the version at which the window's contiguous tail starts; pinned messages may stand before it.
+     * 0 when the window has no tail.
+     */
+    tailFirstVersion: bigint;
+    /** Counts the messages of the window. */
+    messageCount: bigint;
+    /** Is what the window costs in `tokenizer` and `dialect`, framing included; never above token_budget − reserve_tokens. */
+    windowTokens: bigint;
+    /** Says how `window_tokens` came about. */
+    accuracy: WindowAccuracy;
+}
+/** WindowChunk is a run of the window's messages, in version order. */
+export interface WindowChunk {
+    /** Are the messages, at least one. */
+    messages: Message[];
+    /** Goes on after this chunk when given to StreamWindow with the same request; survives restarts. */
+    resumeToken: string;
+}
+/** WindowTrailer closes a window and accounts for it. */
+export interface WindowTrailer {
+    /** Says where the budget went. */
+    ledger: WindowLedger | undefined;
+    /** Are the messages up to the snapshot that are not in the window, and why, in version order. */
+    excluded: ExcludedRange[];
+    /** Are the calls of the window's last group that have no result yet. */
+    pendingCallIds: string[];
+}
+/** WindowLedger says where the budget went, in tokens of the window's tokenizer. The parts sum up to `token_budget`. */
+export interface WindowLedger {
+    /** Is the content of pinned messages. */
+    pinnedTokens: bigint;
+    /** Is the content of the tail's other messages. */
+    tailTokens: bigint;
+    /** Is the dialect's framing of messages, names, calls and the reply. */
+    overheadTokens: bigint;
+    /** Was kept free on request. */
+    reserveTokens: bigint;
+    /** Was not needed. */
+    unusedTokens: bigint;
+}
+/** ExcludedRange is a run of versions that are not in the window. Pinned messages within it are in the window. */
+export interface ExcludedRange {
+    /** Is the first version. */
+    firstVersion: bigint;
+    /** Is the last version. */
+    lastVersion: bigint;
+    /** Says why. */
+    reason: ExclusionReason;
+}
+export declare const WindowHeader: MessageFns<WindowHeader>;
+export declare const WindowChunk: MessageFns<WindowChunk>;
+export declare const WindowTrailer: MessageFns<WindowTrailer>;
+export declare const WindowLedger: MessageFns<WindowLedger>;
+export declare const ExcludedRange: MessageFns<ExcludedRange>;
+type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
+type DeepPartial<T> = T extends bigint ? string | number | bigint : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>> : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>> : T extends {
+    $case: string;
+    value: unknown;
+} ? {
+    $case: T["$case"];
+    value?: DeepPartial<T["value"]>;
+} : T extends {} ? {
+    [K in keyof T]?: DeepPartial<T[K]>;
+} : Partial<T>;
+type KeysOfUnion<T> = T extends T ? keyof T : never;
+type Exact<P, I extends P> = P extends Builtin ? P : P & {
+    [K in keyof P]: Exact<P[K], I[K]>;
+} & {
+    [K in Exclude<keyof I, KeysOfUnion<P>>]: never;
+};
+interface MessageFns<T> {
+    encode(message: T, writer?: BinaryWriter): BinaryWriter;
+    decode(input: BinaryReader | Uint8Array, length?: number): T;
+    create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
+    fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+}
+export {};

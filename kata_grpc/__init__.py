@@ -1,0 +1,3 @@
+"""Kata gRPC: the context service for AI agents."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,133 @@
+"""The composition root: settings → pool → repositories → services → servicers → server, closed in reverse.
+
+The only module that sees all layers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from kata.context.v1 import context_service_pb2, message_service_pb2
+
+from kata_grpc import limits
+from kata_grpc.config import Settings
+from kata_grpc.db.pool import Database, PoolOptions
+from kata_grpc.repositories.contexts import ContextRepository
+from kata_grpc.services.contexts import Contexts
+from kata_grpc.services.messages import Messages
+from kata_grpc.services.windows import Windows
+from kata_grpc.tokenizers import Tokenizers
+from kata_grpc.transport.auth import Authenticator, FixedTenant
+from kata_grpc.transport.calls import Calls
+from kata_grpc.transport.contexts import ContextServicer
+from kata_grpc.transport.draining import Draining
+from kata_grpc.transport.messages import MessageServicer
+from kata_grpc.transport.tls import Certificates
+from kata_grpc.transport.tokens import TokenMaker
+
+_log = logging.getLogger(__name__)
+
+_STREAM_SECONDS = 600.0
+"""How long a stream may last."""
+_STALL_SECONDS = 60.0
+"""How long the reader of a stream may take nothing."""
+
+_SERVICES = (
+    context_service_pb2.DESCRIPTOR.services_by_name["ContextService"],
+    message_service_pb2.DESCRIPTOR.services_by_name["MessageService"],
+)
+_OPTIONS = (
+    ("grpc.max_receive_message_length", limits.MAX_RECEIVE_BYTES),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)
+
+
+class Server:
+    """One process of the service: a pool of connections behind a gRPC listener."""
+
+    def __init__(
+        self, settings: Settings, *, reuse_port: bool = False, authenticator: Authenticator | None = None
+    ) -> None:
+        """`settings.database_url` is set; `reuse_port` lets other processes listen on the same port."""
+        self._settings = settings
+        self._reuse_port = reuse_port
+        self._authenticator = authenticator or FixedTenant()
+        self._draining = Draining()
+        self._health = health.aio.HealthServicer()
+        self._database: Database | None = None
+        self._server: grpc.aio.Server | None = None
+        self._port = 0
+
+    async def start(self) -> None:
+        """Opens the pool, binds the listener and says SERVING once calls can be answered."""
+        settings = self._settings
+        assert settings.database_url is not None, "whoever starts the embedded database sets its URL"
+        options = PoolOptions(
+            size=settings.pool_max,
+            acquire_timeout=settings.pool_acquire_timeout,
+            statement_timeout=settings.statement_timeout,
+            idle_seconds=settings.pool_idle,
+            pooler=settings.pooler,
+        )
+        self._database = database = await Database.open(
+            settings.database_url, options, direct_url=settings.database_url_direct
+        )
+        tokenizers = Tokenizers()
+        await asyncio.to_thread(tokenizers.warm)
+        tokens = TokenMaker(await ContextRepository(database).token_key())
+        servicers = (
+            ContextServicer(Contexts(database), tokens),
+            MessageServicer(Messages(database, tokenizers), Windows(database, tokenizers), tokens, self._draining),
+        )
+        calls = Calls(self._authenticator, settings.deadline, _STREAM_SECONDS, _STALL_SECONDS)
+        self._server = server = grpc.aio.server(
+            options=[*_OPTIONS, ("grpc.so_reuseport", int(self._reuse_port))]
+        )
+        server.add_generic_rpc_handlers(
+            tuple(calls.handler(service, servicer) for service, servicer in zip(_SERVICES, servicers, strict=True))
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = [service.full_name for service in _SERVICES]
+        reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+        self._port = self._listen(server)
+        await server.start()
+        for name in ("", *names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        _log.info("serving on %s%s", self.address, " with TLS" if settings.tls_cert else "")
+
+    def _listen(self, server: grpc.aio.Server) -> int:
+        settings = self._settings
+        if settings.tls_cert is None or settings.tls_key is None:
+            return server.add_insecure_port(settings.listen)
+        certificates = Certificates(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+        return server.add_secure_port(settings.listen, certificates.server_credentials())
+
+    @property
+    def address(self) -> str:
+        """Where the server listens, with the port that it was given."""
+        listen = self._settings.listen
+        if listen.startswith("unix:"):
+            return listen
+        return f"{listen.rpartition(':')[0]}:{self._port}"
+
+    @property
+    def database(self) -> Database:
+        """The pool of a started server."""
+        assert self._database is not None, "the server was started"
+        return self._database
+
+    async def stop(self, grace: float) -> None:
+        """Drains: says NOT_SERVING, finishes unary calls, ends streams where they can be resumed, closes the pool."""
+        await self._health.enter_graceful_shutdown()
+        self._draining.start()
+        if self._server is not None:
+            await self._server.stop(grace)
+        if self._database is not None:
+            await self._database.close()

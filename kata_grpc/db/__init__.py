@@ -1,0 +1,1 @@
+"""The database: pool, transactions, error mapping, the embedded server, migrations. It knows SQL but no use case."""

@@ -1,0 +1,295 @@
+"""A small pool of connections, and the bounds on everything that waits for the database.
+
+Owns how a statement gets a connection, how long it may take, and that it gives the connection back clean however it
+ends. Knows no table. A handler holds at most one connection: it either calls `Database` or works inside one
+`transaction()`, never both at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import asyncpg
+
+from kata_grpc.db import connect
+from kata_grpc.db.errors import translate
+from kata_grpc.domain.errors import DeadlineExceeded, ShuttingDown, StorageUnavailable, WriteContention
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from asyncpg.pool import PoolConnectionProxy
+
+    from kata_grpc.db.query import Query
+
+    Connection = PoolConnectionProxy[asyncpg.Record]
+
+_log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+_Row = asyncpg.Record
+
+call_deadline: ContextVar[float | None] = ContextVar("call_deadline", default=None)
+"""When the current call must be answered, in the event loop's time. Set by whoever takes the call in."""
+
+_FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""How asyncpg says that a connection does not work; TimeoutError is an OSError."""
+ATTEMPTS = 3
+RELEASE_SECONDS = 2.0
+"""For a rollback or a cancelled statement to end; then the connection is dropped."""
+CLOSE_SECONDS = 5.0
+COMPLAINT_SECONDS = 5.0
+"""Between two lines in the log about the same outage."""
+
+
+class Executor(Protocol):
+    """Runs statements: a pool and a transaction look the same. `within` is in seconds, and only ever shortens."""
+
+    async def fetch(self, query: Query, *args: object, within: float | None = None) -> list[_Row]:
+        """Return all rows."""
+        ...
+
+    async def fetchrow(self, query: Query, *args: object, within: float | None = None) -> _Row | None:
+        """Return the first row, if any."""
+        ...
+
+    async def fetchval(self, query: Query, *args: object, within: float | None = None) -> Any:
+        """Return the first column of the first row."""
+        ...
+
+    async def execute(self, query: Query, *args: object, within: float | None = None) -> str:
+        """Return the command tag, such as `UPDATE 1`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PoolOptions:
+    """Where the database is and what may be asked of it; times are in seconds."""
+
+    size: int = 3
+    acquire_timeout: float = 5.0
+    statement_timeout: float = 15.0
+    idle_seconds: float = 8.0
+    pooler: connect.Pooler = "auto"
+
+
+class _Statements:
+    """The four ways to run a query, over whatever runs one piece of work on a connection."""
+
+    async def _run(self, work: Callable[[Connection, float], Awaitable[_Result]], within: float | None) -> _Result:
+        raise NotImplementedError
+
+    async def fetch(self, query: Query, *args: object, within: float | None = None) -> list[_Row]:
+        """Return all rows."""
+        return await self._run(lambda c, bound: c.fetch(query.text, *args, timeout=bound), within)
+
+    async def fetchrow(self, query: Query, *args: object, within: float | None = None) -> _Row | None:
+        """Return the first row, if any."""
+        return await self._run(lambda c, bound: c.fetchrow(query.text, *args, timeout=bound), within)
+
+    async def fetchval(self, query: Query, *args: object, within: float | None = None) -> Any:
+        """Return the first column of the first row."""
+        return await self._run(lambda c, bound: c.fetchval(query.text, *args, timeout=bound), within)
+
+    async def execute(self, query: Query, *args: object, within: float | None = None) -> str:
+        """Return the command tag, such as `UPDATE 1`."""
+        return await self._run(lambda c, bound: c.execute(query.text, *args, timeout=bound), within)
+
+
+def _bound(limit: float, within: float | None) -> float:
+    """Find the seconds the next wait may take: the least of limit, the caller's wish and what the call has left."""
+    bound = limit if within is None else min(limit, within)
+    deadline = call_deadline.get()
+    if deadline is not None:
+        bound = min(bound, deadline - asyncio.get_running_loop().time())
+    if bound <= 0:
+        raise DeadlineExceeded(limit if within is None else within)
+    return bound
+
+
+def _is_gone(connection: Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:  # a connection that broke has left the pool, and its proxy answers nothing any more
+        return True
+
+
+class _Transaction(_Statements):
+    """Runs statements on the one connection of an open transaction."""
+
+    def __init__(self, connection: Connection, statement_timeout: float) -> None:
+        self._connection = connection
+        self._statement_timeout = statement_timeout
+
+    async def _run(self, work: Callable[[Connection, float], Awaitable[_Result]], within: float | None) -> _Result:
+        bound = _bound(self._statement_timeout, within)
+        try:
+            return await work(self._connection, bound)
+        except Exception as error:
+            raise translate(error, bound, connection_lost=_is_gone(self._connection)) from error
+
+
+class Database(_Statements):
+    """The pool. As an `Executor` it runs each statement in a transaction of its own."""
+
+    def __init__(
+        self, pool: asyncpg.Pool[asyncpg.Record], options: PoolOptions, *, pooled: bool, server_version: int
+    ) -> None:
+        self._pool = pool
+        self._options = options
+        self._closing = False
+        self._complained = float("-inf")
+        self.pooled = pooled
+        """Whether a pooler in transaction mode stands before the server."""
+        self.server_version = server_version
+        """PostgreSQL's major version."""
+
+    @classmethod
+    async def open(cls, url: str, options: PoolOptions | None = None, *, direct_url: str | None = None) -> Database:
+        """Connect the whole pool; StartupError says in one sentence why that cannot be done."""
+        options = options or PoolOptions()
+        server = await connect.probe(url, direct_url or url, options.pooler, options.acquire_timeout)
+        pool: asyncpg.Pool[asyncpg.Record] = asyncpg.create_pool(
+            url,
+            min_size=0,  # a floor would keep idle connections open for ever
+            max_size=options.size,
+            max_inactive_connection_lifetime=options.idle_seconds,
+            connection_class=connect.PlainConnection,
+            timeout=options.acquire_timeout,
+            **connect.connection_options(pooled=server.pooled, statement_timeout=options.statement_timeout),
+        )
+        pool = await pool
+        database = cls(pool, options, pooled=server.pooled, server_version=server.version)
+        try:
+            await database._warm()
+        except StorageUnavailable as error:
+            pool.terminate()
+            raise connect.startup_error(url, error.__cause__ or error) from error
+        return database
+
+    async def _warm(self) -> None:
+        """Open every connection of the pool."""
+        connections = await asyncio.gather(
+            *(self._acquire(None) for _ in range(self._options.size)), return_exceptions=True
+        )
+        failures = []
+        for connection in connections:
+            if isinstance(connection, BaseException):
+                failures.append(connection)
+            else:
+                await self._release(connection)
+        for failure in failures:
+            raise failure
+
+    async def close(self) -> None:
+        """Refuse new work, let running statements end for a bounded time, leave no connection."""
+        self._closing = True
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._pool.close()
+        except TimeoutError:
+            _log.warning("connections were still in use after %g s and are cut", CLOSE_SECONDS)
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def transaction(
+        self, *, read_only: bool = False, repeatable_read: bool = False, within: float | None = None
+    ) -> AsyncIterator[Executor]:
+        """One transaction on one connection: committed when the block ends, rolled back when it raises.
+
+        The caller may repeat the whole block on WriteContention. After StorageUnavailable from the commit itself it
+        is unknown whether the transaction counted.
+        """
+        isolation = "repeatable read" if repeatable_read else "read committed"
+        begin = f"begin isolation level {isolation}{', read only' if read_only else ''}"
+        if self.pooled:
+            begin += "; " + connect.local_settings(self._options.statement_timeout)
+        connection = await self._acquire(within)
+        session = _Transaction(connection, self._options.statement_timeout)
+        try:
+            await session._run(lambda c, bound: c.execute(begin, timeout=bound), within)
+            yield session
+            status = await session._run(lambda c, bound: c.execute("commit", timeout=bound), within)
+            if status != "COMMIT":
+                raise RuntimeError("a statement of this transaction failed, and the block went on as if it had not")
+        finally:
+            await self._release(connection)
+
+    async def in_transaction(self, work: Callable[[Executor], Awaitable[_Result]]) -> _Result:
+        """Run `work` in a transaction, again from the start when the database gives up between writers."""
+
+        async def once() -> _Result:
+            async with self.transaction() as executor:
+                return await work(executor)
+
+        return await _retrying(once)
+
+    async def _run(self, work: Callable[[Connection, float], Awaitable[_Result]], within: float | None) -> _Result:
+        async def once() -> _Result:
+            connection = await self._acquire(within)
+            try:
+                return await _Transaction(connection, self._options.statement_timeout)._run(work, within)
+            finally:
+                await self._release(connection)
+
+        return await _retrying(once)
+
+    async def _acquire(self, within: float | None) -> Connection:
+        if self._closing:
+            raise ShuttingDown
+        limit = self._options.acquire_timeout
+        bound = _bound(limit, within)
+        try:
+            async with asyncio.timeout(bound):
+                return await self._pool.acquire()
+        except TimeoutError as error:
+            if bound < limit:
+                raise DeadlineExceeded(bound) from error
+            raise StorageUnavailable(f"No database connection became free in {limit:g} s. Call again.") from error
+        except (OSError, asyncpg.PostgresError) as error:
+            now = asyncio.get_running_loop().time()
+            if now - self._complained > COMPLAINT_SECONDS:
+                self._complained = now
+                _log.warning("cannot connect to the database: %s", connect.reason(error))
+            raise StorageUnavailable from error
+        except asyncpg.InterfaceError as error:
+            if self._closing:
+                raise ShuttingDown from error
+            raise
+
+    async def _release(self, connection: Connection) -> None:
+        """Give the connection back with no transaction open and nothing running, or drop it: never wait unbounded.
+
+        The server rolls back what a dropped connection had open.
+        """
+        if _is_gone(connection):
+            return
+        try:
+            if connection.is_in_transaction():
+                async with asyncio.timeout(RELEASE_SECONDS):
+                    await connection.execute("rollback")
+        except _FAILURES as error:
+            _log.debug("dropping a connection that did not roll back: %s", connect.reason(error))
+        finally:
+            if not _is_gone(connection) and connection.is_in_transaction():
+                connection.terminate()
+            try:
+                await self._pool.release(connection, timeout=RELEASE_SECONDS)
+            except _FAILURES as error:
+                _log.debug("dropped a connection that did not come back clean: %s", connect.reason(error))
+
+
+async def _retrying(work: Callable[[], Awaitable[_Result]]) -> _Result:
+    """Repeat what the database rolled back for the sake of another writer; each wait is short and random."""
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return await work()
+        except WriteContention:
+            _log.debug("another writer came first, attempt %d of %d", attempt, ATTEMPTS)
+        await asyncio.sleep(random.uniform(0.005, 0.02) * attempt)  # noqa: S311 - only to get out of step
+    return await work()

@@ -1,0 +1,162 @@
+"""The schema as SQLAlchemy sees it, for Alembic's comparison and the tests. Queries are SQL; nothing creates tables here.
+
+Every table about a context has the context's id first in its primary key and unique indexes, so that a distributed
+PostgreSQL can keep a context's rows together.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+metadata = sa.MetaData()
+
+_TIME = pg.TIMESTAMP(timezone=True)
+
+
+def _count(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger(), nullable=False, server_default="0")
+
+
+contexts = sa.Table(
+    "contexts",
+    metadata,
+    sa.Column("id", pg.UUID(), nullable=False),
+    sa.Column("tenant_id", sa.Text(), nullable=False),
+    sa.Column("name", sa.Text(), nullable=False),
+    sa.Column("unique_name", sa.Boolean(), nullable=False),
+    sa.Column("labels", pg.JSONB(), nullable=False),
+    sa.Column("metadata_json", sa.Text(), nullable=False),
+    sa.Column("tokenizer", sa.Text(), nullable=False),
+    sa.Column("origin_format", sa.Text()),
+    sa.Column("origin_id", sa.Text()),
+    sa.Column("origin_extra_json", sa.Text()),
+    sa.Column("create_time", _TIME, nullable=False),
+    sa.Column("update_time", _TIME, nullable=False),
+    sa.Column("delete_time", _TIME),
+    _count("update_revision"),
+    _count("latest_revision"),
+    _count("latest_version"),
+    _count("total_tokens"),
+    _count("total_items"),
+    _count("inexact_messages"),
+    _count("pinned_tokens"),
+    _count("pinned_messages"),
+    _count("pinned_items"),
+    _count("turn_version"),
+    sa.Column("open_calls", pg.JSONB(), nullable=False, server_default="{}"),
+    sa.Column("chain", sa.LargeBinary(), nullable=False),
+    sa.PrimaryKeyConstraint("id", name="contexts_pk"),
+    sa.CheckConstraint("latest_version >= 0", name="contexts_latest_version_is_not_negative_ck"),
+    sa.CheckConstraint("jsonb_typeof(labels) = 'object'", name="contexts_labels_are_an_object_ck"),
+    comment="One conversation a row, with everything that an append depends on.",
+)
+sa.Index("contexts_newest_ix", contexts.c.tenant_id, contexts.c.create_time.desc(), contexts.c.id.desc())
+sa.Index("contexts_name_ix", contexts.c.tenant_id, contexts.c.name, postgresql_ops={"name": "text_pattern_ops"})
+sa.Index(
+    "contexts_labels_ix",
+    contexts.c.labels,
+    postgresql_using="gin",
+    postgresql_ops={"labels": "jsonb_path_ops"},
+)
+
+context_names = sa.Table(
+    "context_names",
+    metadata,
+    sa.Column("tenant_id", sa.Text(), nullable=False),
+    sa.Column("name", sa.Text(), nullable=False),
+    sa.Column("context_id", pg.UUID(), nullable=False),
+    sa.PrimaryKeyConstraint("tenant_id", "name", name="context_names_pk"),
+    comment="Names that live contexts hold for themselves.",
+)
+
+revisions = sa.Table(
+    "revisions",
+    metadata,
+    sa.Column("context_id", pg.UUID(), nullable=False),
+    sa.Column("revision", sa.BigInteger(), nullable=False),
+    sa.Column("tenant_id", sa.Text(), nullable=False),
+    sa.Column("kind", sa.Text(), nullable=False),
+    sa.Column("first_version", sa.BigInteger()),
+    sa.Column("last_version", sa.BigInteger(), nullable=False),
+    sa.Column("create_time", _TIME, nullable=False),
+    sa.Column("request_id", sa.Text()),
+    sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+    sa.Column("chain", sa.LargeBinary(), nullable=False),
+    sa.PrimaryKeyConstraint("context_id", "revision", name="revisions_pk"),
+    sa.ForeignKeyConstraint(["context_id"], ["contexts.id"], name="revisions_context_fk"),
+    comment="Every change of a context, in commit order; the claim of its request_id.",
+)
+sa.Index(
+    "revisions_request_uq",
+    revisions.c.context_id,
+    revisions.c.request_id,
+    unique=True,
+    postgresql_where=revisions.c.request_id.is_not(None),
+)
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    sa.Column("context_id", pg.UUID(), nullable=False),
+    sa.Column("version", sa.BigInteger(), nullable=False),
+    sa.Column("tenant_id", sa.Text(), nullable=False),
+    sa.Column("revision", sa.BigInteger(), nullable=False),
+    sa.Column("create_time", _TIME, nullable=False),
+    sa.Column("role", sa.Text(), nullable=False),
+    sa.Column("group_version", sa.BigInteger(), nullable=False),
+    sa.Column("token_count", sa.Integer(), nullable=False),
+    sa.Column("item_count", sa.Integer(), nullable=False),
+    sa.Column("token_count_source", sa.Text(), nullable=False),
+    sa.Column("total_tokens", sa.BigInteger(), nullable=False),
+    sa.Column("total_items", sa.BigInteger(), nullable=False),
+    sa.Column("inexact_messages", sa.BigInteger(), nullable=False),
+    sa.Column("pinned_tokens", sa.BigInteger(), nullable=False),
+    sa.Column("pinned_messages", sa.BigInteger(), nullable=False),
+    sa.Column("pinned_items", sa.BigInteger(), nullable=False),
+    sa.Column("turn_version", sa.BigInteger(), nullable=False),
+    sa.Column("open_calls", pg.JSONB()),
+    sa.Column("digest", sa.LargeBinary(), nullable=False),
+    sa.Column("body", sa.LargeBinary()),
+    sa.PrimaryKeyConstraint("context_id", "version", name="messages_pk"),
+    sa.CheckConstraint("version > 0", name="messages_version_is_positive_ck"),
+    sa.CheckConstraint("token_count >= 0 and item_count >= 0", name="messages_counts_are_not_negative_ck"),
+    sa.CheckConstraint("group_version between 0 and version", name="messages_group_is_not_later_ck"),
+    comment="One message a row, immutable, with the running state of its context after it.",
+)
+sa.Index(
+    "messages_pinned_ix",
+    messages.c.context_id,
+    messages.c.version,
+    postgresql_where=sa.text("role in ('system', 'developer')"),
+)
+sa.Index(
+    "messages_group_ix",
+    messages.c.context_id,
+    messages.c.group_version,
+    messages.c.version,
+    postgresql_where=sa.text("group_version < version"),
+)
+
+installation = sa.Table(
+    "installation",
+    metadata,
+    sa.Column("id", sa.Integer(), nullable=False, autoincrement=False),
+    sa.Column("token_key", sa.LargeBinary(), nullable=False),
+    sa.PrimaryKeyConstraint("id", name="installation_pk"),
+    sa.CheckConstraint("id = 1", name="installation_is_one_row_ck"),
+    comment="What all workers share: the key under which page and resume tokens are made.",
+)
+
+message_embeddings = sa.Table(
+    "message_embeddings",
+    metadata,
+    sa.Column("context_id", pg.UUID(), nullable=False),
+    sa.Column("version", sa.BigInteger(), nullable=False),
+    sa.Column("model", sa.Text(), nullable=False),
+    sa.Column("tenant_id", sa.Text(), nullable=False),
+    sa.Column("embedding", pg.ARRAY(sa.REAL()), nullable=False),
+    sa.PrimaryKeyConstraint("context_id", "version", "model", name="message_embeddings_pk"),
+    sa.CheckConstraint("cardinality(embedding) > 0", name="message_embeddings_have_a_dimension_ck"),
+    comment="Embeddings of messages, one row a model, of any dimension; beside the hot table, never in it.",
+)

@@ -1,0 +1,1 @@
+"""The rules of contexts, messages and windows, in the standard library alone."""

@@ -1,0 +1,103 @@
+"""What a context is, and what happens to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+from kata_grpc.domain.messages import Role
+
+TenantId = NewType("TenantId", str)
+
+DEFAULT_TOKENIZER = "o200k_base"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an imported conversation came from: (format, id) identifies it, `extra_json` holds its other keys."""
+
+    format: str
+    id: str
+    extra_json: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSpec:
+    """What a context is created with."""
+
+    name: str = ""
+    labels: Mapping[str, str] | None = None
+    metadata_json: str = ""
+    tokenizer: str = DEFAULT_TOKENIZER
+    unique_name: bool = False
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One conversation, as it is at one moment."""
+
+    id: UUID
+    tenant_id: TenantId
+    name: str
+    unique_name: bool
+    labels: Mapping[str, str]
+    metadata_json: str
+    tokenizer: str
+    origin: Origin | None
+    create_time: datetime
+    update_time: datetime
+    delete_time: datetime | None
+    update_revision: int
+    latest_revision: int
+    latest_version: int
+    total_tokens: int
+
+    @property
+    def message_count(self) -> int:
+        """The messages of the log: versions are dense from 1."""
+        return self.latest_version
+
+    @property
+    def etag(self) -> str:
+        """Changes with every update, and with nothing else."""
+        return f"u{self.update_revision}"
+
+
+class RevisionKind(StrEnum):
+    """What a revision did. CREATE is revision 0, which only holds the claim of the creation's request_id."""
+
+    CREATE = "create"
+    APPEND = "append"
+    UPDATE = "update"
+    DELETE = "delete"
+    UNDELETE = "undelete"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The revision that a request_id stands for."""
+
+    revision: int
+    kind: RevisionKind
+    first_version: int
+    last_version: int
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One acknowledged change, for a reader of the history."""
+
+    revision: int
+    kind: RevisionKind
+    first_version: int
+    last_version: int
+    create_time: datetime
+    request_id: str
+    role: Role | None
+    preview: str

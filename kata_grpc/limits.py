@@ -1,0 +1,44 @@
+"""Every bound of the service, by name. The comments of the protos cite these numbers and a test compares them."""
+
+KIB = 1024
+MIB = 1024 * KIB
+
+MAX_APPEND_MESSAGES = 1_000
+MAX_MESSAGE_BYTES = 8 * MIB
+MAX_CALL_BYTES = 16 * MIB
+MAX_PARTS = 1_000
+MAX_PART_DEPTH = 2
+"""Parts of a message, and parts of a tool result in it."""
+MAX_OPEN_CALLS = 256
+MAX_CALL_ID_CHARS = 512
+MAX_TOOL_NAME_CHARS = 512
+
+MAX_NAME_CHARS = 256
+MAX_LABELS = 64
+MAX_LABEL_KEY_CHARS = 63
+MAX_LABEL_VALUE_CHARS = 256
+MAX_METADATA_BYTES = 64 * KIB
+MAX_METADATA_DEPTH = 64
+MAX_ORIGIN_ID_CHARS = 512
+MAX_ORIGIN_EXTRA_BYTES = 1 * MIB
+MAX_REQUEST_ID_CHARS = 128
+MAX_IMPORT_REQUEST_ID_CHARS = 100
+MAX_TOKENIZER_CHARS = 64
+
+MAX_TOKEN_BUDGET = 10_000_000
+PREVIEW_CHARS = 100
+
+DEFAULT_CONTEXT_PAGE = 50
+DEFAULT_MESSAGE_PAGE = 100
+DEFAULT_HISTORY_PAGE = 50
+MAX_PAGE = 1_000
+PAGE_BYTES = 2 * MIB
+"""A page of messages ends at this much content or at one message."""
+
+FRAME_BYTES = 1 * MIB
+"""A chunk of a streamed window ends at this much content or at one message."""
+FRAME_MESSAGES = 512
+MAX_UNARY_WINDOW_BYTES = 64 * MIB
+
+MAX_RECEIVE_BYTES = 40 * MIB
+"""What gRPC takes off the wire, above MAX_CALL_BYTES so that a call a little too large gets a typed answer."""

@@ -1,0 +1,185 @@
+"""Contexts, their names and their revisions, as rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from kata_grpc.db.errors import ConstraintViolated
+from kata_grpc.db.pool import Executor
+from kata_grpc.db.query import load
+from kata_grpc.domain.contexts import Claim, Context, ContextSpec, Origin, RevisionKind, TenantId
+from kata_grpc.domain.errors import ContextExists
+from kata_grpc.domain.messages import Row
+
+_SQL = load("kata_grpc.repositories", "sql/contexts.sql")
+
+
+def context_from_row(row: Row) -> Context:
+    """Reads a row of `contexts`."""
+    origin = None
+    if row["origin_format"] is not None:
+        origin = Origin(row["origin_format"], row["origin_id"], row["origin_extra_json"])
+    return Context(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        name=row["name"],
+        unique_name=row["unique_name"],
+        labels=json.loads(row["labels"]),
+        metadata_json=row["metadata_json"],
+        tokenizer=row["tokenizer"],
+        origin=origin,
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+        delete_time=row["delete_time"],
+        update_revision=row["update_revision"],
+        latest_revision=row["latest_revision"],
+        latest_version=row["latest_version"],
+        total_tokens=row["total_tokens"],
+    )
+
+
+class ContextRepository:
+    """Reads and writes contexts of one tenant at a time."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._db = executor
+
+    async def create(
+        self, context_id: UUID, tenant: TenantId, spec: ContextSpec, request_id: str | None, fingerprint: bytes
+    ) -> Context | None:
+        """Creates a context; None when the id is taken. Raises ContextExists for a unique name that is held."""
+        origin = spec.origin
+        try:
+            row = await self._db.fetchrow(
+                _SQL.insert_context,
+                context_id,
+                tenant,
+                spec.name,
+                spec.unique_name,
+                json.dumps(dict(spec.labels or {})),
+                spec.metadata_json,
+                spec.tokenizer,
+                origin and origin.format,
+                origin and origin.id,
+                origin and origin.extra_json,
+                request_id,
+                fingerprint,
+            )
+        except ConstraintViolated as violated:
+            if violated.constraint == "context_names_pk":
+                raise ContextExists(spec.name) from violated
+            raise
+        return context_from_row(row) if row else None
+
+    async def get(self, context_id: UUID, tenant: TenantId) -> Context | None:
+        """Returns the context, deleted or not."""
+        row = await self._db.fetchrow(_SQL.get_context, context_id, tenant)
+        return context_from_row(row) if row else None
+
+    async def get_with_claim(
+        self, context_id: UUID, tenant: TenantId, request_id: str | None
+    ) -> tuple[Context, Claim | None] | None:
+        """Returns the context and what `request_id` stands for in it, as of one moment."""
+        row = await self._db.fetchrow(_SQL.get_context_and_claim, context_id, tenant, request_id)
+        if row is None:
+            return None
+        claim = None
+        if row["claim_revision"] is not None:
+            claim = Claim(
+                row["claim_revision"],
+                RevisionKind(row["claim_kind"]),
+                row["claim_first_version"] or 0,
+                row["claim_last_version"],
+                row["claim_fingerprint"],
+            )
+        return context_from_row(row), claim
+
+    async def lock(self, context_id: UUID, tenant: TenantId) -> Context | None:
+        """Returns the context under its row lock, until the transaction ends."""
+        row = await self._db.fetchrow(_SQL.lock_context, context_id, tenant)
+        return context_from_row(row) if row else None
+
+    async def find_claim(self, context_id: UUID, tenant: TenantId, request_id: str) -> Claim | None:
+        """Returns what `request_id` stands for in the context."""
+        row = await self._db.fetchrow(_SQL.find_claim, context_id, tenant, request_id)
+        if row is None:
+            return None
+        kind = RevisionKind(row["kind"])
+        return Claim(row["revision"], kind, row["first_version"] or 0, row["last_version"], row["fingerprint"])
+
+    async def list(
+        self,
+        tenant: TenantId,
+        labels: Mapping[str, str],
+        name_prefix: str,
+        show_deleted: bool,
+        after: tuple[datetime, UUID] | None,
+        limit: int,
+    ) -> list[Context]:
+        """Returns contexts, newest first, from the one after `after` on."""
+        escaped = name_prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        create_time, last_id = after or (None, None)
+        rows = await self._db.fetch(
+            _SQL.list_contexts,
+            tenant,
+            json.dumps(dict(labels)),
+            escaped + "%",
+            show_deleted,
+            create_time,
+            last_id,
+            limit,
+        )
+        return [context_from_row(row) for row in rows]
+
+    async def change(
+        self,
+        context: Context,
+        *,
+        deleted: bool,
+        kind: RevisionKind,
+        request_id: str | None,
+        fingerprint: bytes,
+    ) -> Context:
+        """Writes name, labels, metadata and deletion of a locked context, and takes a revision."""
+        row = await self._db.fetchrow(
+            _SQL.change_context,
+            context.id,
+            context.tenant_id,
+            context.name,
+            context.unique_name,
+            json.dumps(dict(context.labels)),
+            context.metadata_json,
+            deleted,
+            kind is RevisionKind.UPDATE,
+            kind,
+            request_id,
+            fingerprint,
+        )
+        assert row is not None, "the row is locked by this transaction"
+        return context_from_row(row)
+
+    async def hold_name(self, context: Context) -> None:
+        """Makes the context's unique name its own. Raises ContextExists."""
+        try:
+            await self._db.execute(_SQL.hold_name, context.tenant_id, context.name, context.id)
+        except ConstraintViolated as violated:
+            raise ContextExists(context.name) from violated
+
+    async def free_name(self, context: Context) -> None:
+        """Gives the context's unique name up."""
+        await self._db.execute(_SQL.free_name, context.tenant_id, context.name, context.id)
+
+    async def list_revisions(
+        self, context_id: UUID, tenant: TenantId, *, newest_first: bool, after: int, limit: int, preview_bytes: int
+    ) -> Sequence[Row]:
+        """Returns rows of history beyond revision `after`, each with the first bytes of its first message's body."""
+        query = _SQL.list_revisions_before if newest_first else _SQL.list_revisions_after
+        return await self._db.fetch(query, context_id, tenant, after, limit, preview_bytes)
+
+    async def token_key(self) -> bytes:
+        """Returns the key under which page and resume tokens of this database are made."""
+        key: bytes = await self._db.fetchval(_SQL.get_token_key)
+        return key

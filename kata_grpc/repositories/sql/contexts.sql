@@ -1,0 +1,106 @@
+-- Statements about contexts, the names they hold and the revisions they take.
+
+-- name: insert_context
+-- Creates a context with revision 0, the claim of its request, and its unique name. No row: the id is taken.
+-- $1 id, $2 tenant_id, $3 name, $4 unique_name, $5 labels, $6 metadata_json, $7 tokenizer, $8 origin_format,
+-- $9 origin_id, $10 origin_extra_json, $11 request_id, $12 fingerprint
+with created as (
+  insert into contexts (id, tenant_id, name, unique_name, labels, metadata_json, tokenizer, origin_format, origin_id,
+                        origin_extra_json, create_time, update_time, chain)
+  select $1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, $10, t.now, t.now, sha256($12::bytea)
+  from (select clock_timestamp() as now) t
+  on conflict (id) do nothing
+  returning *
+), claimed as (
+  insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain)
+  select id, 0, tenant_id, 'create', 0, create_time, $11, $12, chain from created
+), named as (
+  insert into context_names (tenant_id, name, context_id)
+  select tenant_id, name, id from created where unique_name and name <> ''
+)
+select * from created;
+
+-- name: get_context
+-- One context of a tenant, deleted or not. $1 id, $2 tenant_id
+select * from contexts where id = $1 and tenant_id = $2;
+
+-- name: get_context_and_claim
+-- The context with what a request_id stands for in it, to tell why a write found no row.
+-- $1 id, $2 tenant_id, $3 request_id
+select c.*, r.revision as claim_revision, r.kind as claim_kind, r.first_version as claim_first_version,
+       r.last_version as claim_last_version, r.fingerprint as claim_fingerprint
+from contexts c
+left join revisions r on r.context_id = c.id and r.tenant_id = c.tenant_id and r.request_id = $3
+where c.id = $1 and c.tenant_id = $2;
+
+-- name: lock_context
+-- The same under the row's lock, so that what is decided on it holds until the transaction ends. The claim is read by
+-- a statement of its own: a join would show the claims from before the wait for the lock. $1 id, $2 tenant_id
+select * from contexts where id = $1 and tenant_id = $2 for no key update;
+
+-- name: find_claim
+-- What a request_id stands for in a context. $1 context_id, $2 tenant_id, $3 request_id
+select revision, kind, first_version, last_version, fingerprint
+from revisions where context_id = $1 and tenant_id = $2 and request_id = $3;
+
+-- name: list_contexts
+-- A page of a tenant's contexts, newest first. $1 tenant_id, $2 labels that all must match, $3 like-pattern of the name,
+-- $4 show deleted ones, $5 and $6 create_time and id of the last row of the page before or null, $7 limit
+select * from contexts
+where tenant_id = $1 and labels @> $2::jsonb and name like $3 and ($4 or delete_time is null)
+  and ($5::timestamptz is null or (create_time, id) < ($5, $6::uuid))
+order by create_time desc, id desc
+limit $7;
+
+-- name: change_context
+-- Writes what can change and takes a revision. The caller holds the row's lock.
+-- $1 id, $2 tenant_id, $3 name, $4 unique_name, $5 labels, $6 metadata_json, $7 is deleted, $8 is an update, $9 kind,
+-- $10 request_id, $11 fingerprint
+with changed as (
+  update contexts
+  set name = $3, unique_name = $4, labels = $5::jsonb, metadata_json = $6,
+      delete_time = case when $7 then coalesce(delete_time, clock_timestamp()) end,
+      update_revision = case when $8 then latest_revision + 1 else update_revision end,
+      latest_revision = latest_revision + 1,
+      update_time = clock_timestamp(),
+      chain = sha256(chain || $11::bytea)
+  where id = $1 and tenant_id = $2
+  returning *
+), claimed as (
+  insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain)
+  select id, latest_revision, tenant_id, $9, latest_version, update_time, $10, $11, chain from changed
+)
+select * from changed;
+
+-- name: hold_name
+-- Makes a unique name this context's; violates context_names_pk when another holds it. $1 tenant_id, $2 name, $3 id
+insert into context_names (tenant_id, name, context_id) values ($1, $2, $3);
+
+-- name: free_name
+-- Gives a unique name up. $1 tenant_id, $2 name, $3 id
+delete from context_names where tenant_id = $1 and name = $2 and context_id = $3;
+
+-- name: list_revisions_before
+-- A page of history, newest first, with the beginning of each append's first message.
+-- $1 context_id, $2 tenant_id, $3 revisions below this, $4 limit, $5 bytes of the message's body
+select r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, m.role,
+       substring(m.body from 1 for $5) as body_start
+from revisions r
+left join messages m on m.context_id = r.context_id and m.version = r.first_version
+where r.context_id = $1 and r.tenant_id = $2 and r.revision > 0 and r.revision < $3
+order by r.revision desc
+limit $4;
+
+-- name: list_revisions_after
+-- The same from the oldest on. $1 context_id, $2 tenant_id, $3 revisions above this, $4 limit, $5 bytes of the body
+select r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, m.role,
+       substring(m.body from 1 for $5) as body_start
+from revisions r
+left join messages m on m.context_id = r.context_id and m.version = r.first_version
+where r.context_id = $1 and r.tenant_id = $2 and r.revision > 0 and r.revision > $3
+order by r.revision
+limit $4;
+
+-- name: get_token_key
+-- The key under which page and resume tokens of this database are made.
+select token_key from installation where id = 1;

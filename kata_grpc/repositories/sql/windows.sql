@@ -1,0 +1,141 @@
+-- Statements that find and read windows. None of them looks at more of a log than the window and one group before it.
+
+-- name: get_snapshot
+-- The context and its running state at a snapshot; null state when the snapshot is empty.
+-- $1 context_id, $2 tenant_id, $3 at_version or null, $4 at_revision or null
+select c.tokenizer, c.latest_version, c.latest_revision, c.delete_time,
+       coalesce($3, r.last_version, c.latest_version) as version, s.revision, s.total_tokens, s.total_items, s.inexact_messages, s.pinned_tokens, s.pinned_messages,
+       s.pinned_items, s.turn_version, s.open_calls
+from contexts c
+left join lateral (
+  select last_version from revisions
+  where context_id = c.id and tenant_id = c.tenant_id and revision <= $4
+  order by revision desc limit 1
+) r on $4::bigint is not null
+left join messages s
+  on s.context_id = c.id and s.tenant_id = c.tenant_id
+  and s.version = coalesce($3::bigint, r.last_version, c.latest_version)
+where c.id = $1 and c.tenant_id = $2;
+
+-- name: read_newest
+-- The pinned messages, first $5 of them, and after them the newest messages, newest first; without the bodies that go
+-- beyond $6 bytes together, but never without the newest one. The limits keep the plan on the indexes from a connection's first execution on.
+-- $1 context_id, $2 tenant_id, $3 versions up to this, $4 limit, $5 number of pinned messages to read, $6 bytes
+(
+  select version, revision, create_time, token_count, token_count_source,
+         case when sum(octet_length(body)) over (order by version) <= $6::bigint then body end as body,
+         group_version, item_count, role
+  from messages
+  where context_id = $1 and tenant_id = $2 and version <= $3 and role in ('system', 'developer')
+  order by version
+  limit $5
+)
+union all
+(
+  select version, revision, create_time, token_count, token_count_source,
+         case when sum(octet_length(body)) over (order by version desc) <= greatest($6::bigint, octet_length(body))
+              then body end as body,
+         group_version, item_count, role
+  from messages
+  where context_id = $1 and tenant_id = $2 and version <= $3
+  order by version desc
+  limit $4
+);
+
+-- name: read_costs
+-- What selection needs of the messages below a version, newest first.
+-- $1 context_id, $2 tenant_id, $3 versions up to this, $4 limit
+select version, group_version, role, token_count, item_count
+from messages
+where context_id = $1 and tenant_id = $2 and version <= $3
+order by version desc
+limit $4;
+
+-- name: get_running_state
+-- The running state after a message. $1 context_id, $2 tenant_id, $3 version
+select version, total_tokens, total_items, inexact_messages, pinned_tokens, pinned_messages, pinned_items, turn_version,
+       open_calls
+from messages
+where context_id = $1 and tenant_id = $2 and version = $3;
+
+-- name: find_start
+-- The version before the longest run of newest messages whose cost fits, by binary search over the running sums: one
+-- look-up by primary key a step. The cost of a run is its unpinned tokens + $6 a message + $7 an item.
+-- $1 context_id, $2 tenant_id, $3 last version of the run, $4 the running cost at it, $5 the most the run may cost,
+-- $6 tokens a message, $7 tokens an item
+with recursive search (low, high) as (
+  select 0::bigint, $3::bigint
+  union all
+  select case when fits then low else middle end, case when fits then middle else high end
+  from (
+    select s.low, s.high, m.version as middle,
+           $4::bigint - (m.total_tokens - m.pinned_tokens + $6::bigint * (m.version - m.pinned_messages)
+                         + $7::bigint * (m.total_items - m.pinned_items)) <= $5::bigint as fits
+    from search s
+    join messages m on m.context_id = $1 and m.tenant_id = $2 and m.version = (s.low + s.high) / 2
+    where s.high - s.low > 1
+  ) step
+)
+select min(high) from search;
+
+-- name: list_group_members
+-- The messages of some groups within a range, without bodies. $1 context_id, $2 tenant_id, $3 group versions,
+-- $4 first version, $5 last version
+select version, group_version, role, token_count, item_count
+from messages
+where context_id = $1 and tenant_id = $2 and group_version = any ($3::bigint[]) and group_version < version
+  and version between $4 and $5
+union all
+select version, group_version, role, token_count, item_count
+from messages
+where context_id = $1 and tenant_id = $2 and version = any ($3::bigint[]) and group_version = version
+  and version between $4 and $5
+order by version;
+
+-- name: find_tail_start
+-- The first version of the first group that starts in a range, is not one of some groups and, if asked for, is a user's.
+-- $1 context_id, $2 tenant_id, $3 first version, $4 last version, $5 groups to pass over, $6 user only
+select version from messages
+where context_id = $1 and tenant_id = $2 and version between $3 and $4 and group_version = version
+  and version <> all ($5::bigint[])
+  and case when $6 then role = 'user' else role not in ('system', 'developer') end
+order by version
+limit 1;
+
+-- name: read_window_page
+-- A page of a window's tail, oldest first. A page stops before the row that would take its bodies above $8, but never
+-- before its first. $1 context_id, $2 tenant_id, $3 versions above this, $4 last version, $5 start of the tail,
+-- $6 groups to pass over, $7 limit, $8 bytes
+select version, revision, create_time, token_count, token_count_source, body
+from (
+  select version, revision, create_time, token_count, token_count_source, body,
+         sum(octet_length(body)) over (order by version) as bytes, octet_length(body) as size
+  from (
+    select version, revision, create_time, token_count, token_count_source, body
+    from messages
+    where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
+      and (group_version >= $5 or role in ('system', 'developer')) and group_version <> all ($6::bigint[])
+    order by version
+    limit $7
+  ) page
+) counted
+where bytes = size or bytes <= $8::bigint
+order by version;
+
+-- name: read_pinned_page
+-- A page of the pinned messages before a window's tail, bounded like read_window_page. $1 context_id, $2 tenant_id,
+-- $3 versions above this, $4 last version, $5 limit, $6 bytes
+select version, revision, create_time, token_count, token_count_source, body, group_version, item_count, role
+from (
+  select version, revision, create_time, token_count, token_count_source, body, group_version, item_count, role,
+         sum(octet_length(body)) over (order by version) as bytes, octet_length(body) as size
+  from (
+    select version, revision, create_time, token_count, token_count_source, body, group_version, item_count, role
+    from messages
+    where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4 and role in ('system', 'developer')
+    order by version
+    limit $5
+  ) page
+) counted
+where bytes = size or bytes <= $6::bigint
+order by version;

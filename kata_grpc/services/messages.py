@@ -1,0 +1,271 @@
+"""Appending messages and reading them back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from uuid import UUID
+
+from kata_grpc.db.errors import ConstraintViolated
+from kata_grpc.db.pool import Database
+from kata_grpc.domain.contexts import DEFAULT_TOKENIZER, Context, Revision, RevisionKind, TenantId
+from kata_grpc.domain.errors import (
+    ContextNotFound,
+    MessageNotFound,
+    OutOfRange,
+    TooManyOpenCalls,
+    VersionConflict,
+    WriteContention,
+)
+from kata_grpc.domain.messages import PINNED_ROLES, Message, Role, Row, TokenCountSource
+from kata_grpc.domain.tokens import Counted
+from kata_grpc.limits import MAX_OPEN_CALLS, PAGE_BYTES
+from kata_grpc.preview import preview
+from kata_grpc.repositories.contexts import ContextRepository
+from kata_grpc.repositories.messages import Batch, MessageRepository
+from kata_grpc.services.cache import BoundedCache
+from kata_grpc.services.requests import check_claim
+from kata_grpc.tokenizers import Tokenizers
+
+_ATTEMPTS = 4
+"""How often an append may find the context changed between its statement and the look at why it wrote nothing."""
+_KNOWN_CONTEXTS = 100_000
+_PREVIEW_BYTES = 4_096
+"""Enough of a stored body to show the first characters of its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message to append: its content, its bytes as they will be stored, and the caller's count with its tokenizer."""
+
+    message: Message
+    body: bytes
+    given_count: int | None = None
+    given_tokenizer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A count that the caller gave and the server counted otherwise."""
+
+    index: int
+    given: int
+    counted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where a batch stands in the log."""
+
+    context: Context
+    first_version: int
+    last_version: int
+    revision: int
+    replayed: bool
+    differences: Sequence[Difference]
+
+
+class Messages:
+    """The use cases of MessageService apart from windows."""
+
+    def __init__(self, database: Database, tokenizers: Tokenizers) -> None:
+        self._messages = MessageRepository(database)
+        self._contexts = ContextRepository(database)
+        self._tokenizers = tokenizers
+        # A context's tokenizer never changes, so that an entry is never wrong; an append that guesses wrong finds no
+        # row, learns the right one and counts again.
+        self._tokenizer_of: BoundedCache[UUID, str] = BoundedCache(_KNOWN_CONTEXTS)
+
+    async def append(
+        self,
+        tenant: TenantId,
+        context_id: UUID,
+        drafts: Sequence[Draft],
+        request_id: str | None,
+        expected_version: int | None,
+    ) -> Appended:
+        """Appends a batch: one statement when it succeeds, one more read to say why when it does not."""
+        digests = [sha256(draft.body).digest() for draft in drafts]
+        digest = sha256(b"".join(digests)).digest()
+        wanted = _fingerprint(drafts, digest)
+        tokenizer = self._tokenizer_of.get(context_id, DEFAULT_TOKENIZER)
+        refused = False
+        for _ in range(_ATTEMPTS):
+            counts, differences = await self._count(drafts, tokenizer)
+            batch = _batch(drafts, counts, digests, digest)
+            try:
+                context = await self._messages.append(
+                    context_id,
+                    tenant,
+                    tokenizer,
+                    batch,
+                    expected_version=expected_version,
+                    request_id=request_id,
+                    fingerprint=wanted,
+                )
+            except ConstraintViolated as violated:
+                if violated.constraint != "revisions_request_uq":
+                    raise
+                context = None
+            if context is not None:
+                self._tokenizer_of[context_id] = tokenizer
+                first = context.latest_version - len(drafts) + 1
+                return Appended(context, first, context.latest_version, context.latest_revision, False, differences)
+
+            found = await self._contexts.get_with_claim(context_id, tenant, request_id)
+            if found is None:
+                raise ContextNotFound(str(context_id))
+            context, claim = found
+            if claim is not None:
+                assert request_id is not None
+                check_claim(claim, request_id, wanted)
+                _, differences = await self._count(drafts, context.tokenizer)
+                return Appended(
+                    context, claim.first_version, claim.last_version, claim.revision, True, differences
+                )
+            if context.delete_time is not None:
+                raise ContextNotFound(str(context_id))
+            if expected_version is not None and context.latest_version != expected_version:
+                raise VersionConflict(expected_version, context.latest_version)
+            if context.tokenizer == tokenizer and batch.steps_json is not None and refused:
+                raise TooManyOpenCalls(str(context_id), MAX_OPEN_CALLS)
+            refused = context.tokenizer == tokenizer
+            self._tokenizer_of[context_id] = tokenizer = context.tokenizer
+        raise WriteContention
+
+    async def _count(self, drafts: Sequence[Draft], tokenizer: str) -> tuple[list[Counted], list[Difference]]:
+        """Counts the drafts in the context's tokenizer, or takes the caller's counts where the server cannot."""
+        counts = await self._tokenizers.count([draft.message for draft in drafts], tokenizer)
+        differences = []
+        for index, draft in enumerate(drafts):
+            if draft.given_count is None or draft.given_tokenizer not in ("", tokenizer):
+                continue
+            counted = counts[index]
+            if not self._tokenizers.has(tokenizer):
+                counts[index] = Counted(draft.given_count, counted.items, TokenCountSource.CALLER)
+            elif draft.given_count != counted.tokens:
+                differences.append(Difference(index, draft.given_count, counted.tokens))
+        return counts, differences
+
+    async def live(self, tenant: TenantId, context_id: UUID) -> Context:
+        """Returns a context that is not deleted."""
+        context = await self._contexts.get(context_id, tenant)
+        if context is None or context.delete_time is not None:
+            raise ContextNotFound(str(context_id))
+        return context
+
+    async def get(self, tenant: TenantId, context_id: UUID, version: int) -> tuple[Context, Row]:
+        """Returns one message and its context."""
+        context = await self.live(tenant, context_id)
+        if row := await self._messages.get(context_id, tenant, version):
+            return context, row
+        raise MessageNotFound(str(context_id), version)
+
+    async def page(
+        self,
+        tenant: TenantId,
+        context_id: UUID,
+        *,
+        newest_first: bool,
+        after: int | None,
+        up_to: int | None,
+        roles: Sequence[Role],
+        limit: int,
+    ) -> tuple[Context, int, Sequence[Row]]:
+        """Returns the context, the version up to which the walk goes, and a page of messages beyond `after`."""
+        context = await self.live(tenant, context_id)
+        last = context.latest_version if up_to is None else up_to
+        if last > context.latest_version:
+            raise OutOfRange("page_token", last, context.latest_version)
+        start = after if after is not None else (last + 1 if newest_first else 0)
+        rows = await self._messages.page(
+            context_id,
+            tenant,
+            newest_first=newest_first,
+            after=start,
+            up_to=last,
+            roles=[str(role) for role in roles] or None,
+            max_bytes=PAGE_BYTES,
+            limit=limit,
+        )
+        return context, last, rows
+
+    async def history(
+        self, tenant: TenantId, context_id: UUID, *, newest_first: bool, after: int | None, limit: int
+    ) -> list[Revision]:
+        """Returns revisions beyond `after`, each with the beginning of what it appended."""
+        await self.live(tenant, context_id)
+        start = after if after is not None else (2**62 if newest_first else 0)
+        rows = await self._contexts.list_revisions(
+            context_id, tenant, newest_first=newest_first, after=start, limit=limit, preview_bytes=_PREVIEW_BYTES
+        )
+        return [
+            Revision(
+                row["revision"],
+                RevisionKind(row["kind"]),
+                row["first_version"] or 0,
+                row["last_version"],
+                row["create_time"],
+                row["request_id"] or "",
+                Role(row["role"]) if row["role"] else None,
+                preview(row["body_start"]) if row["body_start"] else "",
+            )
+            for row in rows
+        ]
+
+
+def _fingerprint(drafts: Sequence[Draft], digest: bytes) -> bytes:
+    """Stands for the content of the request: the messages and the counts given with them."""
+    given = [[draft.given_count, draft.given_tokenizer] for draft in drafts]
+    return sha256(b"AppendMessages" + digest + json.dumps(given).encode()).digest()
+
+
+def _batch(drafts: Sequence[Draft], counts: Sequence[Counted], digests: list[bytes], digest: bytes) -> Batch:
+    """Lays the batch out in columns, with the sums that run within it."""
+    batch = Batch(digests=digests, digest=digest)
+    tokens = items = inexact = pinned_tokens = pinned_messages = pinned_items = turn = 0
+    steps: list[dict[str, object]] = []
+    for place, (draft, counted) in enumerate(zip(drafts, counts, strict=True), start=1):
+        message = draft.message
+        tokens += counted.tokens
+        items += counted.items
+        inexact += counted.source is not TokenCountSource.COUNTED
+        if message.role in PINNED_ROLES:
+            pinned_tokens += counted.tokens
+            pinned_messages += 1
+            pinned_items += counted.items
+        elif message.role is Role.USER and not message.answers_only:
+            turn = place
+        if message.parts:
+            steps.append(_step(message))
+        else:
+            steps.append({})
+        batch.roles.append(message.role)
+        batch.token_counts.append(counted.tokens)
+        batch.item_counts.append(counted.items)
+        batch.sources.append(counted.source)
+        batch.bodies.append(draft.body)
+        batch.tokens.append(tokens)
+        batch.items.append(items)
+        batch.inexact.append(inexact)
+        batch.pinned_tokens.append(pinned_tokens)
+        batch.pinned_messages.append(pinned_messages)
+        batch.pinned_items.append(pinned_items)
+        batch.turns.append(turn)
+    if any(steps):
+        batch.steps_json = json.dumps(steps)
+    return batch
+
+
+def _step(message: Message) -> dict[str, object]:
+    """What a message does to the open tool calls, as `kata_fold_calls` reads it."""
+    step: dict[str, object] = {}
+    if results := [result.key for result in message.results()]:
+        step["r"] = results
+        if message.answers_only:
+            step["a"] = True
+    if calls := [call.key for call in message.calls()]:
+        step["c"] = calls
+    return step

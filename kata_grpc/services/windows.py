@@ -1,0 +1,385 @@
+"""Choosing a window and reading it, at a cost that follows the window and not the history.
+
+A small window is one look at the context's newest messages. A larger one is found through the running sums and then
+read page by page, so that neither memory nor a connection is held while its reader takes its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from kata_grpc.codec import decode_body
+from kata_grpc.db.pool import Executor
+from kata_grpc.domain.contexts import TenantId
+from kata_grpc.domain.errors import BudgetTooSmall, ContextNotFound, NoLegalWindow, OutOfRange
+from kata_grpc.domain.messages import PINNED_ROLES, Row, TokenCountSource
+from kata_grpc.domain.tokens import FRAMING, Framing
+from kata_grpc.domain.windows import (
+    ENGINE_VERSION,
+    Accuracy,
+    Cost,
+    Entry,
+    Excluded,
+    ExclusionReason,
+    RunningState,
+    TailSelector,
+    View,
+    WindowRequest,
+    exclude,
+)
+from kata_grpc.limits import FRAME_MESSAGES, PAGE_BYTES
+from kata_grpc.repositories.windows import WindowRepository, entry_from_row, state_from_row
+from kata_grpc.tokenizers import Tokenizers
+
+_LOOK_LEAST = 16
+_LOOK_MOST = 512
+_PINNED_MOST = 64
+_HELD_BYTES = 2 * PAGE_BYTES
+"""A window of up to this many bytes, pinned messages apart, is held and not read again."""
+_COSTS_PAGE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window that was chosen: everything about it but its messages, which `Windows.pages` reads."""
+
+    context_id: UUID
+    tenant: TenantId
+    request: WindowRequest
+    tokenizer: str
+    context_tokenizer: str
+    snapshot_version: int
+    snapshot_revision: int
+    tail_start: int
+    message_count: int
+    window_tokens: int
+    pinned_tokens: int
+    tail_tokens: int
+    accuracy: Accuracy
+    excluded: Sequence[Excluded]
+    pending: Sequence[str]
+    passed_over: frozenset[int]
+    held: Sequence[Row] | None
+    engine_version: str = ENGINE_VERSION
+    policy_revision: int = 0
+
+    @property
+    def empty_tail(self) -> bool:
+        """Whether the window has pinned messages only, or none."""
+        return self.tail_start > self.snapshot_version
+
+    @property
+    def overhead_tokens(self) -> int:
+        """The dialect's framing."""
+        return self.window_tokens - self.pinned_tokens - self.tail_tokens
+
+    @property
+    def unused_tokens(self) -> int:
+        """What of the budget was not needed."""
+        return self.request.token_budget - self.request.reserve_tokens - self.window_tokens
+
+
+class Windows:
+    """The use cases of windows."""
+
+    def __init__(self, database: Executor, tokenizers: Tokenizers) -> None:
+        self._db = database
+        self._tokenizers = tokenizers
+
+    async def choose(
+        self,
+        tenant: TenantId,
+        context_id: UUID,
+        request: WindowRequest,
+        snapshot: tuple[int, int] | None = None,
+    ) -> Window:
+        """Chooses a window, of `snapshot` (version and revision) where it goes on.
+
+        Raises BudgetTooSmall, NoLegalWindow, OutOfRange or ContextNotFound.
+        """
+        log = WindowRepository(self._db, context_id, tenant)
+        row = await log.snapshot(snapshot[0] if snapshot else request.at_version, request.at_revision)
+        if row is None or row["delete_time"] is not None:
+            raise ContextNotFound(str(context_id))
+        for name, asked, latest in (
+            ("at_version", request.at_version, row["latest_version"]),
+            ("at_revision", request.at_revision, row["latest_revision"]),
+        ):
+            if asked is not None and asked > latest:
+                raise OutOfRange(name, asked, latest)
+        state = state_from_row(row) if row["revision"] is not None else RunningState()
+        revision = request.at_revision
+        if revision is None:
+            then = request.view is View.AS_THEN and request.at_version is not None
+            revision = (row["revision"] or 0) if then else row["latest_revision"]
+        if snapshot:
+            revision = snapshot[1]
+        tokenizer = request.tokenizer or row["tokenizer"]
+        choice = _Choice(log, request, state, FRAMING[request.dialect])
+        if tokenizer == row["tokenizer"]:
+            await choice.by_stored_counts()
+        else:
+            await choice.by_recount(self._tokenizers, tokenizer)
+        await choice.open_legally()
+        return await choice.window(context_id, tenant, tokenizer, row["tokenizer"], revision)
+
+    async def pages(self, window: Window, after: int = 0) -> AsyncIterator[Sequence[Row]]:
+        """Yields the window's messages beyond version `after`, in version order, a page at a time.
+
+        No connection is held between two pages.
+        """
+        if window.held is not None:
+            yield [row for row in window.held if row["version"] > after]
+            return
+        log = WindowRepository(self._db, window.context_id, window.tenant)
+        while after < window.tail_start - 1:
+            rows = await log.pinned_page(after, window.tail_start - 1, FRAME_MESSAGES, PAGE_BYTES)
+            if not rows:
+                break
+            yield rows
+            after = rows[-1]["version"]
+        after = max(after, window.tail_start - 1)
+        while after < window.snapshot_version:
+            rows = await log.page(
+                after, window.snapshot_version, window.tail_start, window.passed_over, FRAME_MESSAGES, PAGE_BYTES
+            )
+            if not rows:
+                break
+            yield rows
+            after = rows[-1]["version"]
+
+
+class _Choice:
+    """One choosing of a window: what is known so far, and the steps that add to it."""
+
+    def __init__(self, log: WindowRepository, request: WindowRequest, state: RunningState, framing: Framing) -> None:
+        self._log = log
+        self._request = request
+        self._state = state
+        self._framing = framing
+        self._pinned = state.pinned
+        self._pins: Sequence[Row] | None = []
+        self._newest: Sequence[Row] | None = None
+        self._seen: list[Entry] | None = []
+        self._inexact: bool | None = None
+        self._trimmed_from = 0
+        self._selector = TailSelector(self._allowance(), framing, state.open_groups)
+
+    def _allowance(self) -> int:
+        """The tokens that are left for the tail; negative when the pinned messages alone are too many."""
+        request = self._request
+        fixed = self._framing.prime + self._pinned.framed(self._framing)
+        return request.token_budget - request.reserve_tokens - fixed
+
+    async def by_stored_counts(self) -> None:
+        """Selects by the counts that stand in the log."""
+        state, selector = self._state, self._selector
+        if not state.version:
+            return
+        all_pins = state.pinned_messages <= _PINNED_MOST
+        rows = await self._log.newest(
+            state.version, self._look(), state.pinned_messages if all_pins else 0, _HELD_BYTES
+        )
+        count = state.pinned_messages if all_pins else 0
+        self._pins = rows[:count] if all_pins else None
+        self._newest = rows[count:]
+        self._seen = [entry_from_row(row) for row in self._newest]
+        for entry in self._seen:
+            if selector.feed(entry):
+                return
+        await self._go_on_below(self._seen[-1].version - 1)
+
+    def _look(self) -> int:
+        """How many messages to look at first: those that should fit by the log's average, and some."""
+        unpinned = self._state.unpinned
+        average = max(1.0, unpinned.framed(self._framing) / max(1, unpinned.messages))
+        fit = max(0, self._allowance()) / average
+        # A quarter more for messages below the average, and the pinned ones that stand between.
+        share = self._state.version / max(1, unpinned.messages)
+        return int(min(_LOOK_MOST, min(fit, _LOOK_MOST) * 1.25 * min(share, 4.0) + _LOOK_LEAST))
+
+    async def _go_on_below(self, version: int) -> None:
+        """Goes on where the first look ended: by the running sums, and from there message by message."""
+        selector = self._selector
+        while version > 0 and not selector.newest:
+            version = await self._feed_costs(version)
+        if version <= 0 or selector.blocked is not None:
+            return
+        self._newest = self._seen = None
+        state, framing = self._state, self._framing
+        total = state.unpinned.framed(framing)
+        start = 1
+        if total > selector.allowance:
+            start = await self._log.find_start(
+                state.version, total, max(0, selector.allowance), framing.per_message, framing.per_item
+            )
+        if start <= version:
+            taken, waiting = await self._measure(start)
+            selector.skip_to(start, taken, waiting)
+            version = start - 1
+        while version > 0 and selector.blocked is None:
+            version = await self._feed_costs(version)
+
+    async def _feed_costs(self, version: int) -> int:
+        """Feeds one page of messages up to `version`; returns the version to go on at, 0 at the end."""
+        entries = await self._log.costs(version, _COSTS_PAGE)
+        for entry in entries:
+            if self._selector.feed(entry):
+                return entry.version
+        return entries[-1].version - 1 if entries else 0
+
+    async def _measure(self, start: int) -> tuple[Cost, dict[int, Cost]]:
+        """Returns the cost of the tail from `start` on, and what members of groups from before it would add."""
+        before = await self._log.state(start - 1)
+        passed_over = self._selector.abandon()
+        taken = self._state.unpinned.minus(before.unpinned)
+        waiting: dict[int, Cost] = {}
+        groups = {0} | before.open_groups | passed_over
+        for entry in await self._log.group_members(groups, start, self._state.version):
+            if entry.pinned:
+                continue
+            group = entry.group_version
+            if group == 0 or group in passed_over or group < start:
+                taken = taken.minus(entry.cost)
+            if 0 < group < start and group not in passed_over:
+                waiting[group] = waiting.get(group, Cost()).plus(entry.cost)
+        return taken, waiting
+
+    async def by_recount(self, tokenizers: Tokenizers, tokenizer: str) -> None:
+        """Selects by counting every message that may be in the window in another tokenizer than the log's."""
+        self._inexact = not tokenizers.has(tokenizer)
+        self._pins = self._newest = self._seen = None
+        self._pinned = Cost()
+        version = 0
+        while version < self._state.version:
+            rows = await self._log.pinned_page(version, self._state.version, _COSTS_PAGE, PAGE_BYTES)
+            if not rows:
+                break
+            for entry in await self._recount(tokenizers, tokenizer, rows):
+                self._pinned = self._pinned.plus(entry.cost)
+            version = rows[-1]["version"]
+        self._selector = TailSelector(self._allowance(), self._framing, self._state.open_groups)
+        version = self._state.version
+        while version > 0:
+            rows = await self._log.newest(version, self._look(), 0, PAGE_BYTES)
+            with_body = [row for row in rows if row["body"] is not None]
+            for entry in await self._recount(tokenizers, tokenizer, with_body):
+                if self._selector.feed(entry):
+                    return
+            version = with_body[-1]["version"] - 1
+
+    async def _recount(self, tokenizers: Tokenizers, tokenizer: str, rows: Sequence[Row]) -> list[Entry]:
+        counts = await tokenizers.count([decode_body(row["body"]) for row in rows], tokenizer)
+        if any(counted.source is not TokenCountSource.COUNTED for counted in counts):
+            self._inexact = True
+        return [
+            entry_from_row(row)._replace(tokens=counted.tokens, items=counted.items)
+            for row, counted in zip(rows, counts, strict=True)
+        ]
+
+    async def open_legally(self) -> None:
+        """Checks that the newest group fits, and moves the start to a message that may open the window."""
+        selector, request = self._selector, self._request
+        if not self._state.version:
+            return
+        if selector.allowance < 0 or (not selector.start and selector.blocked is not None):
+            raise await self._too_small((selector.blocked or Cost()).framed(self._framing))
+        if not request.dialect.starts_on_user or not selector.start:
+            return
+        fits_from = selector.start
+        if selector.opening:
+            selector.start, selector.taken = selector.opening, selector.opening_taken
+            self._trimmed_from = fits_from if fits_from < selector.start else 0
+            return
+        start = await self._log.tail_start(selector.start, self._state.version, selector.abandon(), user_only=True)
+        if start is not None:
+            taken, _ = await self._measure(start)
+            selector.start, selector.taken = start, taken
+            self._trimmed_from = fits_from if fits_from < start else 0
+            return
+        if not self._state.turn_version:
+            raise NoLegalWindow(request.dialect, self._state.version)
+        taken, _ = await self._measure(self._state.turn_version)
+        raise await self._too_small(taken.framed(self._framing))
+
+    async def _too_small(self, tail: int) -> BudgetTooSmall:
+        request = self._request
+        pinned = self._pinned.framed(self._framing)
+        required = request.reserve_tokens + self._framing.prime + pinned + tail
+        return BudgetTooSmall(required, request.token_budget, request.reserve_tokens, pinned, tail)
+
+    async def window(
+        self, context_id: UUID, tenant: TenantId, tokenizer: str, context_tokenizer: str, revision: int
+    ) -> Window:
+        """Puts the window together."""
+        state, selector, framing = self._state, self._selector, self._framing
+        passed_over = selector.abandon()
+        start = selector.start or state.version + 1
+        if self._seen is None and selector.start:
+            start = await self._log.tail_start(start, state.version, passed_over, user_only=False) or start
+        held = self._held(start, passed_over)
+        message_count = self._pinned.messages + selector.taken.messages
+        framed = framing.prime + self._pinned.framed(framing) + selector.taken.framed(framing)
+        return Window(
+            context_id=context_id,
+            tenant=tenant,
+            request=self._request,
+            tokenizer=tokenizer,
+            context_tokenizer=context_tokenizer,
+            snapshot_version=state.version,
+            snapshot_revision=revision,
+            tail_start=start,
+            message_count=message_count,
+            window_tokens=framed if message_count else 0,
+            pinned_tokens=self._pinned.tokens,
+            tail_tokens=selector.taken.tokens,
+            accuracy=Accuracy.ESTIMATED if await self._is_inexact(held, start) else Accuracy.EXACT,
+            excluded=await self._excluded(start, passed_over),
+            pending=state.pending(selector.newest) if selector.newest else (),
+            passed_over=passed_over,
+            held=held,
+        )
+
+    def _held(self, start: int, passed_over: frozenset[int]) -> Sequence[Row] | None:
+        """The window's rows in version order, if the first look brought all of them with their bodies."""
+        if self._pins is None or self._newest is None:
+            return None
+        rows = [row for row in self._pins if row["version"] < start]
+        for row in reversed(self._newest):
+            group = row["group_version"]
+            in_tail = group >= start and group not in passed_over
+            if row["version"] >= start and (in_tail or row["role"] in PINNED_ROLES):
+                rows.append(row)
+        return rows if all(row["body"] is not None for row in rows) else None
+
+    async def _is_inexact(self, held: Sequence[Row] | None, start: int) -> bool:
+        """Whether some content of the window was not counted by the tokenizer; in doubt it was not."""
+        if self._inexact is not None:
+            return self._inexact
+        if held is not None:
+            return any(row["token_count_source"] != TokenCountSource.COUNTED for row in held)
+        before = await self._log.state(start - 1)
+        return self._state.inexact > before.inexact or bool(before.pinned_messages and before.inexact)
+
+    async def _excluded(self, start: int, passed_over: frozenset[int]) -> list[Excluded]:
+        """Says what is not in the window, and why."""
+        state, blocked = self._state, self._selector.blocked is not None
+        fits_from = self._trimmed_from or start
+        # Where nothing was too large every message was looked at, and each that is out has a reason of its own.
+        floor = fits_from if blocked else 1
+        if self._seen is not None:
+            entries = [entry for entry in reversed(self._seen) if entry.version >= floor]
+            older = state.unpinned.messages - sum(1 for e in entries if e.version >= fits_from and not e.pinned)
+        else:
+            before = await self._log.state(floor - 1)
+            older = before.unpinned.messages
+            groups = {0} | passed_over | before.open_groups
+            entries = await self._log.group_members(groups, floor, state.version)
+        runs = exclude((e for e in entries if not fits_from <= e.version < start), start, passed_over)
+        if self._trimmed_from:
+            runs.append(Excluded(fits_from, start - 1, ExclusionReason.ILLEGAL_START))
+        if blocked and older:
+            runs.append(Excluded(1, fits_from - 1, ExclusionReason.BUDGET))
+        return sorted(runs, key=lambda run: run.first)

@@ -1,0 +1,150 @@
+"""What every call goes through: decoding, the caller's tenant, a deadline, and the error door."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar, cast
+from uuid import uuid4
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError
+from google.protobuf.message import Message as Proto
+from google.protobuf.message_factory import GetMessageClass
+
+from kata_grpc.db.pool import call_deadline
+from kata_grpc.domain.contexts import TenantId
+from kata_grpc.domain.errors import DeadlineExceeded, KataError, MalformedRequest
+from kata_grpc.transport.auth import Authenticator
+from kata_grpc.transport.status import internal, status_of
+
+_log = logging.getLogger(__name__)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Answer = Proto | bytes
+"""Bytes are an answer that is already serialized."""
+
+_Result = TypeVar("_Result")
+
+STATUS_KEY = "grpc-status-details-bin"
+_DEADLINE_SLACK = 0.05
+"""Seconds by which the server gives up before the client does, so that its answer still arrives."""
+
+
+class Writer:
+    """The sending side of a server stream; a reader that takes nothing for `stall_seconds` ends it."""
+
+    def __init__(self, context: Context, stall_seconds: float) -> None:
+        self._context = context
+        self._stall_seconds = stall_seconds
+
+    async def write(self, frame: bytes) -> None:
+        """Sends one frame, waiting while the reader is behind."""
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                await self._context.write(frame)
+        except TimeoutError:
+            raise DeadlineExceeded(self._stall_seconds) from None
+
+
+Unary = Callable[[TenantId, Any], Awaitable[Answer]]
+ServerStream = Callable[[TenantId, Any, Writer], Awaitable[None]]
+ClientStream = Callable[[TenantId, AsyncIterator[Any]], Awaitable[Answer]]
+
+
+class Calls:
+    """Turns a servicer's methods into gRPC handlers."""
+
+    def __init__(
+        self, authenticator: Authenticator, call_seconds: float, stream_seconds: float, stall_seconds: float
+    ) -> None:
+        self._authenticator = authenticator
+        self._call_seconds = call_seconds
+        self._stream_seconds = stream_seconds
+        self._stall_seconds = stall_seconds
+
+    def handler(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
+        """Returns the handlers of a service, whose methods stand in `servicer` under their names on the wire."""
+        handlers = {method.name: self._method(method, getattr(servicer, method.name)) for method in service.methods}
+        return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+    def _method(self, method: MethodDescriptor, call: Any) -> grpc.RpcMethodHandler[Any, Any]:
+        decode = _decoder(method)
+        if method.client_streaming:
+            return grpc.stream_unary_rpc_method_handler(self._client_stream(call), decode, _encode)
+        if method.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(self._server_stream(call), decode, _encode)
+        return grpc.unary_unary_rpc_method_handler(self._unary(call), decode, _encode)
+
+    def _unary(self, call: Unary) -> Callable[[Proto | None, Context], Awaitable[Answer]]:
+        async def handle(request: Proto | None, context: Context) -> Answer:
+            return await self._guarded(context, self._call_seconds, lambda tenant: call(tenant, _well_formed(request)))
+
+        return handle
+
+    def _server_stream(self, call: ServerStream) -> Callable[[Proto | None, Context], Awaitable[None]]:
+        async def handle(request: Proto | None, context: Context) -> None:
+            writer = Writer(context, self._stall_seconds)
+            await self._guarded(
+                context, self._stream_seconds, lambda tenant: call(tenant, _well_formed(request), writer)
+            )
+
+        return handle
+
+    def _client_stream(
+        self, call: ClientStream
+    ) -> Callable[[AsyncIterator[Proto | None], Context], Awaitable[Answer]]:
+        async def handle(requests: AsyncIterator[Proto | None], context: Context) -> Answer:
+            async def decoded() -> AsyncIterator[Proto]:
+                async for request in requests:
+                    yield _well_formed(request)
+
+            return await self._guarded(context, self._stream_seconds, lambda tenant: call(tenant, decoded()))
+
+        return handle
+
+    async def _guarded(
+        self, context: Context, most_seconds: float, call: Callable[[TenantId], Awaitable[_Result]]
+    ) -> _Result:
+        # None without a deadline, which the type does not say.
+        remaining = cast("float | None", context.time_remaining())
+        seconds = most_seconds if remaining is None else min(most_seconds, remaining - _DEADLINE_SLACK)
+        call_deadline.set(asyncio.get_running_loop().time() + seconds)
+        try:
+            tenant = self._authenticator.tenant(tuple(context.invocation_metadata() or ()))
+            async with asyncio.timeout(seconds):
+                return await call(tenant)
+        except KataError as error:
+            code, message, status = status_of(error)
+        except TimeoutError:
+            code, message, status = status_of(DeadlineExceeded(seconds))
+        except Exception:
+            request_id = str(uuid4())
+            _log.exception("a call failed, request id %s", request_id)
+            code, message, status = internal(request_id)
+        return await context.abort(code, message, ((STATUS_KEY, status),))
+
+
+def _decoder(method: MethodDescriptor) -> Callable[[bytes], Proto | None]:
+    message = GetMessageClass(method.input_type)
+
+    def decode(data: bytes) -> Proto | None:
+        # What is raised here would go out as INTERNAL; None becomes a typed refusal in the call.
+        try:
+            return message.FromString(data)
+        except DecodeError:
+            return None
+
+    return decode
+
+
+def _encode(answer: Answer) -> bytes:
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
+
+
+def _well_formed(request: Proto | None) -> Proto:
+    if request is None:
+        raise MalformedRequest
+    return request

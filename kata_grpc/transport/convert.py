@@ -1,0 +1,128 @@
+"""Between the domain and the protos, apart from messages, which `kata_grpc.codec` and `frames` take care of."""
+
+from __future__ import annotations
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from kata.context.v1 import context_pb2, message_service_pb2, window_pb2
+
+from kata_grpc.codec import NUMBER_OF_ROLE, metadata_from_json
+from kata_grpc.domain.contexts import Context, Revision, RevisionKind
+from kata_grpc.domain.windows import Accuracy, Dialect, ExclusionReason, View
+from kata_grpc.services.windows import Window
+from kata_grpc.transport import frames
+
+DIALECTS: dict[int, Dialect] = {
+    window_pb2.DIALECT_UNSPECIFIED: Dialect.OPENAI_CHAT,
+    window_pb2.DIALECT_OPENAI_CHAT: Dialect.OPENAI_CHAT,
+    window_pb2.DIALECT_OPENAI_RESPONSES: Dialect.OPENAI_RESPONSES,
+    window_pb2.DIALECT_ANTHROPIC: Dialect.ANTHROPIC,
+    window_pb2.DIALECT_GEMINI: Dialect.GEMINI,
+}
+VIEWS: dict[int, View] = {
+    window_pb2.VIEW_UNSPECIFIED: View.CURRENT,
+    window_pb2.VIEW_CURRENT: View.CURRENT,
+    window_pb2.VIEW_AS_THEN: View.AS_THEN,
+    window_pb2.VIEW_RAW: View.RAW,
+}
+_DIALECT_NUMBERS = {
+    DIALECTS[number]: number for number in window_pb2.Dialect.values() if number != window_pb2.DIALECT_UNSPECIFIED
+}
+_VIEW_NUMBERS = {VIEWS[number]: number for number in window_pb2.View.values() if number != window_pb2.VIEW_UNSPECIFIED}
+_ACCURACIES = {
+    Accuracy.EXACT: window_pb2.WINDOW_ACCURACY_EXACT,
+    Accuracy.ESTIMATED: window_pb2.WINDOW_ACCURACY_ESTIMATED,
+}
+_REASONS = {
+    ExclusionReason.BUDGET: window_pb2.EXCLUSION_REASON_BUDGET,
+    ExclusionReason.ORPHAN_RESULT: window_pb2.EXCLUSION_REASON_ORPHAN_RESULT,
+    ExclusionReason.UNANSWERED_CALL: window_pb2.EXCLUSION_REASON_UNANSWERED_CALL,
+    ExclusionReason.GROUP_OUT: window_pb2.EXCLUSION_REASON_GROUP_OUT,
+    ExclusionReason.ILLEGAL_START: window_pb2.EXCLUSION_REASON_ILLEGAL_START,
+}
+_KINDS = {
+    RevisionKind.APPEND: message_service_pb2.REVISION_KIND_APPEND,
+    RevisionKind.UPDATE: message_service_pb2.REVISION_KIND_UPDATE,
+    RevisionKind.DELETE: message_service_pb2.REVISION_KIND_DELETE,
+    RevisionKind.UNDELETE: message_service_pb2.REVISION_KIND_UNDELETE,
+}
+
+
+def context_to_proto(context: Context) -> context_pb2.Context:
+    """Returns a context as it is sent."""
+    proto = context_pb2.Context(
+        context_id=str(context.id),
+        name=context.name,
+        labels=context.labels,
+        message_count=context.message_count,
+        total_tokens=context.total_tokens,
+        latest_version=context.latest_version,
+        latest_revision=context.latest_revision,
+        tokenizer=context.tokenizer,
+        etag=context.etag,
+        unique_name=context.unique_name,
+    )
+    if context.metadata_json:
+        proto.metadata.CopyFrom(metadata_from_json(context.metadata_json))
+    if context.origin is not None:
+        origin = context.origin
+        proto.origin.CopyFrom(context_pb2.Origin(format=origin.format, id=origin.id, extra_json=origin.extra_json))
+    proto.create_time.MergeFromString(frames.timestamp(context.create_time))
+    proto.update_time.MergeFromString(frames.timestamp(context.update_time))
+    if context.delete_time is not None:
+        proto.delete_time.MergeFromString(frames.timestamp(context.delete_time))
+    return proto
+
+
+def revision_to_proto(revision: Revision) -> message_service_pb2.Revision:
+    """Returns an entry of the history as it is sent."""
+    proto = message_service_pb2.Revision(
+        revision=revision.revision,
+        kind=_KINDS[revision.kind],
+        first_version=revision.first_version,
+        last_version=revision.last_version,
+        create_time=Timestamp.FromString(frames.timestamp(revision.create_time)),
+        preview=revision.preview,
+        request_id=revision.request_id,
+    )
+    if revision.role is not None:
+        proto.role = NUMBER_OF_ROLE[revision.role]
+    return proto
+
+
+def header_to_proto(window: Window) -> window_pb2.WindowHeader:
+    """Returns what a window is a function of."""
+    request = window.request
+    return window_pb2.WindowHeader(
+        context_id=str(window.context_id),
+        snapshot_version=window.snapshot_version,
+        snapshot_revision=window.snapshot_revision,
+        token_budget=request.token_budget,
+        reserve_tokens=request.reserve_tokens,
+        tokenizer=window.tokenizer,
+        dialect=_DIALECT_NUMBERS[request.dialect],
+        view=_VIEW_NUMBERS[request.view],
+        policy_revision=window.policy_revision,
+        engine_version=window.engine_version,
+        tail_first_version=0 if window.empty_tail else window.tail_start,
+        message_count=window.message_count,
+        window_tokens=window.window_tokens,
+        accuracy=_ACCURACIES[window.accuracy],
+    )
+
+
+def trailer_to_proto(window: Window) -> window_pb2.WindowTrailer:
+    """Returns the account of a window."""
+    return window_pb2.WindowTrailer(
+        ledger=window_pb2.WindowLedger(
+            pinned_tokens=window.pinned_tokens,
+            tail_tokens=window.tail_tokens,
+            overhead_tokens=window.overhead_tokens,
+            reserve_tokens=window.request.reserve_tokens,
+            unused_tokens=window.unused_tokens,
+        ),
+        excluded=[
+            window_pb2.ExcludedRange(first_version=run.first, last_version=run.last, reason=_REASONS[run.reason])
+            for run in window.excluded
+        ],
+        pending_call_ids=window.pending,
+    )

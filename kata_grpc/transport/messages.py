@@ -1,0 +1,252 @@
+"""MessageService: decode, one call, encode. Messages go out as their stored bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from kata.context.v1 import message_pb2
+from kata.context.v1 import message_service_pb2 as pb
+
+from kata_grpc import limits
+from kata_grpc.codec import ROLE_OF_NUMBER, encode_body, from_proto
+from kata_grpc.domain.contexts import TenantId
+from kata_grpc.domain.errors import InvalidRequest, ResponseTooLarge, ShuttingDown, Violation
+from kata_grpc.domain.windows import Dialect, View, WindowRequest
+from kata_grpc.services.messages import Appended, Draft, Messages
+from kata_grpc.services.windows import Windows
+from kata_grpc.transport.calls import Writer
+from kata_grpc.transport.convert import (
+    DIALECTS,
+    VIEWS,
+    context_to_proto,
+    header_to_proto,
+    revision_to_proto,
+    trailer_to_proto,
+)
+from kata_grpc.transport.draining import Draining
+from kata_grpc.transport.frames import ChunkBuilder, MessageEncoder, field
+from kata_grpc.transport.tokens import TokenMaker, bind
+from kata_grpc.transport.validate import Checker
+
+_LIST_LAYOUT = ">qq"
+"""The last version of the page before, and the version up to which the walk goes."""
+_HISTORY_LAYOUT = ">q"
+"""The last revision of the page before."""
+_RESUME_LAYOUT = ">qqq"
+"""The snapshot's version and revision, and the version of the last message that was sent."""
+
+
+class MessageServicer:
+    """The methods of MessageService, under their names on the wire."""
+
+    def __init__(self, messages: Messages, windows: Windows, tokens: TokenMaker, draining: Draining) -> None:
+        self._messages = messages
+        self._windows = windows
+        self._tokens = tokens
+        self._draining = draining
+
+    async def AppendMessages(self, tenant: TenantId, request: pb.AppendMessagesRequest) -> pb.AppendMessagesResponse:
+        """Appends a batch."""
+        check = Checker()
+        context_id = check.context_id(request.context_id)
+        check.messages(request.messages, request.ByteSize())
+        request_id = check.request_id(request.request_id)
+        expected = request.expected_version if request.HasField("expected_version") else None
+        check.at_least("expected_version", expected or 0, 0)
+        check.done()
+        appended = await self._messages.append(tenant, context_id, _drafts(request.messages), request_id, expected)
+        return _appended(appended)
+
+    async def ImportMessages(
+        self, tenant: TenantId, requests: AsyncIterator[pb.ImportMessagesRequest]
+    ) -> pb.ImportMessagesResponse:
+        """Appends batch after batch."""
+        header = _import_header(await anext(requests, pb.ImportMessagesRequest()))
+        check = Checker()
+        context_id = check.context_id(header.context_id, "header.context_id")
+        request_id = check.request_id(header.request_id, limits.MAX_IMPORT_REQUEST_ID_CHARS)
+        expected = header.expected_version if header.HasField("expected_version") else None
+        check.at_least("header.expected_version", expected or 0, 0)
+        check.done()
+        response = pb.ImportMessagesResponse()
+        async for request in requests:
+            _check_batch(request, response.batch_count)
+            batch_id = f"{request_id}/{response.batch_count}" if request_id else None
+            appended = await self._messages.append(
+                tenant, context_id, _drafts(request.batch.messages), batch_id, expected
+            )
+            expected = appended.last_version if expected is not None else None
+            response.first_version = response.first_version or appended.first_version
+            response.last_version = appended.last_version
+            response.batch_count += 1
+            response.replayed_batch_count += appended.replayed
+            if self._draining.started:
+                raise ShuttingDown
+        response.context.CopyFrom(context_to_proto(await self._messages.live(tenant, context_id)))
+        return response
+
+    async def GetMessage(self, tenant: TenantId, request: pb.GetMessageRequest) -> bytes:
+        """Returns one message."""
+        check = Checker()
+        context_id = check.context_id(request.context_id)
+        check.at_least("version", request.version, 1)
+        check.done()
+        context, row = await self._messages.get(tenant, context_id, request.version)
+        return field(1, MessageEncoder(context_id, context.tokenizer).encode(row))
+
+    async def ListMessages(self, tenant: TenantId, request: pb.ListMessagesRequest) -> bytes:
+        """Lists a log."""
+        check = Checker()
+        context_id = check.context_id(request.context_id)
+        limit = check.page_size(request.page_size, limits.DEFAULT_MESSAGE_PAGE)
+        newest_first = check.known("order", request.order, pb.ListOrder.values()) == pb.LIST_ORDER_DESCENDING
+        for index, role in enumerate(request.roles):
+            check.known(f"roles[{index}]", role, ROLE_OF_NUMBER)
+        check.done()
+        bound = bind(tenant, request, "page_size", "page_token")
+        after: int | None = None
+        up_to: int | None = None
+        if request.page_token:
+            after, up_to = map(int, self._tokens.read("page_token", request.page_token, bound, _LIST_LAYOUT))
+        context, last, rows = await self._messages.page(
+            tenant,
+            context_id,
+            newest_first=newest_first,
+            after=after,
+            up_to=up_to,
+            roles=[ROLE_OF_NUMBER[role] for role in request.roles],
+            limit=limit,
+        )
+        page = MessageEncoder(context_id, context.tokenizer).repeated(1, rows)
+        at_end = not rows or rows[-1]["version"] == (1 if newest_first else last)
+        if at_end:
+            return page
+        token = self._tokens.make(bound, _LIST_LAYOUT, rows[-1]["version"], last)
+        return page + field(2, token.encode())
+
+    async def ListHistory(self, tenant: TenantId, request: pb.ListHistoryRequest) -> pb.ListHistoryResponse:
+        """Lists revisions."""
+        check = Checker()
+        context_id = check.context_id(request.context_id)
+        limit = check.page_size(request.page_size, limits.DEFAULT_HISTORY_PAGE)
+        newest_first = check.known("order", request.order, pb.ListOrder.values()) != pb.LIST_ORDER_ASCENDING
+        check.done()
+        bound = bind(tenant, request, "page_size", "page_token")
+        after = None
+        if request.page_token:
+            (after,) = map(int, self._tokens.read("page_token", request.page_token, bound, _HISTORY_LAYOUT))
+        found = await self._messages.history(
+            tenant, context_id, newest_first=newest_first, after=after, limit=limit + 1
+        )
+        response = pb.ListHistoryResponse(revisions=map(revision_to_proto, found[:limit]))
+        if len(found) > limit:
+            response.next_page_token = self._tokens.make(bound, _HISTORY_LAYOUT, found[limit - 1].revision)
+        return response
+
+    async def GetWindow(self, tenant: TenantId, request: pb.GetWindowRequest) -> bytes:
+        """Returns a whole window."""
+        check = Checker()
+        context_id = check.context_id(request.context_id)
+        wanted = _window_request(check, request)
+        check.done()
+        window = await self._windows.choose(tenant, context_id, wanted)
+        encoder = MessageEncoder(context_id, window.context_tokenizer)
+        parts = [field(1, header_to_proto(window).SerializeToString())]
+        size = 0
+        async for rows in self._windows.pages(window):
+            parts.append(encoder.repeated(2, rows))
+            size += len(parts[-1])
+            if size > limits.MAX_UNARY_WINDOW_BYTES:
+                raise ResponseTooLarge(size, limits.MAX_UNARY_WINDOW_BYTES)
+        parts.append(field(3, trailer_to_proto(window).SerializeToString()))
+        return b"".join(parts)
+
+    async def StreamWindow(self, tenant: TenantId, request: pb.StreamWindowRequest, writer: Writer) -> None:
+        """Streams a window."""
+        check = Checker()
+        context_id = check.context_id(request.context_id)
+        wanted = _window_request(check, request)
+        check.done()
+        bound = bind(tenant, request, "resume_token")
+        after = 0
+        snapshot = None
+        if request.resume_token:
+            version, revision, after = map(
+                int, self._tokens.read("resume_token", request.resume_token, bound, _RESUME_LAYOUT)
+            )
+            snapshot = (version, revision)
+        window = await self._windows.choose(tenant, context_id, wanted, snapshot)
+        await writer.write(field(1, header_to_proto(window).SerializeToString()))
+        chunks = ChunkBuilder(MessageEncoder(context_id, window.context_tokenizer))
+
+        async def send(chunk: bytes, last: int) -> None:
+            token = self._tokens.make(bound, _RESUME_LAYOUT, window.snapshot_version, window.snapshot_revision, last)
+            await writer.write(field(2, chunk + field(2, token.encode())))
+            if self._draining.started:
+                raise ShuttingDown
+
+        async for rows in self._windows.pages(window, after):
+            for chunk, last in chunks.add(rows):
+                await send(chunk, last)
+        for chunk, last in chunks.rest():
+            await send(chunk, last)
+        await writer.write(field(3, trailer_to_proto(window).SerializeToString()))
+
+
+def _drafts(messages: Sequence[message_pb2.Message]) -> list[Draft]:
+    """Takes the messages over: what is left of them is what is stored."""
+    drafts = []
+    for message in messages:
+        given = message.token_count if message.HasField("token_count") else None
+        tokenizer = message.tokenizer
+        drafts.append(Draft(from_proto(message), encode_body(message), given, tokenizer))
+    return drafts
+
+
+def _appended(appended: Appended) -> pb.AppendMessagesResponse:
+    return pb.AppendMessagesResponse(
+        first_version=appended.first_version,
+        last_version=appended.last_version,
+        revision=appended.revision,
+        replayed=appended.replayed,
+        context=context_to_proto(appended.context),
+        token_count_differences=[
+            pb.TokenCountDifference(index=d.index, given=d.given, counted=d.counted) for d in appended.differences
+        ],
+    )
+
+
+def _import_header(request: pb.ImportMessagesRequest) -> pb.ImportHeader:
+    if request.WhichOneof("frame") != "header":
+        raise InvalidRequest([Violation("frame", "the first frame of an import must be its header", "WRONG_FRAME")])
+    return request.header
+
+
+def _check_batch(request: pb.ImportMessagesRequest, number: int) -> None:
+    check = Checker()
+    if request.WhichOneof("frame") != "batch":
+        check.add("frame", f"frame {number + 1} of an import must be a batch", "WRONG_FRAME")
+    else:
+        check.messages(request.batch.messages, request.ByteSize())
+    check.done()
+
+
+def _window_request(check: Checker, request: pb.GetWindowRequest | pb.StreamWindowRequest) -> WindowRequest:
+    budget, reserve = request.token_budget, request.reserve_tokens
+    if not 1 <= budget <= limits.MAX_TOKEN_BUDGET:
+        check.add("token_budget", f"is {budget}, not 1 to {limits.MAX_TOKEN_BUDGET}", "OUT_OF_BOUNDS")
+    if not 0 <= reserve < max(budget, 1):
+        check.add("reserve_tokens", f"is {reserve}, not 0 to less than token_budget", "OUT_OF_BOUNDS")
+    at_version = request.at_version if request.HasField("at_version") else None
+    at_revision = request.at_revision if request.HasField("at_revision") else None
+    check.at_least("at_version", at_version or 0, 0)
+    check.at_least("at_revision", at_revision or 0, 0)
+    return WindowRequest(
+        token_budget=budget,
+        reserve_tokens=reserve,
+        tokenizer=check.tokenizer(request.tokenizer),
+        dialect=DIALECTS.get(check.known("dialect", request.dialect, DIALECTS), Dialect.OPENAI_CHAT),
+        view=VIEWS.get(check.known("view", request.view, VIEWS), View.CURRENT),
+        at_version=at_version,
+        at_revision=at_revision,
+    )

@@ -1,0 +1,125 @@
+"""Settings: defaults, rules, and `.env.example`, which must say the same."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from kata_grpc.config import VARIABLES, ConfigurationError, Settings, is_loopback
+
+ROOT = Path(__file__).parents[2]
+
+
+def problems_of(**environ: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_env(environ)
+    return caught.value.problems
+
+
+def example() -> dict[str, str]:
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+@pytest.mark.holds("P7", "P9")
+def test_the_example_lists_every_variable_with_its_default() -> None:
+    assert set(VARIABLES) == set(example())
+    assert {one.name for one in fields(Settings)} == {name for name, _ in VARIABLES.values()}
+    assert Settings() == Settings.from_env(example()) == Settings.from_env({})
+
+
+def test_each_variable_is_read() -> None:
+    environ = {
+        "KATA_LISTEN": "[::1]:1",
+        "KATA_DATA_DIR": "/data",
+        "DATABASE_URL": "postgresql://localhost/one",
+        "DATABASE_URL_DIRECT": "postgresql://localhost/two",
+        "KATA_DB_POOLER": "none",
+        "KATA_MIGRATE": "on",
+        "KATA_WORKERS": "2",
+        "KATA_POOL_MAX": "4",
+        "KATA_POOL_ACQUIRE_TIMEOUT": "1.5",
+        "KATA_POOL_IDLE": "6",
+        "KATA_STATEMENT_TIMEOUT": "2",
+        "KATA_DEADLINE": "3",
+        "KATA_SHUTDOWN_GRACE": "4",
+        "KATA_TLS_CERT": "cert",
+        "KATA_TLS_KEY": "key",
+        "KATA_TLS_CLIENT_CA": "ca",
+        "KATA_ALLOW_PLAINTEXT_REMOTE": "yes",
+        "KATA_LOG_LEVEL": "debug",
+        "KATA_LOG_FORMAT": "json",
+    }
+    assert set(environ) == set(example())
+    settings = Settings.from_env(environ)
+    assert Settings.from_env(settings.as_env()) == settings
+    assert Settings.from_env(Settings().as_env()) == Settings()
+    unchanged = [one.name for one in fields(Settings) if getattr(settings, one.name) == one.default]
+    assert unchanged == []
+
+
+@pytest.mark.holds("P9")
+def test_all_problems_are_reported_at_once() -> None:
+    problems = problems_of(
+        KATA_WORKERS="many",
+        KATA_POOL_MAX="1",
+        KATA_STATEMENT_TIMEOUT="60",
+        KATA_LISTEN="nowhere",
+        KATA_TLS_CERT="cert.pem",
+        DATABASE_URL="mysql://localhost/kata",
+        DATABASE_URL_DIRECT="postgresql://localhost:port/kata",
+        KATA_LOG_LEVEL="loud",
+        KATA_DEADLINE="-1",
+    )
+    assert len(problems) == 9
+    assert all(sentence.endswith(".") for sentence in problems)
+
+
+@pytest.mark.holds("P10")
+@pytest.mark.parametrize("listen", ["0.0.0.0:50051", "[::]:50051", "192.0.2.1:50051", "kata.example:443"])
+def test_listening_beyond_loopback_needs_tls_or_a_word(listen: str) -> None:
+    (problem,) = problems_of(KATA_LISTEN=listen)
+    assert "KATA_ALLOW_PLAINTEXT_REMOTE=on" in problem
+    assert Settings.from_env({"KATA_LISTEN": listen, "KATA_TLS_CERT": "c", "KATA_TLS_KEY": "k"}).warnings() == ()
+    (warning,) = Settings.from_env({"KATA_LISTEN": listen, "KATA_ALLOW_PLAINTEXT_REMOTE": "on"}).warnings()
+    assert "unencrypted" in warning
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "127.9.9.9:1", "[::1]:50051", "localhost:1", "unix:/run/kata.sock"])
+def test_loopback_needs_neither(listen: str) -> None:
+    assert is_loopback(listen)
+    assert Settings.from_env({"KATA_LISTEN": listen}).warnings() == ()
+
+
+@pytest.mark.holds("P10")
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("postgresql://db.example/kata", True),
+        ("postgresql://192.0.2.7:5432/kata?sslmode=prefer", True),
+        ("postgresql://db.example/kata?sslmode=verify-full&sslrootcert=/ca.pem", False),
+        ("postgresql://127.0.0.1/kata", False),
+        ("postgresql://kata@/kata?host=/run/postgresql", False),
+        ("postgresql:///kata", False),
+    ],
+)
+def test_a_remote_database_without_tls_is_warned_about(url: str, *, warned: bool) -> None:
+    assert warned == bool(Settings.from_env({"DATABASE_URL": url}).warnings())
+
+
+@pytest.mark.holds("P7")
+def test_secrets_are_in_no_representation_problem_or_warning() -> None:
+    url = "postgresql://kata:hunter2@db.example/kata"
+    settings = Settings.from_env({"DATABASE_URL": url, "DATABASE_URL_DIRECT": url})
+    said = [repr(settings), *settings.warnings(), *problems_of(DATABASE_URL=url.replace("postgresql", "mysql"))]
+    assert "hunter2" not in " ".join(said)
+
+
+@pytest.mark.holds("P9")
+def test_mixed_up_variables_are_named() -> None:
+    (problem,) = problems_of(DATABASE_URL_DIRECT="postgresql://localhost/kata")
+    assert "DATABASE_URL is not" in problem
+    (warning,) = Settings().warnings({"KATA_WORKER": "2", "PATH": "/bin", "KATA_TEST_DATA": "/data"})
+    assert "KATA_WORKERS" in warning
