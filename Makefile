@@ -51,7 +51,7 @@ bench: $(VENV)/run.stamp ## Measure the figures of the service on this machine
 ## --- checking it
 
 .PHONY: test
-test: $(VENV)/dev.stamp ## Run the tests on a real PostgreSQL (PYTEST_ARGS passes options on)
+test: deps $(VENV)/dev.stamp ## Run the tests on a real PostgreSQL (PYTEST_ARGS passes options on)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: torture

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -14,7 +15,6 @@ from grpc_reflection.v1alpha import reflection
 from kata.context.v1 import context_service_pb2, message_service_pb2
 
 from kata_grpc import limits
-from kata_grpc.config import Settings
 from kata_grpc.db.pool import Database, PoolOptions
 from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.services.contexts import Contexts
@@ -28,6 +28,9 @@ from kata_grpc.transport.draining import Draining
 from kata_grpc.transport.messages import MessageServicer
 from kata_grpc.transport.tls import Certificates
 from kata_grpc.transport.tokens import TokenMaker
+
+if TYPE_CHECKING:
+    from kata_grpc.config import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +69,7 @@ class Server:
         self._port = 0
 
     async def start(self) -> None:
-        """Opens the pool, binds the listener and says SERVING once calls can be answered."""
+        """Open the pool, binds the listener and says SERVING once calls can be answered."""
         settings = self._settings
         assert settings.database_url is not None, "whoever starts the embedded database sets its URL"
         options = PoolOptions(
@@ -87,9 +90,7 @@ class Server:
             MessageServicer(Messages(database, tokenizers), Windows(database, tokenizers), tokens, self._draining),
         )
         calls = Calls(self._authenticator, settings.deadline, _STREAM_SECONDS, _STALL_SECONDS)
-        self._server = server = grpc.aio.server(
-            options=[*_OPTIONS, ("grpc.so_reuseport", int(self._reuse_port))]
-        )
+        self._server = server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(self._reuse_port))])
         server.add_generic_rpc_handlers(
             tuple(calls.handler(service, servicer) for service, servicer in zip(_SERVICES, servicers, strict=True))
         )

@@ -242,7 +242,7 @@ def metadata_from_json(text: str) -> struct_pb2.Struct:
     """Return the JSON object `text` as a Struct, whose numbers are doubles."""
     result = struct_pb2.Struct()
     try:
-        result.update(json.loads(text, parse_int=_double, parse_float=_double))
+        result.update(json.loads(text, parse_int=_double, parse_float=_double, parse_constant=_double))
     except (ValueError, AttributeError) as error:
         raise CodecError(f"metadata cannot be held: {error}") from error
     return result
@@ -278,5 +278,5 @@ def _plain_number(number: float) -> int | float:
 def _double(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise CodecError(f"{text} is beyond a double")
+        raise CodecError(f"{text} is not a finite double")
     return number

@@ -1,15 +1,18 @@
 """The beginning of a message's text, from the beginning of its stored bytes.
 
 A history shows many messages and a message may have megabytes, so that only the first bytes of each body are read and
-the protobuf fields are walked as far as they go. Field numbers are those of `kata.context.v1.Message` and `Part`; a test
-compares this with the whole message.
+the protobuf fields are walked as far as they go. Field numbers are those of `kata.context.v1.Message` and `Part`; a
+test compares this with the whole message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from kata_grpc.limits import PREVIEW_CHARS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MESSAGE_TEXT, _MESSAGE_PARTS = 5, 6
 _PART_TEXT, _PART_REASONING, _PART_CALL, _PART_RESULT, _PART_REFUSAL = 1, 2, 3, 4, 7
@@ -19,7 +22,7 @@ _FIRST = 1
 
 
 def preview(start: bytes) -> str:
-    """Returns at most 100 characters: the text, or that of the first part that has one, or the first tool call."""
+    """Return at most 100 characters: the text, or that of the first part that has one, or the first tool call."""
     texts: list[bytes] = []
     for number, value in _fields(start):
         if number == _MESSAGE_TEXT:
@@ -48,7 +51,7 @@ def _get(message: bytes, wanted: int) -> bytes:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yields number and value of the length-delimited fields; the last one may be cut short."""
+    """Yield number and value of the length-delimited fields; the last one may be cut short."""
     position = 0
     while position < len(data):
         tag, position = _varint(data, position)

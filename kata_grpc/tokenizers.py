@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import importlib
 import threading
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 try:
     import quicktok
@@ -20,6 +19,9 @@ except ModuleNotFoundError:  # it has wheels for Python up to 3.13
 
 from kata_grpc.domain.messages import File, Image, Message, Reasoning, TokenCountSource, Unknown
 from kata_grpc.domain.tokens import Counted, TextCounter, countable, measure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _ENCODINGS: Final = {
     "cl100k_base": "cl100k_base",
@@ -69,17 +71,17 @@ class Tokenizers:
         return tokenizer in _ENCODINGS
 
     def warm(self) -> None:
-        """Loads every vocabulary, which takes most of a second; call it off the event loop."""
+        """Load every vocabulary, which takes most of a second; call it off the event loop."""
         for encoding in set(_ENCODINGS.values()):
             self._counter(encoding)("warm")
         self._warm = True
 
     def close(self) -> None:
-        """Ends the threads; what waits for one is cancelled."""
+        """End the threads; what waits for one is cancelled."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def count(self, messages: Sequence[Message], tokenizer: str) -> list[Counted]:
-        """Counts messages: little at once, much on a thread, so that the event loop goes on."""
+        """Count messages: little at once, much on a thread, so that the event loop goes on."""
         # An estimate counts with two vocabularies.
         at_once = _AT_ONCE if tokenizer in _ENCODINGS else _AT_ONCE // 2
         if self._warm and _is_small(messages, at_once):
@@ -87,7 +89,7 @@ class Tokenizers:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self.count_now, messages, tokenizer)
 
     def count_now(self, messages: Sequence[Message], tokenizer: str) -> list[Counted]:
-        """Counts messages in the calling thread."""
+        """Count messages in the calling thread."""
         if tokenizer in _ENCODINGS:
             count = self._counter(_ENCODINGS[tokenizer])
             return [measure(message, count) for message in messages]
@@ -95,7 +97,7 @@ class Tokenizers:
         return [measure(message, estimate, TokenCountSource.ESTIMATED) for message in messages]
 
     def estimator(self, tokenizer: str) -> TextCounter:
-        """Returns the estimate from above for a tokenizer that the server has not."""
+        """Return the estimate from above for a tokenizer that the server has not."""
         o200k, cl100k = self._counter("o200k_base"), self._counter("cl100k_base")
         quarters = 5 if tokenizer.startswith(_MEASURED_CLAUDE) else 6
 

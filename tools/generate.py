@@ -163,8 +163,8 @@ def _typescript(target: Path, configs: dict[str, str]) -> None:
         )
         for unused in (*source.glob("index*.ts"), source / "google/protobuf/descriptor.ts"):
             unused.unlink(missing_ok=True)
-        modules = sorted(path.stem for path in (source / "kata/context/v1").glob("*.ts"))
-        _write(source / "kata/context/v1/index.ts", "".join(f'export * from "./{module}";\n' for module in modules))
+        exports = sorted(f'export * from "./{path.stem}";\n' for path in (source / "kata/context/v1").glob("*.ts"))
+        _write(source / "kata/context/v1/index.ts", "".join(exports))
         _write(source / "service_config.ts", TYPESCRIPT_CONFIG)
         _write(source / "index.ts", TYPESCRIPT_INDEX)
         for file, text in configs.items():

@@ -26,6 +26,10 @@ COMMANDS = {
     "migrate": ("migrate", "show or change the version of the database's schema"),
     "doctor": ("doctor", "check settings, database and schema, and say what to do"),
     "health": ("health", "ask a running server whether it serves"),
+    "import": ("importing", "read conversations from JSON lines into contexts"),
+    "export": ("exporting", "write contexts as the JSON lines that they came from"),
+    "window": ("window", "show what would be sent to a model now, and why"),
+    "history": ("history", "list what happened to a context"),
 }
 """Each command: the module that has it, and its line in the list."""
 

@@ -1,4 +1,4 @@
-"""The schema as SQLAlchemy sees it, for Alembic's comparison and the tests. Queries are SQL; nothing creates tables here.
+"""The schema as SQLAlchemy sees it, for Alembic's comparison and the tests. Queries are SQL; nothing here makes tables.
 
 Every table about a context has the context's id first in its primary key and unique indexes, so that a distributed
 PostgreSQL can keep a context's rows together.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
-from typing import NewType
-from uuid import UUID
+from typing import TYPE_CHECKING, NewType
 
-from kata_grpc.domain.messages import Role
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from uuid import UUID
+
+    from kata_grpc.domain.messages import Role
 
 TenantId = NewType("TenantId", str)
 

@@ -31,8 +31,11 @@ Each class builds its own message from typed fields; nobody else formats text. H
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class KataError(Exception):

@@ -19,7 +19,7 @@ class Size(NamedTuple):
 
 
 def image_size(data: bytes) -> Size | None:
-    """Returns the size that the header names, or None."""
+    """Return the size that the header names, or None."""
     size = None
     if data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR" and len(data) >= 24:
         size = Size(_big(data[16:20]), _big(data[20:24]))
@@ -33,7 +33,7 @@ def image_size(data: bytes) -> Size | None:
 
 
 def _jpeg_size(data: bytes) -> Size | None:
-    """Walks the segments up to the first frame header."""
+    """Walk the segments up to the first frame header."""
     at = 2
     while at + 9 <= len(data):
         if data[at] != 0xFF:

@@ -6,10 +6,12 @@ This module holds the shape only. How it is stored and sent is `kata_grpc.codec`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Role(StrEnum):
@@ -167,11 +169,11 @@ class Message:
     extra_json: str = ""
 
     def calls(self) -> Iterator[ToolCall]:
-        """Yields the tool calls, in order."""
+        """Yield the tool calls, in order."""
         return (part for part in self.parts if isinstance(part, ToolCall))
 
     def results(self) -> Iterator[ToolResult]:
-        """Yields the tool results, in order."""
+        """Yield the tool results, in order."""
         return (part for part in self.parts if isinstance(part, ToolResult))
 
     @property
@@ -184,5 +186,5 @@ class Row(Protocol):
     """A row of the database, by column name: what passes from a repository to the wire without being copied."""
 
     def __getitem__(self, column: str, /) -> Any:
-        """Returns a column's value."""
+        """Return a column's value."""
         ...

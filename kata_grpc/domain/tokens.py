@@ -64,7 +64,7 @@ class Framing:
     per_item: int
 
     def cost(self, tokens: int, messages: int, items: int) -> int:
-        """Returns what a window costs."""
+        """Return what a window costs."""
         return self.prime + tokens + self.per_message * messages + self.per_item * items
 
 
@@ -83,7 +83,7 @@ Opaque = Image | File | Reasoning | Unknown
 
 
 def measure(message: Message, count: TextCounter, source: TokenCountSource = TokenCountSource.COUNTED) -> Counted:
-    """Counts a message; `source` says what `count` is, and anything opaque makes it ESTIMATED."""
+    """Count a message; `source` says what `count` is, and anything opaque makes it ESTIMATED."""
     if message.text is not None and not message.parts and not message.name:
         return Counted(count(message.text), 0, source)
     tokens = 1 if message.name else 0
@@ -97,7 +97,7 @@ def measure(message: Message, count: TextCounter, source: TokenCountSource = Tok
 
 
 def countable(message: Message) -> Iterator[str | Opaque]:
-    """Yields what of a message costs tokens, in order: texts, and parts that are not only text."""
+    """Yield what of a message costs tokens, in order: texts, and parts that are not only text."""
     if message.name:
         yield message.name
     if message.text is not None:
@@ -127,7 +127,7 @@ def _countable_part(part: Part) -> Iterator[str | Opaque]:
 
 
 def _items(message: Message) -> int:
-    """Counts the calls, results and media, those within results included."""
+    """Count the calls, results and media, those within results included."""
     items = 0
     for part in message.parts:
         if isinstance(part, ToolCall | ToolResult | Image | File):
@@ -153,7 +153,7 @@ def _opaque_tokens(part: Opaque, count: TextCounter) -> int:
 
 
 def image_tokens(size: Size | None) -> int:
-    """Returns the most that an image of this size costs by the rules of OpenAI's tiles and Anthropic's area."""
+    """Return the most that an image of this size costs by the rules of OpenAI's tiles and Anthropic's area."""
     if size is None:
         return IMAGE_TOKENS
     long_side, short_side = _fitted(max(size), min(size), 2_048)

@@ -1,20 +1,23 @@
 """Windows: the longest run of newest groups that fits a budget beside the pinned messages.
 
 Pure rules over counts; nothing here reads or waits. A group is found by its first version: a message whose
-`group_version` is its own version starts one, a result of an earlier call carries that call's, an orphan result carries
-0. Groups are ordered by where they start, the run is contiguous in that order, and it stops at the first group that does
+`group_version` is its own version starts one, a result of an earlier call carries that call's, an orphan result has 0.
+Groups are ordered by where they start, the run is contiguous in that order, and it stops at the first group that does
 not fit. System and developer messages are pinned: counted first, in every window, and no group of the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kata_grpc.domain.messages import PINNED_ROLES, Role
-from kata_grpc.domain.tokens import Framing
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from kata_grpc.domain.tokens import Framing
 
 ENGINE_VERSION = "1"
 """Names the rules of this module; changes when an equal request may give another window."""
@@ -80,15 +83,15 @@ class Cost(NamedTuple):
     items: int = 0
 
     def plus(self, other: Cost) -> Cost:
-        """Adds two costs."""
+        """Add two costs."""
         return Cost(self.tokens + other.tokens, self.messages + other.messages, self.items + other.items)
 
     def minus(self, other: Cost) -> Cost:
-        """Takes a part away."""
+        """Take a part away."""
         return Cost(self.tokens - other.tokens, self.messages - other.messages, self.items - other.items)
 
     def framed(self, framing: Framing) -> int:
-        """Returns the tokens with the dialect's framing, without the prime that a window costs once."""
+        """Return the tokens with the dialect's framing, without the prime that a window costs once."""
         return self.tokens + framing.per_message * self.messages + framing.per_item * self.items
 
 
@@ -142,7 +145,7 @@ class RunningState:
         return frozenset(group for groups in self.open_calls.values() for group in groups)
 
     def pending(self, group: int) -> tuple[str, ...]:
-        """The keys of the unanswered calls of one group."""
+        """List the keys of the unanswered calls of one group."""
         return tuple(sorted(key for key, groups in self.open_calls.items() if group in groups))
 
 
@@ -167,7 +170,7 @@ class TailSelector:
         self._waiting: dict[int, Cost] = {}
 
     def feed(self, entry: Entry) -> bool:
-        """Looks at the next older message; True when nothing older can be taken."""
+        """Look at the next older message; True when nothing older can be taken."""
         if self.blocked is not None:
             return True
         if entry.pinned:
@@ -193,7 +196,7 @@ class TailSelector:
         return False
 
     def abandon(self) -> frozenset[int]:
-        """Returns every group that is passed over wherever it stands: open, and not the newest."""
+        """Return every group that is passed over wherever it stands: open, and not the newest."""
         return self._open - {self.newest}
 
     def skip_to(self, start: int, taken: Cost, waiting: Mapping[int, Cost]) -> None:

@@ -27,6 +27,14 @@ class JsonError(ValueError):
     """Text that is not JSON, or not JSON that can be kept."""
 
 
+class SurrogateError(JsonError):
+    """Strings that hold half of a surrogate pair, which no UTF-8 can express; `paths` are theirs."""
+
+    def __init__(self, paths: tuple[str, ...]) -> None:
+        super().__init__(f"half of a surrogate pair at {', '.join(path or 'the value itself' for path in paths)}")
+        self.paths = paths
+
+
 class Repeated(tuple[tuple[str, "Tree"], ...]):
     """The members of an object that repeats a key, which a dict would lose."""
 
@@ -95,13 +103,11 @@ class Node:
 
 
 def parse_node(text: str) -> Node:
-    """Return the node of `text`. Raise JsonError as `parse` does."""
-    return Node(parse(text), text.encode("utf-8", "surrogatepass"))
-
-
-def lone_surrogates(text: str, tree: Tree) -> list[str]:
-    """Return the paths of strings and keys that hold half of a surrogate pair, which no UTF-8 can express."""
-    return list(_lone_surrogates(tree, "")) if SURROGATE_ESCAPE.search(text) else []
+    """Return the node of `text`. Raise JsonError as `parse` does, SurrogateError among them."""
+    tree = parse(text)
+    if SURROGATE_ESCAPE.search(text) and (paths := tuple(_lone_surrogates(tree, ""))):
+        raise SurrogateError(paths)
+    return Node(tree, text.encode())
 
 
 def _lone_surrogates(tree: Tree, path: str) -> Iterator[str]:
@@ -116,6 +122,8 @@ def _lone_surrogates(tree: Tree, path: str) -> Iterator[str]:
                 if not _encodable(key):
                     yield member_path(path, key)
                 yield from _lone_surrogates(item, member_path(path, key))
+        case _:
+            pass
 
 
 def _encodable(text: str) -> bool:

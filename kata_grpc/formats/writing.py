@@ -30,6 +30,13 @@ class Origin(Enum):
     """Another format: its further keys and unknown parts have no place here."""
 
 
+def is_plain(message: Message) -> bool:
+    """Return whether `message` is a role and a text and nothing else, as most are."""
+    return message.text is not None and not (
+        message.parts or message.name or message.model or message.metadata_json or message.extra_json
+    )
+
+
 @dataclass(slots=True)
 class Writer:
     """What one writing knows and notes."""
@@ -37,7 +44,7 @@ class Writer:
     origin: Origin
     problems: list[Violation] = field(default_factory=list)
     call_names: dict[str, str] = field(default_factory=dict)
-    """The tool that each call so far named: a result's name that says the same is not lost where names have no place."""
+    """The tool of each call so far: a result's name that says the same is not lost where names have no place."""
 
     def lose(self, path: str, reason: str) -> None:
         """Note that something would be lost."""

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 from kata_grpc.db.errors import ConstraintViolated
-from kata_grpc.db.pool import Executor
 from kata_grpc.db.query import load
 from kata_grpc.domain.contexts import Claim, Context, ContextSpec, Origin, RevisionKind, TenantId
 from kata_grpc.domain.errors import ContextExists
-from kata_grpc.domain.messages import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from kata_grpc.db.pool import Executor
+    from kata_grpc.domain.messages import Row
 
 _SQL = load("kata_grpc.repositories", "sql/contexts.sql")
 
 
 def context_from_row(row: Row) -> Context:
-    """Reads a row of `contexts`."""
+    """Read a row of `contexts`."""
     origin = None
     if row["origin_format"] is not None:
         origin = Origin(row["origin_format"], row["origin_id"], row["origin_extra_json"])
@@ -50,7 +54,7 @@ class ContextRepository:
     async def create(
         self, context_id: UUID, tenant: TenantId, spec: ContextSpec, request_id: str | None, fingerprint: bytes
     ) -> Context | None:
-        """Creates a context; None when the id is taken. Raises ContextExists for a unique name that is held."""
+        """Create a context; None when the id is taken. Raises ContextExists for a unique name that is held."""
         origin = spec.origin
         try:
             row = await self._db.fetchrow(
@@ -75,14 +79,14 @@ class ContextRepository:
         return context_from_row(row) if row else None
 
     async def get(self, context_id: UUID, tenant: TenantId) -> Context | None:
-        """Returns the context, deleted or not."""
+        """Return the context, deleted or not."""
         row = await self._db.fetchrow(_SQL.get_context, context_id, tenant)
         return context_from_row(row) if row else None
 
     async def get_with_claim(
         self, context_id: UUID, tenant: TenantId, request_id: str | None
     ) -> tuple[Context, Claim | None] | None:
-        """Returns the context and what `request_id` stands for in it, as of one moment."""
+        """Return the context and what `request_id` stands for in it, as of one moment."""
         row = await self._db.fetchrow(_SQL.get_context_and_claim, context_id, tenant, request_id)
         if row is None:
             return None
@@ -98,12 +102,12 @@ class ContextRepository:
         return context_from_row(row), claim
 
     async def lock(self, context_id: UUID, tenant: TenantId) -> Context | None:
-        """Returns the context under its row lock, until the transaction ends."""
+        """Return the context under its row lock, until the transaction ends."""
         row = await self._db.fetchrow(_SQL.lock_context, context_id, tenant)
         return context_from_row(row) if row else None
 
     async def find_claim(self, context_id: UUID, tenant: TenantId, request_id: str) -> Claim | None:
-        """Returns what `request_id` stands for in the context."""
+        """Return what `request_id` stands for in the context."""
         row = await self._db.fetchrow(_SQL.find_claim, context_id, tenant, request_id)
         if row is None:
             return None
@@ -119,7 +123,7 @@ class ContextRepository:
         after: tuple[datetime, UUID] | None,
         limit: int,
     ) -> list[Context]:
-        """Returns contexts, newest first, from the one after `after` on."""
+        """Return contexts, newest first, from the one after `after` on."""
         escaped = name_prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         create_time, last_id = after or (None, None)
         rows = await self._db.fetch(
@@ -143,7 +147,7 @@ class ContextRepository:
         request_id: str | None,
         fingerprint: bytes,
     ) -> Context:
-        """Writes name, labels, metadata and deletion of a locked context, and takes a revision."""
+        """Write name, labels, metadata and deletion of a locked context, and takes a revision."""
         row = await self._db.fetchrow(
             _SQL.change_context,
             context.id,
@@ -162,24 +166,24 @@ class ContextRepository:
         return context_from_row(row)
 
     async def hold_name(self, context: Context) -> None:
-        """Makes the context's unique name its own. Raises ContextExists."""
+        """Make the context's unique name its own. Raises ContextExists."""
         try:
             await self._db.execute(_SQL.hold_name, context.tenant_id, context.name, context.id)
         except ConstraintViolated as violated:
             raise ContextExists(context.name) from violated
 
     async def free_name(self, context: Context) -> None:
-        """Gives the context's unique name up."""
+        """Give the context's unique name up."""
         await self._db.execute(_SQL.free_name, context.tenant_id, context.name, context.id)
 
     async def list_revisions(
         self, context_id: UUID, tenant: TenantId, *, newest_first: bool, after: int, limit: int, preview_bytes: int
     ) -> Sequence[Row]:
-        """Returns rows of history beyond revision `after`, each with the first bytes of its first message's body."""
+        """Return rows of history beyond revision `after`, each with the first bytes of its first message's body."""
         query = _SQL.list_revisions_before if newest_first else _SQL.list_revisions_after
         return await self._db.fetch(query, context_id, tenant, after, limit, preview_bytes)
 
     async def token_key(self) -> bytes:
-        """Returns the key under which page and resume tokens of this database are made."""
+        """Return the key under which page and resume tokens of this database are made."""
         key: bytes = await self._db.fetchval(_SQL.get_token_key)
         return key

@@ -6,16 +6,20 @@ the stored bytes of the message.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from uuid import UUID
+from typing import TYPE_CHECKING
 
-from kata_grpc.db.pool import Executor
 from kata_grpc.db.query import load
-from kata_grpc.domain.contexts import Context, TenantId
-from kata_grpc.domain.messages import Row
 from kata_grpc.limits import MAX_OPEN_CALLS
 from kata_grpc.repositories.contexts import context_from_row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from kata_grpc.db.pool import Executor
+    from kata_grpc.domain.contexts import Context, TenantId
+    from kata_grpc.domain.messages import Row
 
 _SQL = load("kata_grpc.repositories", "sql/messages.sql")
 
@@ -58,7 +62,7 @@ class MessageRepository:
         request_id: str | None,
         fingerprint: bytes,
     ) -> Context | None:
-        """Appends the batch as one revision and returns the context after it; None when a condition does not hold.
+        """Append the batch as one revision and returns the context after it; None when a condition does not hold.
 
         Raises ConstraintViolated("revisions_request_uq") when the request_id was used.
         """
@@ -90,7 +94,7 @@ class MessageRepository:
         return context_from_row(row) if row else None
 
     async def get(self, context_id: UUID, tenant: TenantId, version: int) -> Row | None:
-        """Returns one message."""
+        """Return one message."""
         return await self._db.fetchrow(_SQL.get_message, context_id, tenant, version)
 
     async def page(
@@ -105,6 +109,6 @@ class MessageRepository:
         max_bytes: int,
         limit: int,
     ) -> Sequence[Row]:
-        """Returns a page of messages beyond version `after`, none above `up_to`."""
+        """Return a page of messages beyond version `after`, none above `up_to`."""
         query = _SQL.list_messages_before if newest_first else _SQL.list_messages_after
         return await self._db.fetch(query, context_id, tenant, after, up_to, roles, max_bytes, limit)

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
-from uuid import UUID
+from typing import TYPE_CHECKING
 
-from kata_grpc.db.pool import Executor
 from kata_grpc.db.query import load
-from kata_grpc.domain.contexts import TenantId
-from kata_grpc.domain.messages import Row
 from kata_grpc.domain.windows import Entry, RunningState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from uuid import UUID
+
+    from kata_grpc.db.pool import Executor
+    from kata_grpc.domain.contexts import TenantId
+    from kata_grpc.domain.messages import Row
 
 _SQL = load("kata_grpc.repositories", "sql/windows.sql")
 
 
 def entry_from_row(row: Row) -> Entry:
-    """Reads what selection needs of a message's row."""
+    """Read what selection needs of a message's row."""
     return Entry(row["version"], row["group_version"], row["role"], row["token_count"], row["item_count"])
 
 
 def state_from_row(row: Row) -> RunningState:
-    """Reads the running state that stands beside a message."""
+    """Read the running state that stands beside a message."""
     return RunningState(
         version=row["version"],
         tokens=row["total_tokens"],
@@ -43,44 +47,42 @@ class WindowRepository:
         self._of = (context_id, tenant)
 
     async def snapshot(self, at_version: int | None, at_revision: int | None) -> Row | None:
-        """Returns the context's facts and its running state at the snapshot."""
+        """Return the context's facts and its running state at the snapshot."""
         return await self._db.fetchrow(_SQL.get_snapshot, *self._of, at_version, at_revision)
 
     async def newest(self, version: int, limit: int, pinned: int, max_bytes: int) -> Sequence[Row]:
-        """Returns `pinned` pinned messages up to `version`, oldest first, then the newest messages, newest first.
+        """Return `pinned` pinned messages up to `version`, oldest first, then the newest messages, newest first.
 
         Bodies beyond `max_bytes` are None.
         """
         return await self._db.fetch(_SQL.read_newest, *self._of, version, limit, pinned, max_bytes)
 
     async def costs(self, version: int, limit: int) -> list[Entry]:
-        """Returns what selection needs of the messages up to `version`, newest first."""
+        """Return what selection needs of the messages up to `version`, newest first."""
         return [entry_from_row(row) for row in await self._db.fetch(_SQL.read_costs, *self._of, version, limit)]
 
     async def state(self, version: int) -> RunningState:
-        """Returns the running state after `version`."""
+        """Return the running state after `version`."""
         if version == 0:
             return RunningState()
         row = await self._db.fetchrow(_SQL.get_running_state, *self._of, version)
         assert row is not None, "versions are dense"
         return state_from_row(row)
 
-    async def find_start(
-        self, version: int, running_cost: int, allowance: int, per_message: int, per_item: int
-    ) -> int:
-        """Returns the first version of the longest run up to `version` whose cost is within `allowance`."""
+    async def find_start(self, version: int, running_cost: int, allowance: int, per_message: int, per_item: int) -> int:
+        """Return the first version of the longest run up to `version` whose cost is within `allowance`."""
         before: int = await self._db.fetchval(
             _SQL.find_start, *self._of, version, running_cost, allowance, per_message, per_item
         )
         return before + 1
 
     async def group_members(self, groups: Collection[int], first: int, last: int) -> list[Entry]:
-        """Returns the messages of `groups` within a range of versions; group 0 holds the orphan results."""
+        """Return the messages of `groups` within a range of versions; group 0 holds the orphan results."""
         rows = await self._db.fetch(_SQL.list_group_members, *self._of, list(groups), first, last)
         return [entry_from_row(row) for row in rows]
 
     async def tail_start(self, first: int, last: int, passed_over: Collection[int], user_only: bool) -> int | None:
-        """Returns where the first group of a range starts."""
+        """Return where the first group of a range starts."""
         version: int | None = await self._db.fetchval(
             _SQL.find_tail_start, *self._of, first, last, list(passed_over), user_only
         )
@@ -89,11 +91,11 @@ class WindowRepository:
     async def page(
         self, after: int, last: int, start: int, passed_over: Collection[int], limit: int, max_bytes: int
     ) -> Sequence[Row]:
-        """Returns a page of the window's tail beyond version `after`, oldest first."""
+        """Return a page of the window's tail beyond version `after`, oldest first."""
         return await self._db.fetch(
             _SQL.read_window_page, *self._of, after, last, start, list(passed_over), limit, max_bytes
         )
 
     async def pinned_page(self, after: int, last: int, limit: int, max_bytes: int) -> Sequence[Row]:
-        """Returns a page of the pinned messages beyond version `after`, oldest first."""
+        """Return a page of the pinned messages beyond version `after`, oldest first."""
         return await self._db.fetch(_SQL.read_pinned_page, *self._of, after, last, limit, max_bytes)

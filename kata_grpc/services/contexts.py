@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
-from uuid import UUID
+from typing import TYPE_CHECKING
 
-from kata_grpc.db.pool import Database, Executor
 from kata_grpc.domain.contexts import Context, ContextSpec, RevisionKind, TenantId
 from kata_grpc.domain.errors import ContextNotDeleted, ContextNotFound, EtagMismatch
 from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.services.requests import check_claim, fingerprint, new_id
 
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from kata_grpc.db.pool import Database, Executor
 
 Change = Callable[[Context], Context]
 
@@ -35,7 +38,7 @@ class Contexts:
         self._contexts = ContextRepository(database)
 
     async def create(self, tenant: TenantId, spec: ContextSpec, request_id: str | None) -> tuple[Context, bool]:
-        """Creates a context, or finds the one that the request_id created; says which."""
+        """Create a context, or finds the one that the request_id created; say which."""
         wanted = fingerprint(
             "CreateContext",
             {
@@ -58,7 +61,7 @@ class Contexts:
         return context, True
 
     async def get(self, tenant: TenantId, context_id: UUID) -> Context:
-        """Returns a context, deleted or not."""
+        """Return a context, deleted or not."""
         if context := await self._contexts.get(context_id, tenant):
             return context
         raise ContextNotFound(str(context_id))
@@ -73,7 +76,7 @@ class Contexts:
         after: tuple[datetime, UUID] | None,
         limit: int,
     ) -> list[Context]:
-        """Returns contexts, newest first."""
+        """Return contexts, newest first."""
         return await self._contexts.list(tenant, labels, name_prefix, show_deleted, after, limit)
 
     async def update(
@@ -85,7 +88,7 @@ class Contexts:
         etag: str,
         request_id: str | None,
     ) -> Changed:
-        """Changes the fields named by `paths` (name, labels, metadata, unique_name) to those of `values`."""
+        """Change the fields named by `paths` (name, labels, metadata, unique_name) to those of `values`."""
         fields: dict[str, object] = {
             "name": values.name,
             "labels": dict(values.labels or {}),

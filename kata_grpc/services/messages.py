@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 from kata_grpc.db.errors import ConstraintViolated
-from kata_grpc.db.pool import Database
 from kata_grpc.domain.contexts import DEFAULT_TOKENIZER, Context, Revision, RevisionKind, TenantId
 from kata_grpc.domain.errors import (
     ContextNotFound,
@@ -27,7 +25,13 @@ from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.repositories.messages import Batch, MessageRepository
 from kata_grpc.services.cache import BoundedCache
 from kata_grpc.services.requests import check_claim
-from kata_grpc.tokenizers import Tokenizers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from kata_grpc.db.pool import Database
+    from kata_grpc.tokenizers import Tokenizers
 
 _ATTEMPTS = 4
 """How often an append may find the context changed between its statement and the look at why it wrote nothing."""
@@ -86,7 +90,7 @@ class Messages:
         request_id: str | None,
         expected_version: int | None,
     ) -> Appended:
-        """Appends a batch: one statement when it succeeds, one more read to say why when it does not."""
+        """Append a batch: one statement when it succeeds, one more read to say why when it does not."""
         digests = [sha256(draft.body).digest() for draft in drafts]
         digest = sha256(b"".join(digests)).digest()
         wanted = _fingerprint(drafts, digest)
@@ -122,9 +126,7 @@ class Messages:
                 assert request_id is not None
                 check_claim(claim, request_id, wanted)
                 _, differences = await self._count(drafts, context.tokenizer)
-                return Appended(
-                    context, claim.first_version, claim.last_version, claim.revision, True, differences
-                )
+                return Appended(context, claim.first_version, claim.last_version, claim.revision, True, differences)
             if context.delete_time is not None:
                 raise ContextNotFound(str(context_id))
             if expected_version is not None and context.latest_version != expected_version:
@@ -136,7 +138,7 @@ class Messages:
         raise WriteContention
 
     async def _count(self, drafts: Sequence[Draft], tokenizer: str) -> tuple[list[Counted], list[Difference]]:
-        """Counts the drafts in the context's tokenizer, or takes the caller's counts where the server cannot."""
+        """Count the drafts in the context's tokenizer, or takes the caller's counts where the server cannot."""
         counts = await self._tokenizers.count([draft.message for draft in drafts], tokenizer)
         differences = []
         for index, draft in enumerate(drafts):
@@ -150,14 +152,14 @@ class Messages:
         return counts, differences
 
     async def live(self, tenant: TenantId, context_id: UUID) -> Context:
-        """Returns a context that is not deleted."""
+        """Return a context that is not deleted."""
         context = await self._contexts.get(context_id, tenant)
         if context is None or context.delete_time is not None:
             raise ContextNotFound(str(context_id))
         return context
 
     async def get(self, tenant: TenantId, context_id: UUID, version: int) -> tuple[Context, Row]:
-        """Returns one message and its context."""
+        """Return one message and its context."""
         context = await self.live(tenant, context_id)
         if row := await self._messages.get(context_id, tenant, version):
             return context, row
@@ -174,7 +176,7 @@ class Messages:
         roles: Sequence[Role],
         limit: int,
     ) -> tuple[Context, int, Sequence[Row]]:
-        """Returns the context, the version up to which the walk goes, and a page of messages beyond `after`."""
+        """Return the context, the version up to which the walk goes, and a page of messages beyond `after`."""
         context = await self.live(tenant, context_id)
         last = context.latest_version if up_to is None else up_to
         if last > context.latest_version:
@@ -195,7 +197,7 @@ class Messages:
     async def history(
         self, tenant: TenantId, context_id: UUID, *, newest_first: bool, after: int | None, limit: int
     ) -> list[Revision]:
-        """Returns revisions beyond `after`, each with the beginning of what it appended."""
+        """Return revisions beyond `after`, each with the beginning of what it appended."""
         await self.live(tenant, context_id)
         start = after if after is not None else (2**62 if newest_first else 0)
         rows = await self._contexts.list_revisions(
@@ -260,7 +262,7 @@ def _batch(drafts: Sequence[Draft], counts: Sequence[Counted], digests: list[byt
 
 
 def _step(message: Message) -> dict[str, object]:
-    """What a message does to the open tool calls, as `kata_fold_calls` reads it."""
+    """Describe what a message does to the open tool calls, as `kata_fold_calls` reads it."""
     step: dict[str, object] = {}
     if results := [result.key for result in message.results()]:
         step["r"] = results

@@ -6,13 +6,10 @@ read page by page, so that neither memory nor a connection is held while its rea
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from uuid import UUID
+from typing import TYPE_CHECKING
 
 from kata_grpc.codec import decode_body
-from kata_grpc.db.pool import Executor
-from kata_grpc.domain.contexts import TenantId
 from kata_grpc.domain.errors import BudgetTooSmall, ContextNotFound, NoLegalWindow, OutOfRange
 from kata_grpc.domain.messages import PINNED_ROLES, Row, TokenCountSource
 from kata_grpc.domain.tokens import FRAMING, Framing
@@ -31,7 +28,14 @@ from kata_grpc.domain.windows import (
 )
 from kata_grpc.limits import FRAME_MESSAGES, PAGE_BYTES
 from kata_grpc.repositories.windows import WindowRepository, entry_from_row, state_from_row
-from kata_grpc.tokenizers import Tokenizers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from uuid import UUID
+
+    from kata_grpc.db.pool import Executor
+    from kata_grpc.domain.contexts import TenantId
+    from kata_grpc.tokenizers import Tokenizers
 
 _LOOK_LEAST = 16
 _LOOK_MOST = 512
@@ -126,7 +130,7 @@ class Windows:
         return await choice.window(context_id, tenant, tokenizer, row["tokenizer"], revision)
 
     async def pages(self, window: Window, after: int = 0) -> AsyncIterator[Sequence[Row]]:
-        """Yields the window's messages beyond version `after`, in version order, a page at a time.
+        """Yield the window's messages beyond version `after`, in version order, a page at a time.
 
         No connection is held between two pages.
         """
@@ -168,13 +172,13 @@ class _Choice:
         self._selector = TailSelector(self._allowance(), framing, state.open_groups)
 
     def _allowance(self) -> int:
-        """The tokens that are left for the tail; negative when the pinned messages alone are too many."""
+        """Find the tokens that are left for the tail; negative when the pinned messages alone are too many."""
         request = self._request
         fixed = self._framing.prime + self._pinned.framed(self._framing)
         return request.token_budget - request.reserve_tokens - fixed
 
     async def by_stored_counts(self) -> None:
-        """Selects by the counts that stand in the log."""
+        """Select by the counts that stand in the log."""
         state, selector = self._state, self._selector
         if not state.version:
             return
@@ -223,7 +227,7 @@ class _Choice:
             version = await self._feed_costs(version)
 
     async def _feed_costs(self, version: int) -> int:
-        """Feeds one page of messages up to `version`; returns the version to go on at, 0 at the end."""
+        """Feed one page of messages up to `version`; return the version to go on at, 0 at the end."""
         entries = await self._log.costs(version, _COSTS_PAGE)
         for entry in entries:
             if self._selector.feed(entry):
@@ -231,7 +235,7 @@ class _Choice:
         return entries[-1].version - 1 if entries else 0
 
     async def _measure(self, start: int) -> tuple[Cost, dict[int, Cost]]:
-        """Returns the cost of the tail from `start` on, and what members of groups from before it would add."""
+        """Return the cost of the tail from `start` on, and what members of groups from before it would add."""
         before = await self._log.state(start - 1)
         passed_over = self._selector.abandon()
         taken = self._state.unpinned.minus(before.unpinned)
@@ -248,7 +252,7 @@ class _Choice:
         return taken, waiting
 
     async def by_recount(self, tokenizers: Tokenizers, tokenizer: str) -> None:
-        """Selects by counting every message that may be in the window in another tokenizer than the log's."""
+        """Select by counting every message that may be in the window in another tokenizer than the log's."""
         self._inexact = not tokenizers.has(tokenizer)
         self._pins = self._newest = self._seen = None
         self._pinned = Cost()
@@ -280,7 +284,7 @@ class _Choice:
         ]
 
     async def open_legally(self) -> None:
-        """Checks that the newest group fits, and moves the start to a message that may open the window."""
+        """Check that the newest group fits, and move the start to a message that may open the window."""
         selector, request = self._selector, self._request
         if not self._state.version:
             return
@@ -313,7 +317,7 @@ class _Choice:
     async def window(
         self, context_id: UUID, tenant: TenantId, tokenizer: str, context_tokenizer: str, revision: int
     ) -> Window:
-        """Puts the window together."""
+        """Put the window together."""
         state, selector, framing = self._state, self._selector, self._framing
         passed_over = selector.abandon()
         start = selector.start or state.version + 1
@@ -343,7 +347,7 @@ class _Choice:
         )
 
     def _held(self, start: int, passed_over: frozenset[int]) -> Sequence[Row] | None:
-        """The window's rows in version order, if the first look brought all of them with their bodies."""
+        """Return the window's rows in version order, if the first look brought all of them with their bodies."""
         if self._pins is None or self._newest is None:
             return None
         rows = [row for row in self._pins if row["version"] < start]

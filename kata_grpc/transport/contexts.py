@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from google.protobuf.struct_pb2 import Struct
 from kata.context.v1 import context_pb2
 from kata.context.v1 import context_service_pb2 as pb
 
 from kata_grpc import limits
 from kata_grpc.codec import metadata_to_json
 from kata_grpc.domain.contexts import DEFAULT_TOKENIZER, ContextSpec, Origin, TenantId
-from kata_grpc.services.contexts import Contexts
 from kata_grpc.transport.convert import context_to_proto
 from kata_grpc.transport.tokens import TokenMaker, bind
 from kata_grpc.transport.validate import Checker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from google.protobuf.struct_pb2 import Struct
+
+    from kata_grpc.services.contexts import Contexts
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UPDATABLE = ("name", "labels", "metadata", "unique_name")
@@ -32,7 +37,7 @@ class ContextServicer:
         self._tokens = tokens
 
     async def CreateContext(self, tenant: TenantId, request: pb.CreateContextRequest) -> pb.CreateContextResponse:
-        """Creates a context."""
+        """Create a context."""
         check = Checker()
         spec = ContextSpec(
             name=check.text("name", request.name, limits.MAX_NAME_CHARS),
@@ -50,12 +55,12 @@ class ContextServicer:
         return pb.CreateContextResponse(context=context_to_proto(context), replayed=replayed)
 
     async def GetContext(self, tenant: TenantId, request: pb.GetContextRequest) -> pb.GetContextResponse:
-        """Returns a context."""
+        """Return a context."""
         context_id = _id(request.context_id)
         return pb.GetContextResponse(context=context_to_proto(await self._contexts.get(tenant, context_id)))
 
     async def ListContexts(self, tenant: TenantId, request: pb.ListContextsRequest) -> pb.ListContextsResponse:
-        """Lists contexts."""
+        """List contexts."""
         check = Checker()
         limit = check.page_size(request.page_size, limits.DEFAULT_CONTEXT_PAGE)
         labels = check.labels(request.labels)
@@ -65,7 +70,8 @@ class ContextServicer:
         after = None
         if request.page_token:
             micros, last_id = self._tokens.read("page_token", request.page_token, bound, _PAGE_LAYOUT)
-            assert isinstance(micros, int) and isinstance(last_id, bytes)
+            assert isinstance(micros, int)
+            assert isinstance(last_id, bytes)
             after = _EPOCH + timedelta(microseconds=micros), UUID(bytes=last_id)
         found = await self._contexts.list(
             tenant,
@@ -83,7 +89,7 @@ class ContextServicer:
         return response
 
     async def UpdateContext(self, tenant: TenantId, request: pb.UpdateContextRequest) -> pb.UpdateContextResponse:
-        """Changes a context."""
+        """Change a context."""
         check, given = Checker(), request.context
         context_id = check.context_id(given.context_id, "context.context_id")
         values = ContextSpec(
@@ -111,9 +117,7 @@ class ContextServicer:
             context=context_to_proto(changed.context), revision=changed.revision, replayed=changed.replayed
         )
 
-    async def UndeleteContext(
-        self, tenant: TenantId, request: pb.UndeleteContextRequest
-    ) -> pb.UndeleteContextResponse:
+    async def UndeleteContext(self, tenant: TenantId, request: pb.UndeleteContextRequest) -> pb.UndeleteContextResponse:
         """Brings a context back."""
         check = Checker()
         context_id = check.context_id(request.context_id)
@@ -153,7 +157,7 @@ def _origin(check: Checker, origin: context_pb2.Origin) -> Origin:
 
 
 def _paths(check: Checker, request: pb.UpdateContextRequest) -> frozenset[str]:
-    """Reads the update mask; without one, what is populated."""
+    """Read the update mask; without one, what is populated."""
     given = request.context
     if not request.HasField("update_mask"):
         populated: Mapping[str, bool] = {

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from google.protobuf.timestamp_pb2 import Timestamp
 from kata.context.v1 import context_pb2, message_service_pb2, window_pb2
 
 from kata_grpc.codec import NUMBER_OF_ROLE, metadata_from_json
 from kata_grpc.domain.contexts import Context, Revision, RevisionKind
 from kata_grpc.domain.windows import Accuracy, Dialect, ExclusionReason, View
-from kata_grpc.services.windows import Window
 from kata_grpc.transport import frames
+
+if TYPE_CHECKING:
+    from kata_grpc.services.windows import Window
 
 DIALECTS: dict[int, Dialect] = {
     window_pb2.DIALECT_UNSPECIFIED: Dialect.OPENAI_CHAT,
@@ -48,7 +52,7 @@ _KINDS = {
 
 
 def context_to_proto(context: Context) -> context_pb2.Context:
-    """Returns a context as it is sent."""
+    """Return a context as it is sent."""
     proto = context_pb2.Context(
         context_id=str(context.id),
         name=context.name,
@@ -74,7 +78,7 @@ def context_to_proto(context: Context) -> context_pb2.Context:
 
 
 def revision_to_proto(revision: Revision) -> message_service_pb2.Revision:
-    """Returns an entry of the history as it is sent."""
+    """Return an entry of the history as it is sent."""
     proto = message_service_pb2.Revision(
         revision=revision.revision,
         kind=_KINDS[revision.kind],
@@ -90,7 +94,7 @@ def revision_to_proto(revision: Revision) -> message_service_pb2.Revision:
 
 
 def header_to_proto(window: Window) -> window_pb2.WindowHeader:
-    """Returns what a window is a function of."""
+    """Return what a window is a function of."""
     request = window.request
     return window_pb2.WindowHeader(
         context_id=str(window.context_id),
@@ -111,7 +115,7 @@ def header_to_proto(window: Window) -> window_pb2.WindowHeader:
 
 
 def trailer_to_proto(window: Window) -> window_pb2.WindowTrailer:
-    """Returns the account of a window."""
+    """Return the account of a window."""
     return window_pb2.WindowTrailer(
         ledger=window_pb2.WindowLedger(
             pinned_tokens=window.pinned_tokens,

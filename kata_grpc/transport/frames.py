@@ -7,19 +7,23 @@ against the descriptors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from uuid import UUID
+from typing import TYPE_CHECKING
 
-from kata_grpc.domain.messages import Row
 from kata_grpc.limits import FRAME_BYTES, FRAME_MESSAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from uuid import UUID
+
+    from kata_grpc.domain.messages import Row
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SOURCES = {"counted": b"\x78\x01", "caller": b"\x78\x02", "estimated": b"\x78\x03"}
 
 
 def varint(value: int) -> bytes:
-    """Returns a non-negative number as protobuf spells it."""
+    """Return a non-negative number as protobuf spells it."""
     if value < 0x80:
         return bytes((value,))
     out = bytearray()
@@ -31,12 +35,12 @@ def varint(value: int) -> bytes:
 
 
 def field(number: int, payload: bytes) -> bytes:
-    """Returns a length-delimited field."""
+    """Return a length-delimited field."""
     return varint(number << 3 | 2) + varint(len(payload)) + payload
 
 
 def timestamp(time: datetime) -> bytes:
-    """Returns a google.protobuf.Timestamp."""
+    """Return a google.protobuf.Timestamp."""
     since = time - _EPOCH
     seconds = since.days * 86_400 + since.seconds
     nanos = since.microseconds * 1_000
@@ -53,7 +57,7 @@ class MessageEncoder:
         self._of_revision = b""
 
     def encode(self, row: Row) -> bytes:
-        """Returns a Message."""
+        """Return a Message."""
         if row["revision"] != self._revision:
             self._revision = row["revision"]
             self._of_revision = b"".join(
@@ -78,12 +82,12 @@ class MessageEncoder:
         )
 
     def repeated(self, number: int, rows: Iterable[Row]) -> bytes:
-        """Returns rows as a repeated field of Messages."""
+        """Return rows as a repeated field of Messages."""
         return b"".join([field(number, self.encode(row)) for row in rows])
 
 
 class ChunkBuilder:
-    """Cuts a window's messages into chunks: where it cuts follows from the messages alone, not from how they are read."""
+    """Cuts a window's messages into chunks: where it cuts follows from the messages, not from how they are read."""
 
     def __init__(self, encoder: MessageEncoder) -> None:
         self._encoder = encoder
@@ -92,7 +96,7 @@ class ChunkBuilder:
         self._last = 0
 
     def add(self, rows: Sequence[Row]) -> Iterator[tuple[bytes, int]]:
-        """Takes rows in; yields each chunk that is full: its `messages` field, and the version of its last message."""
+        """Take rows in; yield each chunk that is full: its `messages` field, and the version of its last message."""
         encode = self._encoder.encode
         for row in rows:
             message = encode(row)
@@ -104,7 +108,7 @@ class ChunkBuilder:
             self._last = row["version"]
 
     def rest(self) -> Iterator[tuple[bytes, int]]:
-        """Yields the last chunk, if there is one."""
+        """Yield the last chunk, if there is one."""
         if self._parts:
             yield self._take()
 

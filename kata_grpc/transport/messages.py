@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
 
 from kata.context.v1 import message_pb2
 from kata.context.v1 import message_service_pb2 as pb
 
 from kata_grpc import limits
 from kata_grpc.codec import ROLE_OF_NUMBER, encode_body, from_proto
-from kata_grpc.domain.contexts import TenantId
 from kata_grpc.domain.errors import InvalidRequest, ResponseTooLarge, ShuttingDown, Violation
 from kata_grpc.domain.windows import Dialect, View, WindowRequest
 from kata_grpc.services.messages import Appended, Draft, Messages
-from kata_grpc.services.windows import Windows
-from kata_grpc.transport.calls import Writer
 from kata_grpc.transport.convert import (
     DIALECTS,
     VIEWS,
@@ -23,10 +20,17 @@ from kata_grpc.transport.convert import (
     revision_to_proto,
     trailer_to_proto,
 )
-from kata_grpc.transport.draining import Draining
 from kata_grpc.transport.frames import ChunkBuilder, MessageEncoder, field
 from kata_grpc.transport.tokens import TokenMaker, bind
 from kata_grpc.transport.validate import Checker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from kata_grpc.domain.contexts import TenantId
+    from kata_grpc.services.windows import Windows
+    from kata_grpc.transport.calls import Writer
+    from kata_grpc.transport.draining import Draining
 
 _LIST_LAYOUT = ">qq"
 """The last version of the page before, and the version up to which the walk goes."""
@@ -46,7 +50,7 @@ class MessageServicer:
         self._draining = draining
 
     async def AppendMessages(self, tenant: TenantId, request: pb.AppendMessagesRequest) -> pb.AppendMessagesResponse:
-        """Appends a batch."""
+        """Append a batch."""
         check = Checker()
         context_id = check.context_id(request.context_id)
         check.messages(request.messages, request.ByteSize())
@@ -60,7 +64,7 @@ class MessageServicer:
     async def ImportMessages(
         self, tenant: TenantId, requests: AsyncIterator[pb.ImportMessagesRequest]
     ) -> pb.ImportMessagesResponse:
-        """Appends batch after batch."""
+        """Append batch after batch."""
         header = _import_header(await anext(requests, pb.ImportMessagesRequest()))
         check = Checker()
         context_id = check.context_id(header.context_id, "header.context_id")
@@ -86,7 +90,7 @@ class MessageServicer:
         return response
 
     async def GetMessage(self, tenant: TenantId, request: pb.GetMessageRequest) -> bytes:
-        """Returns one message."""
+        """Return one message."""
         check = Checker()
         context_id = check.context_id(request.context_id)
         check.at_least("version", request.version, 1)
@@ -95,7 +99,7 @@ class MessageServicer:
         return field(1, MessageEncoder(context_id, context.tokenizer).encode(row))
 
     async def ListMessages(self, tenant: TenantId, request: pb.ListMessagesRequest) -> bytes:
-        """Lists a log."""
+        """List a log."""
         check = Checker()
         context_id = check.context_id(request.context_id)
         limit = check.page_size(request.page_size, limits.DEFAULT_MESSAGE_PAGE)
@@ -118,14 +122,13 @@ class MessageServicer:
             limit=limit,
         )
         page = MessageEncoder(context_id, context.tokenizer).repeated(1, rows)
-        at_end = not rows or rows[-1]["version"] == (1 if newest_first else last)
-        if at_end:
+        if not rows or rows[0]["found"] == len(rows):
             return page
         token = self._tokens.make(bound, _LIST_LAYOUT, rows[-1]["version"], last)
         return page + field(2, token.encode())
 
     async def ListHistory(self, tenant: TenantId, request: pb.ListHistoryRequest) -> pb.ListHistoryResponse:
-        """Lists revisions."""
+        """List revisions."""
         check = Checker()
         context_id = check.context_id(request.context_id)
         limit = check.page_size(request.page_size, limits.DEFAULT_HISTORY_PAGE)
@@ -144,7 +147,7 @@ class MessageServicer:
         return response
 
     async def GetWindow(self, tenant: TenantId, request: pb.GetWindowRequest) -> bytes:
-        """Returns a whole window."""
+        """Return a whole window."""
         check = Checker()
         context_id = check.context_id(request.context_id)
         wanted = _window_request(check, request)
@@ -194,7 +197,7 @@ class MessageServicer:
 
 
 def _drafts(messages: Sequence[message_pb2.Message]) -> list[Draft]:
-    """Takes the messages over: what is left of them is what is stored."""
+    """Take the messages over: what is left of them is what is stored."""
     drafts = []
     for message in messages:
         given = message.token_count if message.HasField("token_count") else None

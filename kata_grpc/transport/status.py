@@ -5,19 +5,22 @@ Every answer that is not OK is a google.rpc.Status with ErrorInfo first; its cod
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf import any_pb2
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message as Proto
 from google.rpc import error_details_pb2 as details
 from google.rpc import status_pb2
 from kata.context.v1 import error_reason_pb2
 
 from kata_grpc.domain import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from google.protobuf.message import Message as Proto
 
 DOMAIN = "kata.context.v1"
 _PREFIX = "ERROR_REASON_"
@@ -98,9 +101,7 @@ TABLE: dict[type[errors.KataError], Row] = {
     errors.ResponseTooLarge: Row(
         "RESPONSE_TOO_LARGE", lambda e: {"bytes": e.size, "max_bytes": e.maximum}, _precondition
     ),
-    errors.OutOfRange: Row(
-        "VERSION_OUT_OF_RANGE", lambda e: {"field": e.field, "value": e.value, "latest": e.latest}
-    ),
+    errors.OutOfRange: Row("VERSION_OUT_OF_RANGE", lambda e: {"field": e.field, "value": e.value, "latest": e.latest}),
     errors.WriteContention: Row("WRITE_CONTENTION", details=_retry),
     errors.StorageUnavailable: Row("STORAGE_UNAVAILABLE", details=_retry),
     errors.ShuttingDown: Row("SHUTTING_DOWN", details=_retry),
@@ -115,13 +116,13 @@ _CODES: dict[str, grpc.StatusCode] = {
 
 
 def status_of(error: errors.KataError) -> StatusError:
-    """Returns what goes out for a refusal."""
+    """Return what goes out for a refusal."""
     row = TABLE[type(error)]
     return _status(row.reason, str(error), row.metadata(error), row.details(error))
 
 
 def internal(request_id: str) -> StatusError:
-    """Returns what goes out for a fault of the server that was logged under `request_id`."""
+    """Return what goes out for a fault of the server that was logged under `request_id`."""
     message = f"The server failed; its log says why under {request_id}."
     return _status("INTERNAL", message, {}, [details.RequestInfo(request_id=request_id)])
 

@@ -1,6 +1,6 @@
 """Page and resume tokens: opaque, bound to the call they were made for, and worth nothing to anyone else.
 
-A token is base64url of: format version (1 byte), hash of what it is bound to (8), payload, and a MAC over all of it (12).
+A token is base64url of: format version (1 byte), hash of what it is bound to (8), payload, and a MAC over it all (12).
 It grants nothing: whatever a call does with it, it does with the caller's own rights.
 """
 
@@ -11,11 +11,14 @@ import binascii
 import hmac
 import struct
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
-from google.protobuf.message import Message as Proto
-
-from kata_grpc.domain.contexts import TenantId
 from kata_grpc.domain.errors import InvalidToken, TokenMismatch
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message as Proto
+
+    from kata_grpc.domain.contexts import TenantId
 
 _FORMAT = b"\x01"
 _BOUND = 8
@@ -23,7 +26,7 @@ _MAC = 12
 
 
 def bind(tenant: TenantId, request: Proto, *free: str) -> bytes:
-    """Stands for a tenant, a method and its parameters, apart from the `free` ones that may differ from call to call."""
+    """Hash a tenant, a method and its parameters, apart from the `free` ones that may differ from call to call."""
     fixed = type(request)()
     fixed.CopyFrom(request)
     for field in free:
@@ -39,12 +42,12 @@ class TokenMaker:
         self._key = key
 
     def make(self, bound: bytes, layout: str, *values: int | bytes) -> str:
-        """Returns a token that holds `values`, packed as `struct` says in `layout`."""
+        """Return a token that holds `values`, packed as `struct` says in `layout`."""
         head = _FORMAT + bound + struct.pack(layout, *values)
         return base64.urlsafe_b64encode(head + self._mac(head)).rstrip(b"=").decode()
 
     def read(self, field: str, token: str, bound: bytes, layout: str) -> tuple[int | bytes, ...]:
-        """Returns what `make` put in. Raises InvalidToken or TokenMismatch, naming the request's `field`."""
+        """Return what `make` put in. Raises InvalidToken or TokenMismatch, naming the request's `field`."""
         try:
             raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
         except (UnicodeEncodeError, binascii.Error) as error:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import msgspec
-from google.protobuf.struct_pb2 import Struct, Value
 from kata.context.v1 import message_pb2 as pb
 
 from kata_grpc import limits
 from kata_grpc.domain.errors import InvalidRequest, Violation
 from kata_grpc.domain.messages import LEGACY_CALL
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from google.protobuf.struct_pb2 import Struct, Value
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _TOKENIZER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*\Z")
@@ -31,16 +35,16 @@ class Checker:
         self.violations: list[Violation] = []
 
     def add(self, field: str, description: str, reason: str = "INVALID") -> None:
-        """Notes a violation."""
+        """Note a violation."""
         self.violations.append(Violation(field, description, reason))
 
     def done(self) -> None:
-        """Raises InvalidRequest if there was any."""
+        """Raise InvalidRequest if there was any."""
         if self.violations:
             raise InvalidRequest(self.violations)
 
     def context_id(self, value: str, field: str = "context_id") -> UUID:
-        """Reads an id; all zeros when it is none."""
+        """Read an id; all zeros when it is none."""
         if not value:
             self.add(field, "is required", "REQUIRED")
         elif not _UUID.match(value):
@@ -50,7 +54,7 @@ class Checker:
         return _NO_ID
 
     def text(self, field: str, value: str, most: int) -> str:
-        """Checks a short text that is stored in a column of its own."""
+        """Check a short text that is stored in a column of its own."""
         if len(value) > most:
             self.add(field, f"has {len(value)} characters, more than {most}", "TOO_LONG")
         if "\x00" in value:
@@ -58,11 +62,11 @@ class Checker:
         return value
 
     def request_id(self, value: str, most: int = limits.MAX_REQUEST_ID_CHARS) -> str | None:
-        """Reads an optional request_id."""
+        """Read an optional request_id."""
         return self.text("request_id", value, most) or None
 
     def tokenizer(self, value: str) -> str:
-        """Checks the name of a tokenizer."""
+        """Check the name of a tokenizer."""
         if value and (len(value) > limits.MAX_TOKENIZER_CHARS or not _TOKENIZER.match(value)):
             self.add(
                 "tokenizer",
@@ -72,23 +76,23 @@ class Checker:
         return value
 
     def at_least(self, field: str, value: int, least: int) -> int:
-        """Checks a lower bound."""
+        """Check a lower bound."""
         if value < least:
             self.add(field, f"is {value}, less than {least}", "TOO_SMALL")
         return value
 
     def page_size(self, value: int, default: int) -> int:
-        """Reads a page size: 0 is the default, too many is the maximum."""
+        """Read a page size: 0 is the default, too many is the maximum."""
         return min(self.at_least("page_size", value, 0) or default, limits.MAX_PAGE)
 
     def known(self, field: str, value: int, numbers: Collection[int]) -> int:
-        """Checks that an enum's number is one that this server knows."""
+        """Check that an enum's number is one that this server knows."""
         if value not in numbers:
             self.add(field, f"has the unknown value {value}", "UNKNOWN_VALUE")
         return value
 
     def labels(self, labels: Mapping[str, str]) -> dict[str, str]:
-        """Checks labels."""
+        """Check labels."""
         if len(labels) > limits.MAX_LABELS:
             self.add("labels", f"has {len(labels)} entries, more than {limits.MAX_LABELS}", "TOO_MANY")
         for key, value in labels.items():
@@ -99,7 +103,7 @@ class Checker:
         return dict(labels)
 
     def metadata(self, field: str, metadata: Struct) -> None:
-        """Checks free-form data."""
+        """Check free-form data."""
         if (size := metadata.ByteSize()) > limits.MAX_METADATA_BYTES:
             self.add(field, f"has {size} bytes, more than {limits.MAX_METADATA_BYTES}", "TOO_LARGE")
         else:
@@ -124,7 +128,7 @@ class Checker:
                 self._value(f"{field}[{index}]", inner, depth + 1)
 
     def json_object(self, field: str, text: str) -> None:
-        """Checks the text of a JSON object, where there is one."""
+        """Check the text of a JSON object, where there is one."""
         if text:
             self._json(field, text, dict[str, msgspec.Raw], "the text of a JSON object")
 
@@ -137,7 +141,7 @@ class Checker:
             self.add(field, f"is not {what}: {error}", "MALFORMED_JSON")
 
     def messages(self, messages: Sequence[pb.Message], call_bytes: int) -> None:
-        """Checks a batch of messages and the size of the call that brought it."""
+        """Check a batch of messages and the size of the call that brought it."""
         if not 1 <= len(messages) <= limits.MAX_APPEND_MESSAGES:
             self.add(
                 "messages",
@@ -192,9 +196,8 @@ class Checker:
             if kind == "tool_result" and message.role not in (pb.ROLE_TOOL, pb.ROLE_USER):
                 self.add(f"{field}.parts[{index}].tool_result", "is for ROLE_TOOL and ROLE_USER only", "WRONG_ROLE")
         if message.role == pb.ROLE_TOOL and not answers:
-            self.add(
-                f"{field}.parts", "a tool's message answers a call: give a tool_result with its tool_call_id", "REQUIRED"
-            )
+            description = "a tool's message answers a call: give a tool_result with its tool_call_id"
+            self.add(f"{field}.parts", description, "REQUIRED")
 
     def _part(self, field: str, part: pb.Part) -> str | None:
         kind = part.WhichOneof("kind")
@@ -220,9 +223,7 @@ class Checker:
                 pass
         return kind
 
-    def _identified(
-        self, field: str, name: str, call_id: str, tool: str, kind: str, kinds: Sequence[str]
-    ) -> None:
+    def _identified(self, field: str, name: str, call_id: str, tool: str, kind: str, kinds: Sequence[str]) -> None:
         if kind not in kinds:
             self.add(f"{field}.type", f"is {kind[:80]!r}, not one of {', '.join(map(repr, kinds))}", "UNKNOWN_VALUE")
         elif kind == LEGACY_CALL and not tool:

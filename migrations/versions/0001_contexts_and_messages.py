@@ -99,11 +99,13 @@ def upgrade() -> None:
         comment="One conversation a row, with everything that an append depends on.",
     )
     op.create_index("contexts_newest_ix", "contexts", ["tenant_id", sa.text("create_time desc"), sa.text("id desc")])
+    op.create_index("contexts_name_ix", "contexts", ["tenant_id", "name"], postgresql_ops={"name": "text_pattern_ops"})
     op.create_index(
-        "contexts_name_ix", "contexts", ["tenant_id", "name"], postgresql_ops={"name": "text_pattern_ops"}
-    )
-    op.create_index(
-        "contexts_labels_ix", "contexts", ["labels"], postgresql_using="gin", postgresql_ops={"labels": "jsonb_path_ops"}
+        "contexts_labels_ix",
+        "contexts",
+        ["labels"],
+        postgresql_using="gin",
+        postgresql_ops={"labels": "jsonb_path_ops"},
     )
 
     op.create_table(

@@ -73,9 +73,9 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def _install(folder: Path, *distributions: Path) -> Path:
     """Return the python of a new environment that has the wheels and their dependencies."""
-    _run(sys.executable, "-m", "venv", folder / "venv", cwd=folder)
+    _run(sys.executable, "-m", "venv", "--without-pip", folder / "venv", cwd=folder)
     python = folder / "venv" / "bin" / "python"
-    _run(python, "-m", "pip", "install", "--quiet", *distributions, cwd=folder)
+    _run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", *distributions, cwd=folder)
     return python
 
 

@@ -79,38 +79,40 @@ from messages m
 where m.context_id = $1 and m.tenant_id = $2 and m.version = $3;
 
 -- name: list_messages_after
--- A page of messages from the oldest on. A page stops before the row that would take its bodies above $6, but never
--- before its first. $1 context_id, $2 tenant_id, $3 versions above this, $4 up to this, $5 roles or null, $6 bytes,
--- $7 limit
-select version, revision, create_time, token_count, token_count_source, body
+-- A page of messages from the oldest on, and in `found` how many there were to choose from: more than the page when it
+-- is not the last. A page stops before the row that would take its bodies above $6, but never before its first.
+-- $1 context_id, $2 tenant_id, $3 versions above this, $4 up to this, $5 roles or null, $6 bytes, $7 limit
+select version, revision, create_time, token_count, token_count_source, body, found
 from (
-  select p.*, sum(octet_length(body)) over (order by version) - octet_length(body) as bytes_before
+  select p.*, sum(octet_length(body)) over (order by version) as bytes, octet_length(body) as size,
+         count(*) over () as found, row_number() over (order by version) as place
   from (
     select version, revision, create_time, token_count, token_count_source, body
     from messages
     where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
       and ($5::text[] is null or role = any ($5))
     order by version
-    limit $7
+    limit $7::int + 1
   ) p
 ) q
-where bytes_before = 0 or bytes_before + octet_length(body) <= $6::bigint
+where place <= $7 and (bytes = size or bytes <= $6::bigint)
 order by version;
 
 -- name: list_messages_before
 -- The same from the newest on. $1 context_id, $2 tenant_id, $3 versions below this, $4 up to this, $5 roles or null,
 -- $6 bytes, $7 limit
-select version, revision, create_time, token_count, token_count_source, body
+select version, revision, create_time, token_count, token_count_source, body, found
 from (
-  select p.*, sum(octet_length(body)) over (order by version desc) - octet_length(body) as bytes_before
+  select p.*, sum(octet_length(body)) over (order by version desc) as bytes, octet_length(body) as size,
+         count(*) over () as found, row_number() over (order by version desc) as place
   from (
     select version, revision, create_time, token_count, token_count_source, body
     from messages
     where context_id = $1 and tenant_id = $2 and version < $3 and version <= $4
       and ($5::text[] is null or role = any ($5))
     order by version desc
-    limit $7
+    limit $7::int + 1
   ) p
 ) q
-where bytes_before = 0 or bytes_before + octet_length(body) <= $6::bigint
+where place <= $7 and (bytes = size or bytes <= $6::bigint)
 order by version desc;

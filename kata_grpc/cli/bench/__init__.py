@@ -1,0 +1,81 @@
+"""`kata-grpc bench`: measure the service on this machine, every figure beside its floor, in one run.
+
+Owns the order of the measurements. Each module beside this one measures one subject and returns its figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvloop
+from rich.console import Console
+
+from kata_grpc.cli.bench import appends, rig, starts, streams, windows
+from kata_grpc.cli.bench.data import FULL, QUICK, Scale
+from kata_grpc.cli.bench.figures import Figure, show
+from kata_grpc.db.embedded import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kata_grpc.cli import Commands
+
+DESCRIPTION = """\
+Measure the service on this machine: start an embedded PostgreSQL in a temporary directory and a server in a process of
+its own, fill a table of two million messages (about 4 GB on disk), and measure every figure beside its floor.
+
+Ratios are taken inside one run, call by call in turn, and are the medians of five repetitions: they hold where times
+do not, on a machine that has other work. Exits 1 when a target is missed."""
+
+
+def add_parser(commands: Commands) -> None:
+    """Describe the command."""
+    parser = commands.add_parser("bench", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the messages, three repetitions; no proof")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, and print the figures."""
+    scale = QUICK if args.quick else FULL
+    notes = Console(stderr=True, highlight=False)
+
+    def say(what: str) -> None:
+        notes.print(f"[dim]measuring: {what}[/]")
+
+    with tempfile.TemporaryDirectory(prefix="kata-bench-", ignore_cleanup_errors=True) as folder:
+        # PostgreSQL runs as another user when root starts it, and must be able to enter.
+        Path(folder).chmod(0o755)
+        (Path(folder) / "starts").mkdir()
+        embedded = EmbeddedPostgres(Path(folder) / "database")
+        embedded.start()
+        try:
+            figures = uvloop.run(_measure(Path(folder), embedded.url, scale, say))
+        finally:
+            embedded.stop()
+    if args.json:
+        print(json.dumps({"machine": _machine(), "figures": [figure.as_json() for figure in figures]}, indent=2))
+    else:
+        show(figures, Console(highlight=False))
+        print("; ".join(f"{name} {value}" for name, value in _machine().items()))
+    return int(any(figure.met is False for figure in figures))
+
+
+async def _measure(home: Path, url: str, scale: Scale, say: Callable[[str], None]) -> list[Figure]:
+    figures = await starts.measure(home / "starts", scale, say)
+    async with rig.assemble(home, url, scale, say) as of:
+        # In this order: memory while the server is fresh, windows while the long context is as it was filled.
+        figures += await streams.measure(of)
+        figures += await windows.measure(of)
+        figures += await appends.measure(of)
+    return figures
+
+
+def _machine() -> dict[str, object]:
+    return {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}

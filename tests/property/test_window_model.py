@@ -1,0 +1,244 @@
+"""The window engine against a plain retelling of its rules, over random logs and random questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import grpc
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from kata.context.v1 import message_pb2 as pb
+from kata.context.v1 import message_service_pb2 as ms
+from kata.context.v1 import window_pb2
+
+from kata_grpc.codec import decode_body, encode_body
+from kata_grpc.domain.tokens import FRAMING
+from kata_grpc.domain.windows import Dialect
+from kata_grpc.services import windows as engine
+from kata_grpc.tokenizers import Tokenizers
+from kata_grpc.transport import frames
+from tests.property.reference import Expected, NoStart, Reference, Told, TooSmall, groups_of
+from tests.rpc import build as b
+from tests.rpc.serving import Running, loop, read_error
+
+DIALECTS = {
+    window_pb2.DIALECT_OPENAI_CHAT: Dialect.OPENAI_CHAT,
+    window_pb2.DIALECT_OPENAI_RESPONSES: Dialect.OPENAI_RESPONSES,
+    window_pb2.DIALECT_ANTHROPIC: Dialect.ANTHROPIC,
+    window_pb2.DIALECT_GEMINI: Dialect.GEMINI,
+}
+ROLES = {
+    "user": pb.ROLE_USER,
+    "assistant": pb.ROLE_ASSISTANT,
+    "system": pb.ROLE_SYSTEM,
+    "developer": pb.ROLE_DEVELOPER,
+    "tool": pb.ROLE_TOOL,
+}
+QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+LONG = settings(QUICK, max_examples=20_000)
+
+# --- what is tried ----------------------------------------------------------------------------------------------------
+
+few_keys = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map(tuple)
+tokens = st.one_of(st.integers(0, 30), st.just(0), st.integers(100, 400))
+plain = st.builds(Told, st.sampled_from(["user", "user", "assistant", "assistant", "system", "developer"]), tokens)
+calling = st.builds(Told, st.just("assistant"), tokens, few_keys)
+answering = st.builds(
+    Told, st.sampled_from(["tool", "tool", "user"]), tokens, st.just(()), few_keys, st.sampled_from([False, False, True])
+)
+one_answer = st.builds(Told, st.just("tool"), tokens, st.just(()), st.sampled_from("abc").map(lambda key: (key,)))
+message = st.one_of(plain, plain, calling, one_answer, one_answer, answering)
+
+
+@dataclass(frozen=True)
+class Question:
+    dialect: int
+    reserve: int
+    up_to: float | None
+    """How far into the log the snapshot is."""
+    near: int
+    """Which of the possible windows' costs the budget is chosen by."""
+    off: int
+    """By how much it is off that cost."""
+
+
+questions = st.builds(
+    Question,
+    st.sampled_from(sorted(DIALECTS)),
+    st.sampled_from([0, 0, 1, 50]),
+    st.one_of(st.none(), st.floats(0, 1)),
+    st.integers(0, 100),
+    st.one_of(st.just(0), st.integers(-2, 2), st.integers(-100, 100)),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    log: list[Told]
+    cuts: list[bool]
+    questions: list[Question]
+
+    def batches(self) -> list[list[Told]]:
+        batches: list[list[Told]] = [[]]
+        for place, told in enumerate(self.log):
+            batches[-1].append(told)
+            if self.cuts[place % len(self.cuts)]:
+                batches.append([])
+        return [batch for batch in batches if batch]
+
+
+cases = st.builds(
+    Case,
+    st.lists(message, max_size=30),
+    st.lists(st.booleans(), min_size=1, max_size=8),
+    st.lists(questions, min_size=1, max_size=6),
+)
+
+# --- how it is tried --------------------------------------------------------------------------------------------------
+
+
+def to_message(told: Told) -> pb.Message:
+    if not told.calls and not told.results:
+        return pb.Message(role=ROLES[told.role], text="word " * told.tokens)
+    parts = [b.call_part(key) for key in told.calls] + [b.result_part(key) for key in told.results]
+    if told.has_more:
+        parts.append(b.text_part("more"))
+    return pb.Message(role=ROLES[told.role], parts=parts)
+
+
+async def store(server: Running, case: Case) -> str:
+    context = await server.create(tokenizer=b.SIZED)
+    for batch in case.batches():
+        await server.append(context.context_id, *(b.sized(to_message(told), told.tokens) for told in batch))
+    return context.context_id
+
+
+def request_of(question: Question, context_id: str, reference: Reference, snapshot: int) -> ms.GetWindowRequest:
+    costs = reference.costs()
+    budget = max(1, costs[question.near % len(costs)] + question.reserve + question.off)
+    request = ms.GetWindowRequest(
+        context_id=context_id,
+        token_budget=budget,
+        reserve_tokens=min(question.reserve, budget - 1),
+        dialect=window_pb2.Dialect.ValueType(question.dialect),
+    )
+    if question.up_to is not None:
+        request.at_version = snapshot
+    return request
+
+
+def per_version(excluded: Sequence[window_pb2.ExcludedRange]) -> dict[int, str]:
+    """Spreads ranges out, holding them to be disjoint and in order."""
+    found: dict[int, str] = {}
+    for run in excluded:
+        assert run.first_version <= run.last_version
+        reason = window_pb2.ExclusionReason.Name(run.reason).removeprefix("EXCLUSION_REASON_")
+        for version in range(run.first_version, run.last_version + 1):
+            assert version > max(found, default=0), "ranges are disjoint and in order"
+            found[version] = reason
+    return found
+
+
+def check_ledger(response: ms.GetWindowResponse) -> None:
+    header, ledger = response.header, response.trailer.ledger
+    parts = (ledger.pinned_tokens, ledger.tail_tokens, ledger.overhead_tokens)
+    assert all(part >= 0 for part in (*parts, ledger.unused_tokens))
+    assert sum(parts) == header.window_tokens <= header.token_budget - header.reserve_tokens
+    assert sum(parts) + ledger.reserve_tokens + ledger.unused_tokens == header.token_budget
+
+
+def check_groups_whole(response: ms.GetWindowResponse, reference: Reference) -> None:
+    """No group is split, no result stands without its call, no call in the middle without its result."""
+    versions = {message.version for message in response.messages}
+    for version in versions:
+        group = reference.groups[version - 1]
+        assert group, "no orphan"
+        assert set(reference.members(group)) <= versions, "no split group"
+        assert group == reference.newest or group not in reference.unanswered
+
+
+async def check(server: Running, case: Case) -> None:
+    context_id = await store(server, case)
+    log = await server.log(context_id)
+    assert [m.token_count for m in log] == [told.tokens for told in case.log]
+    for question in case.questions:
+        snapshot = len(case.log) if question.up_to is None else round(question.up_to * len(case.log))
+        reference = Reference(case.log[:snapshot], FRAMING[DIALECTS[question.dialect]])
+        request = request_of(question, context_id, reference, snapshot)
+        await ask(server, request, reference, log)
+
+
+async def ask(server: Running, request: ms.GetWindowRequest, reference: Reference, log: Sequence[pb.Message]) -> None:
+    room = request.token_budget - request.reserve_tokens
+    expected = reference.window(room, starts_on_user=DIALECTS[request.dialect].starts_on_user)
+    event(type(expected).__name__)
+    streaming = ms.StreamWindowRequest.FromString(request.SerializeToString())
+    try:
+        response = await server.messages.GetWindow(request)
+    except grpc.RpcError as error:
+        refused = read_error(error)
+        if isinstance(expected, NoStart):
+            assert refused.reason == "NO_LEGAL_WINDOW"
+            return
+        assert refused.reason == "BUDGET_TOO_SMALL", refused
+        assert isinstance(expected, TooSmall), (expected, refused.message)
+        required = int(refused.metadata["required_tokens"])
+        assert required == expected.required + request.reserve_tokens > request.token_budget
+        request.token_budget = required
+        again = await server.messages.GetWindow(request)
+        assert again.header.window_tokens == expected.required, "the least budget that works, and it does"
+        return
+    assert isinstance(expected, Expected), (expected, response)
+    header, trailer = response.header, response.trailer
+    assert [m.version for m in response.messages] == expected.versions
+    assert list(response.messages) == [log[version - 1] for version in expected.versions], "as they stand in the log"
+    assert header.message_count == len(expected.versions)
+    assert header.window_tokens == expected.tokens
+    assert header.tail_first_version == expected.tail_first
+    assert trailer.ledger.pinned_tokens == expected.pinned_tokens
+    assert trailer.ledger.tail_tokens == expected.tail_tokens
+    assert list(trailer.pending_call_ids) == expected.pending
+    out = per_version(trailer.excluded)
+    assert {v: reason for v, reason in out.items() if v not in expected.versions} == expected.out
+    assert not any(v in out for v in expected.versions if v not in reference.pins)
+    check_ledger(response)
+    check_groups_whole(response, reference)
+
+    frames_read = [frame async for frame in server.messages.StreamWindow(streaming)]
+    assert frames_read[0].header == header
+    assert [m for frame in frames_read[1:-1] for m in frame.chunk.messages] == list(response.messages)
+    assert frames_read[-1].trailer == trailer
+
+
+@pytest.fixture
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes every window a large one: found by the running sums, read by pages, sent in chunks, all of two messages."""
+    monkeypatch.setattr(engine, "_LOOK_MOST", 2)
+    monkeypatch.setattr(engine, "_LOOK_LEAST", 1)
+    monkeypatch.setattr(engine, "_PINNED_MOST", 1)
+    monkeypatch.setattr(engine, "_COSTS_PAGE", 2)
+    monkeypatch.setattr(engine, "_HELD_BYTES", 64)
+    monkeypatch.setattr(engine, "FRAME_MESSAGES", 2)
+    monkeypatch.setattr(frames, "FRAME_MESSAGES", 2)
+
+
+# --- tests ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.holds("I5", "I6", "P16")
+@loop
+@given(case=cases)
+@QUICK
+async def test_windows_are_those_of_the_reference(server: Running, case: Case) -> None:
+    await check(server, case)
+
+
+@pytest.mark.holds("I5", "I6", "I9")
+@loop
+@pytest.mark.usefixtures("small_steps")
+@given(case=cases)
+@QUICK
+async def test_windows_found_by_running_sums_are_those_of_the_reference(server: Running, case: Case) -> None:
+    await check(server, case)

@@ -1,0 +1,3 @@
+from tests.rpc.fixtures import fresh_url, postgres_url, server
+
+__all__ = ["fresh_url", "postgres_url", "server"]
