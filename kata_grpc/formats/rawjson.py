@@ -20,6 +20,9 @@ RAW_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 RAW_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 ENCODE = msgspec.json.Encoder().encode
 SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+MAX_DEPTH = 128
+"""Far below what ends in a RecursionError, so that what was read can be written wherever that is asked for."""
+TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -49,6 +52,9 @@ Tree = None | bool | str | bytes | list["Tree"] | dict[str, "Tree"] | Repeated
 """A JSON value. Numbers are their spelling as bytes, so that 1, 1.0 and "1" all differ."""
 
 
+CONTAINERS = (dict, list, Repeated)
+
+
 def _object(pairs: list[tuple[str, Tree]]) -> Tree:
     members = dict(pairs)
     return members if len(members) == len(pairs) else Repeated(pairs)
@@ -70,8 +76,23 @@ def parse(text: str) -> Tree:
     except json.JSONDecodeError as error:
         raise JsonError(f"{error.msg} at character {error.pos + 1}") from error
     except RecursionError as error:
-        raise JsonError("nested too deeply") from error
-    return tree
+        raise JsonError(TOO_DEEP) from error
+    level = [tree]
+    for _ in range(MAX_DEPTH + 1):
+        level = [item for value in level if isinstance(value, CONTAINERS) for item in _inside(value)]
+        if not level:
+            return tree
+    raise JsonError(TOO_DEEP)
+
+
+def _inside(value: list[Tree] | dict[str, Tree] | Repeated) -> Iterable[Tree]:
+    match value:
+        case dict():
+            return value.values()
+        case Repeated():
+            return [item for _, item in value]
+        case list():
+            return value
 
 
 class Node:

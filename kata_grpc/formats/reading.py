@@ -17,17 +17,24 @@ if TYPE_CHECKING:
 
 
 class Members:
-    """The members of one object that are not modelled yet; problems go to the list that the reader gave."""
+    """The members of one object that are not modelled yet; problems go to the list that the reader gave.
 
-    __slots__ = ("_nodes", "_texts", "path", "problems")
+    What is not an object is one problem, not one more for each member that is then missing.
+    """
 
-    def __init__(self, node: Node, path: str, problems: list[Violation]) -> None:
+    __slots__ = ("_is_object", "_nodes", "_texts", "path", "problems")
+
+    def __init__(self, node: Node | None, path: str, problems: list[Violation]) -> None:
         self.path = path
         self.problems = problems
+        self._is_object = False
         self._texts: dict[str, str] = {}
         self._nodes: dict[str, Node] = {}
-        if isinstance(node.value, dict):
+        if node is None:
+            problems.append(Violation(path, "missing"))
+        elif isinstance(node.value, dict):
             self._nodes = node.members()
+            self._is_object = True
         elif isinstance(node.value, Repeated):
             problems.append(Violation(member_path(path, node.value.key()), "the key is repeated"))
         else:
@@ -35,7 +42,8 @@ class Members:
 
     def problem(self, key: str, reason: str) -> None:
         """Note that the member `key` cannot be taken over."""
-        self.problems.append(Violation(member_path(self.path, key), reason))
+        if self._is_object:
+            self.problems.append(Violation(member_path(self.path, key), reason))
 
     def peek(self, key: str) -> Node | None:
         """Return a member without taking it."""
@@ -75,12 +83,8 @@ class Members:
 
     def inner(self, key: str) -> Members:
         """Take out an object that must be there; give it back with `keep_inner`."""
-        node = self._nodes.pop(key, None)
-        path = member_path(self.path, key)
-        if node is None:
-            self.problem(key, "missing")
-            return Members(Node({}, b"{}"), path, self.problems)
-        return Members(node, path, self.problems)
+        problems = self.problems if self._is_object else []
+        return Members(self._nodes.pop(key, None), member_path(self.path, key), problems)
 
     def keep_inner(self, key: str, inner: Members) -> None:
         """Keep what is left of an inner object among the own remains: its key cannot mean anything else there."""

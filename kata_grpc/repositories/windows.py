@@ -88,6 +88,11 @@ class WindowRepository:
         )
         return version
 
+    async def newest_turn(self, version: int) -> int | None:
+        """Returns the newest group up to `version` that a user's message starts."""
+        turn: int | None = await self._db.fetchval(_SQL.find_newest_turn, *self._of, version)
+        return turn
+
     async def page(
         self, after: int, last: int, start: int, passed_over: Collection[int], limit: int, max_bytes: int
     ) -> Sequence[Row]:

@@ -1,1 +1,1 @@
-"""Sample conversations in both formats, every kind of content among them; read as package data by the demo and tests."""
+"""Sample conversations in both formats, every kind of content among them, for the demo and the tests."""

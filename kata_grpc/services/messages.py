@@ -266,7 +266,7 @@ def _step(message: Message) -> dict[str, object]:
     step: dict[str, object] = {}
     if results := [result.key for result in message.results()]:
         step["r"] = results
-        if message.answers_only:
+        if message.answers_only or message.role is Role.TOOL:
             step["a"] = True
     if calls := [call.key for call in message.calls()]:
         step["c"] = calls

@@ -26,11 +26,11 @@ from kata_grpc.domain.windows import (
     WindowRequest,
     exclude,
 )
-from kata_grpc.limits import FRAME_MESSAGES, PAGE_BYTES
+from kata_grpc.limits import FRAME_MESSAGES, MAX_TOKEN_BUDGET, PAGE_BYTES
 from kata_grpc.repositories.windows import WindowRepository, entry_from_row, state_from_row
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from uuid import UUID
 
     from kata_grpc.db.pool import Executor
@@ -168,6 +168,7 @@ class _Choice:
         self._newest: Sequence[Row] | None = None
         self._seen: list[Entry] | None = []
         self._inexact: bool | None = None
+        self._recounted: Callable[[Sequence[Row]], Awaitable[list[Entry]]] | None = None
         self._trimmed_from = 0
         self._selector = TailSelector(self._allowance(), framing, state.open_groups)
 
@@ -206,12 +207,14 @@ class _Choice:
 
     async def _go_on_below(self, version: int) -> None:
         """Goes on where the first look ended: by the running sums, and from there message by message."""
+        if version <= 0:
+            return
+        self._newest = self._seen = None
         selector = self._selector
         while version > 0 and not selector.newest:
             version = await self._feed_costs(version)
         if version <= 0 or selector.blocked is not None:
             return
-        self._newest = self._seen = None
         state, framing = self._state, self._framing
         total = state.unpinned.framed(framing)
         start = 1
@@ -225,6 +228,10 @@ class _Choice:
             version = start - 1
         while version > 0 and selector.blocked is None:
             version = await self._feed_costs(version)
+        if selector.start == start:
+            # The sums may lead into the middle of a group; the tail starts with the first one that is in it.
+            first = await self._log.tail_start(start, state.version, selector.abandon(), user_only=False)
+            selector.start = first or start
 
     async def _feed_costs(self, version: int) -> int:
         """Feed one page of messages up to `version`; return the version to go on at, 0 at the end."""
@@ -265,12 +272,18 @@ class _Choice:
                 self._pinned = self._pinned.plus(entry.cost)
             version = rows[-1]["version"]
         self._selector = TailSelector(self._allowance(), self._framing, self._state.open_groups)
+        self._recounted = lambda rows: self._recount(tokenizers, tokenizer, rows)
+        await self._feed_recounted(self._selector)
+
+    async def _feed_recounted(self, selector: TailSelector, *, to_opening: bool = False) -> None:
+        """Feeds message by message until the selector is done or, if asked for, has a group that may open a window."""
         version = self._state.version
         while version > 0:
             rows = await self._log.newest(version, self._look(), 0, PAGE_BYTES)
             with_body = [row for row in rows if row["body"] is not None]
-            for entry in await self._recount(tokenizers, tokenizer, with_body):
-                if self._selector.feed(entry):
+            assert self._recounted is not None
+            for entry in await self._recounted(with_body):
+                if selector.feed(entry) or (to_opening and selector.opening):
                     return
             version = with_body[-1]["version"] - 1
 
@@ -286,10 +299,10 @@ class _Choice:
     async def open_legally(self) -> None:
         """Check that the newest group fits, and move the start to a message that may open the window."""
         selector, request = self._selector, self._request
-        if not self._state.version:
+        if not selector.newest and not self._pinned.messages:
             return
         if selector.allowance < 0 or (not selector.start and selector.blocked is not None):
-            raise await self._too_small((selector.blocked or Cost()).framed(self._framing))
+            raise self._too_small(await self._least_tail())
         if not request.dialect.starts_on_user or not selector.start:
             return
         fits_from = selector.start
@@ -303,12 +316,24 @@ class _Choice:
             selector.start, selector.taken = start, taken
             self._trimmed_from = fits_from if fits_from < start else 0
             return
-        if not self._state.turn_version:
-            raise NoLegalWindow(request.dialect, self._state.version)
-        taken, _ = await self._measure(self._state.turn_version)
-        raise await self._too_small(taken.framed(self._framing))
+        raise self._too_small(await self._least_tail())
 
-    async def _too_small(self, tail: int) -> BudgetTooSmall:
+    async def _least_tail(self) -> int:
+        """Returns the cost of the shortest tail that a window of this dialect may have."""
+        selector, state = self._selector, self._state
+        if not selector.newest or not self._request.dialect.starts_on_user:
+            return (selector.blocked or Cost()).framed(self._framing)
+        turn = await self._log.newest_turn(state.turn_version)
+        if turn is None:
+            raise NoLegalWindow(self._request.dialect, state.version)
+        if self._recounted is None:
+            taken, _ = await self._measure(turn)
+            return taken.framed(self._framing)
+        unbounded = TailSelector(MAX_TOKEN_BUDGET**2, self._framing, state.open_groups)
+        await self._feed_recounted(unbounded, to_opening=True)
+        return unbounded.opening_taken.framed(self._framing)
+
+    def _too_small(self, tail: int) -> BudgetTooSmall:
         request = self._request
         pinned = self._pinned.framed(self._framing)
         required = request.reserve_tokens + self._framing.prime + pinned + tail
@@ -321,8 +346,6 @@ class _Choice:
         state, selector, framing = self._state, self._selector, self._framing
         passed_over = selector.abandon()
         start = selector.start or state.version + 1
-        if self._seen is None and selector.start:
-            start = await self._log.tail_start(start, state.version, passed_over, user_only=False) or start
         held = self._held(start, passed_over)
         message_count = self._pinned.messages + selector.taken.messages
         framed = framing.prime + self._pinned.framed(framing) + selector.taken.framed(framing)

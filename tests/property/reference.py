@@ -100,7 +100,9 @@ class Reference:
         return sum(t.tokens + per_message + per_item * t.items for t in told)
 
     def whole(self, starts: Sequence[int]) -> int:
-        """What a window of the pinned messages and these groups costs."""
+        """What a window of the pinned messages and these groups costs; nothing when it is empty."""
+        if not starts and not self.pins:
+            return 0
         return self.framing.prime + self.cost(self.pins) + sum(self.cost(self.members(start)) for start in starts)
 
     def costs(self) -> list[int]:
@@ -141,7 +143,7 @@ class Reference:
                 out[v] = "GROUP_OUT"
         return Expected(
             versions=versions,
-            tokens=self.whole(run) if versions else 0,
+            tokens=self.whole(run),
             tail_first=run[0] if run else 0,
             pinned_tokens=sum(self.log[v - 1].tokens for v in self.pins),
             tail_tokens=sum(self.log[v - 1].tokens for v in tail),

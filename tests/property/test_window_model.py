@@ -36,7 +36,7 @@ ROLES = {
     "developer": pb.ROLE_DEVELOPER,
     "tool": pb.ROLE_TOOL,
 }
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
 LONG = settings(QUICK, max_examples=20_000)
 
 # --- what is tried ----------------------------------------------------------------------------------------------------

@@ -5,11 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import tracemalloc
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from kata_grpc.formats import ConversionError, ReadError, read_conversations, read_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ONE = b'{"id":"1","messages":[{"role":"user","content":"hi"}]}'
 TWO = b'{"id":"2","messages":[]}'
@@ -61,14 +64,13 @@ def test_a_truncated_zipped_file_names_file_and_line(tmp_path: Path) -> None:
     whole = gzip.compress(b"".join(json.dumps({"id": str(i), "messages": []}).encode() + b"\n" for i in range(100_000)))
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(whole[: len(whole) // 2])
-    read = 0
+    read: list[int] = []
 
     with pytest.raises(ReadError) as caught:
-        for _ in read_lines(path):
-            read += 1
+        read.extend(line.number for line in read_lines(path))
 
-    assert read > 0
-    assert str(caught.value) == f"{path}:{read + 1}: the gzip file is truncated"
+    assert read
+    assert str(caught.value) == f"{path}:{read[-1] + 1}: the gzip file is truncated"
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,13 @@ where context_id = $1 and tenant_id = $2 and version between $3 and $4 and group
 order by version
 limit 1;
 
+-- name: find_newest_turn
+-- The newest group that a user's message starts. $1 context_id, $2 tenant_id, $3 versions up to this
+select version from messages
+where context_id = $1 and tenant_id = $2 and version <= $3 and group_version = version and role = 'user'
+order by version desc
+limit 1;
+
 -- name: read_window_page
 -- A page of a window's tail, oldest first. A page stops before the row that would take its bodies above $8, but never
 -- before its first. $1 context_id, $2 tenant_id, $3 versions above this, $4 last version, $5 start of the tail,
