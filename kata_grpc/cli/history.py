@@ -9,17 +9,25 @@ from google.protobuf.json_format import MessageToJson
 from kata.context.v1 import message_pb2
 from kata.context.v1 import message_service_pb2 as pb
 from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from kata_grpc.cli.remote import add_connection_arguments, connected, refusals
+from kata_grpc.cli.listing import Column, enum_word, output, print_rows
+from kata_grpc.cli.remote import Remote, add_connection_arguments
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
 
     from kata_grpc.cli import Commands
+
+_COLUMNS: tuple[Column, ...] = (
+    ("revision", "right"),
+    ("versions", "left"),
+    ("time (UTC)", "left"),
+    ("kind", "left"),
+    ("role", "left"),
+)
 
 
 def add_parser(commands: Commands) -> None:
@@ -33,22 +41,20 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the history and print it."""
-    with connected(args) as channel, refusals():
+    remote = Remote.of(args)
+    with remote.channel() as channel, remote.refusals():
         revisions = list(_revisions(MessageServiceStub(channel), args.context_id, args.limit))
     if args.json:
         for revision in revisions:
             sys.stdout.write(MessageToJson(revision, indent=None) + "\n")
         return 0
-    table = Table(box=None, padding=(0, 1), header_style="bold")
-    for name in ("revision", "versions"):
-        table.add_column(name, justify="right")
-    for name in ("time", "kind", "role"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("begins with", no_wrap=True, overflow="ellipsis", max_width=80)
-    for revision in revisions:
-        table.add_row(*_row(revision))
-    Console().print(table)
+    show(revisions, output())
     return 0
+
+
+def show(revisions: Sequence[pb.Revision], console: Console) -> None:
+    """Print revisions as a table."""
+    print_rows(console, _COLUMNS, "begins with", map(_row, revisions))
 
 
 def _revisions(stub: MessageServiceStub, context_id: str, limit: int) -> Iterator[pb.Revision]:
@@ -63,12 +69,12 @@ def _revisions(stub: MessageServiceStub, context_id: str, limit: int) -> Iterato
             return
 
 
-def _row(revision: pb.Revision) -> tuple[str | Text, ...]:
+def _row(revision: pb.Revision) -> tuple[str, ...]:
     versions = ""
     if revision.first_version:
         several = revision.last_version > revision.first_version
         versions = f"{revision.first_version}" + (f" to {revision.last_version}" if several else "")
-    role = message_pb2.Role.Name(revision.role).removeprefix("ROLE_").lower() if revision.role else ""
-    kind = pb.RevisionKind.Name(revision.kind).removeprefix("REVISION_KIND_").lower()
+    role = enum_word(message_pb2.Role.DESCRIPTOR, revision.role) if revision.role else ""
+    kind = enum_word(pb.RevisionKind.DESCRIPTOR, revision.kind)
     time = revision.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
-    return str(revision.revision), versions, time, kind, role, Text(revision.preview.replace("\n", "⏎"))
+    return str(revision.revision), versions, time, kind, role, revision.preview

@@ -9,20 +9,20 @@ from google.protobuf.json_format import MessageToJson
 from kata.context.v1 import message_pb2, window_pb2
 from kata.context.v1 import message_service_pb2 as pb
 from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from kata_grpc.cli.remote import add_connection_arguments, connected, refusals
+from kata_grpc.cli.listing import Column, enum_word, enum_words, one_line, output, print_rows
+from kata_grpc.cli.remote import Remote, add_connection_arguments
 from kata_grpc.preview import preview
 
 if TYPE_CHECKING:
     import argparse
 
-    from google.protobuf.descriptor import EnumDescriptor
+    from rich.console import Console
 
     from kata_grpc.cli import Commands
 
+_COLUMNS: tuple[Column, ...] = (("version", "right"), ("role", "left"), ("tokens", "right"))
 _BAR = 60
 _PARTS = (
     ("pinned_tokens", "magenta"),
@@ -31,6 +31,14 @@ _PARTS = (
     ("reserve_tokens", "blue"),
     ("unused_tokens", "bright_black"),
 )
+
+_REASONS: dict[int, str] = {
+    window_pb2.EXCLUSION_REASON_BUDGET: "older than what fits the budget",
+    window_pb2.EXCLUSION_REASON_ORPHAN_RESULT: "a tool result whose call does not exist",
+    window_pb2.EXCLUSION_REASON_UNANSWERED_CALL: "a tool call that was never fully answered",
+    window_pb2.EXCLUSION_REASON_GROUP_OUT: "a tool result whose call is older than what fits the budget",
+    window_pb2.EXCLUSION_REASON_ILLEGAL_START: "cannot open a window in this dialect",
+}
 
 
 def add_parser(commands: Commands) -> None:
@@ -43,16 +51,12 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--budget", type=int, default=8_000, metavar="TOKENS", help="default 8000")
     parser.add_argument("--reserve", type=int, default=0, metavar="TOKENS", help="kept free for the answer")
     parser.add_argument("--tokenizer", default="", help="default: the context's")
-    parser.add_argument("--dialect", default="openai_chat", choices=_names(window_pb2.Dialect.DESCRIPTOR, "DIALECT_"))
-    parser.add_argument("--view", default="current", choices=_names(window_pb2.View.DESCRIPTOR, "VIEW_"))
+    parser.add_argument("--dialect", default="openai_chat", choices=enum_words(window_pb2.Dialect.DESCRIPTOR))
+    parser.add_argument("--view", default="current", choices=enum_words(window_pb2.View.DESCRIPTOR))
     parser.add_argument("--at-version", type=int, metavar="N", help="as of this version")
     parser.add_argument("--at-revision", type=int, metavar="N", help="as of this revision")
     parser.add_argument("--json", action="store_true", help="the whole answer as JSON")
     add_connection_arguments(parser)
-
-
-def _names(enum: EnumDescriptor, prefix: str) -> list[str]:
-    return [value.name.removeprefix(prefix).lower() for value in enum.values if value.number]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -68,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
         at_revision=args.at_revision,
     )
     window = pb.GetWindowResponse()
-    with connected(args) as channel, refusals():
+    remote = Remote.of(args)
+    with remote.channel() as channel, remote.refusals():
         for frame in MessageServiceStub(channel).StreamWindow(request):
             window.header.MergeFrom(frame.header)
             window.messages.extend(frame.chunk.messages)
@@ -76,37 +81,31 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.write(MessageToJson(window) + "\n")
     else:
-        show(window, Console())
+        show(window, output())
     return 0
 
 
 def show(window: pb.GetWindowResponse, console: Console) -> None:
     """Print a window as a table of messages, a bar of the budget, and what is not in it."""
     header, ledger = window.header, window.trailer.ledger
-    table = Table(box=None, padding=(0, 1), header_style="bold")
-    for name in ("version", "role", "tokens"):
-        table.add_column(name, justify="left" if name == "role" else "right")
-    table.add_column("message", no_wrap=True, overflow="ellipsis", max_width=100)
-    for message in window.messages:
-        table.add_row(*_row(message))
-    console.print(table)
-    console.print(
-        f"\n[bold]{header.window_tokens:,}[/] of {header.token_budget:,} tokens "
-        f"({header.tokenizer}, {window_pb2.Dialect.Name(header.dialect)}), {header.message_count} messages, "
-        f"version {header.snapshot_version}, revision {header.snapshot_revision}"
+    print_rows(console, _COLUMNS, "message", map(_row, window.messages))
+    said = (
+        f" of {header.token_budget:,} tokens ({header.tokenizer}, {enum_word(window_pb2.Dialect.DESCRIPTOR, header.dialect)}), "
+        f"{header.message_count} messages, version {header.snapshot_version}, revision {header.snapshot_revision}"
     )
+    console.print(Text.assemble("\n", (f"{header.window_tokens:,}", "bold"), said))
     console.print(_bar(ledger, header.token_budget))
     for run in window.trailer.excluded:
-        reason = window_pb2.ExclusionReason.Name(run.reason).removeprefix("EXCLUSION_REASON_")
+        reason = _REASONS.get(run.reason) or enum_word(window_pb2.ExclusionReason.DESCRIPTOR, run.reason)
         console.print(f"  not in the window: {run.first_version} to {run.last_version}, {reason}")
     if pending := ", ".join(window.trailer.pending_call_ids):
-        console.print(f"  waiting for the results of: {pending}")
+        console.print(Text(f"  waiting for the results of: {one_line(pending)}"))
 
 
-def _row(message: message_pb2.Message) -> tuple[str, str, str, Text]:
-    role = message_pb2.Role.Name(message.role).removeprefix("ROLE_").lower()
-    text = preview(message.SerializeToString(deterministic=True)).replace("\n", "⏎")
-    return str(message.version), role, str(message.token_count), Text(text)
+def _row(message: message_pb2.Message) -> tuple[str, ...]:
+    role = enum_word(message_pb2.Role.DESCRIPTOR, message.role)
+    text = preview(message.SerializeToString(deterministic=True))
+    return str(message.version), role, f"{message.token_count:,}", text
 
 
 def _bar(ledger: window_pb2.WindowLedger, budget: int) -> Text:
@@ -118,4 +117,3 @@ def _bar(ledger: window_pb2.WindowLedger, budget: int) -> Text:
             bar.append("█" * max(1, round(_BAR * tokens / budget)), style)
             legend.append(f" ■ {name.removesuffix('_tokens')} {tokens:,}", style)
     return Text.assemble(bar, "\n", legend)
-

@@ -44,15 +44,16 @@ class Server:
 
 
 def _session_settings(statement_timeout: float) -> dict[str, str]:
-    # A statement or an open transaction outlives a killed client by this much and no more. Every hot statement names
-    # one context by equality, so a plan made for any value is the right one; plans made for the first five values of
-    # each connection are not: where one context is much of a table they read all of it.
+    # A statement outlives a killed client by a second, and a stuck one by the bound and no more. Every hot statement
+    # names one context by equality, so a plan made for any value is the right one; plans made for the first five
+    # values of each connection are not: where one context is much of a table they read all of it.
     bound = str(int(statement_timeout * 1000) + 1000)
     return {
         "jit": "off",
         "plan_cache_mode": "force_generic_plan",
         "statement_timeout": bound,
         "idle_in_transaction_session_timeout": bound,
+        "client_connection_check_interval": "1s",
     }
 
 

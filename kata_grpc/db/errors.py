@@ -38,6 +38,13 @@ def sqlstate(error: BaseException) -> str:
     return str(getattr(error, "sqlstate", None) or "")
 
 
+def is_out_of_step(error: BaseException) -> bool:
+    """Tell whether the driver lost track of the connection, as when it is taken from the pool between the server's last
+    words and the end of the line; nothing can be done with it.
+    """
+    return isinstance(error, asyncpg.InternalClientError)
+
+
 def is_unavailable(error: BaseException) -> bool:
     """Tell whether the failure is one of the connection or the server, and not of the statement."""
     state = sqlstate(error)
@@ -51,7 +58,7 @@ def translate(error: Exception, within: float, *, connection_lost: bool = False)
     state = sqlstate(error)
     if state == CANCELLED or isinstance(error, TimeoutError):
         return errors.DeadlineExceeded(within)
-    if is_unavailable(error) or (connection_lost and isinstance(error, asyncpg.InterfaceError)):
+    if is_unavailable(error) or is_out_of_step(error) or (connection_lost and isinstance(error, asyncpg.InterfaceError)):
         return errors.StorageUnavailable()
     if state in CONTENTION:
         return errors.WriteContention()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import asyncpg
 
 from kata_grpc.db import connect
-from kata_grpc.db.errors import translate
+from kata_grpc.db.errors import is_out_of_step, translate
 from kata_grpc.domain.errors import DeadlineExceeded, ShuttingDown, StorageUnavailable, WriteContention
 
 if TYPE_CHECKING:
@@ -131,6 +131,8 @@ class _Transaction(_Statements):
         try:
             return await work(self._connection, bound)
         except Exception as error:
+            if is_out_of_step(error) and not _is_gone(self._connection):
+                self._connection.terminate()
             raise translate(error, bound, connection_lost=_is_gone(self._connection)) from error
 
 
@@ -211,14 +213,16 @@ class Database(_Statements):
             begin += "; " + connect.local_settings(self._options.statement_timeout)
         connection = await self._acquire(within)
         session = _Transaction(connection, self._options.statement_timeout)
+        committed = False
         try:
             await session._run(lambda c, bound: c.execute(begin, timeout=bound), within)
             yield session
             status = await session._run(lambda c, bound: c.execute("commit", timeout=bound), within)
+            committed = True
             if status != "COMMIT":
                 raise RuntimeError("a statement of this transaction failed, and the block went on as if it had not")
         finally:
-            await self._release(connection)
+            await self._release(connection, rollback=not committed)
 
     async def in_transaction(self, work: Callable[[Executor], Awaitable[_Result]]) -> _Result:
         """Run `work` in a transaction, again from the start when the database gives up between writers."""
@@ -262,21 +266,23 @@ class Database(_Statements):
                 raise ShuttingDown from error
             raise
 
-    async def _release(self, connection: Connection) -> None:
-        """Give the connection back with no transaction open and nothing running, or drop it: never wait unbounded.
+    async def _release(self, connection: Connection, *, rollback: bool = False) -> None:
+        """Give the connection back with nothing open and nothing running, or drop it: never wait unbounded.
 
         The server rolls back what a dropped connection had open.
         """
         if _is_gone(connection):
             return
+        clean = not rollback
         try:
-            if connection.is_in_transaction():
+            if rollback:
                 async with asyncio.timeout(RELEASE_SECONDS):
                     await connection.execute("rollback")
+                clean = True
         except _FAILURES as error:
             _log.debug("dropping a connection that did not roll back: %s", connect.reason(error))
         finally:
-            if not _is_gone(connection) and connection.is_in_transaction():
+            if not clean and not _is_gone(connection):
                 connection.terminate()
             try:
                 await self._pool.release(connection, timeout=RELEASE_SECONDS)

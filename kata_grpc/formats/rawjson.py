@@ -77,12 +77,14 @@ def parse(text: str) -> Tree:
         raise JsonError(f"{error.msg} at character {error.pos + 1}") from error
     except RecursionError as error:
         raise JsonError(TOO_DEEP) from error
-    level = [tree]
-    for _ in range(MAX_DEPTH + 1):
-        level = [item for value in level if isinstance(value, CONTAINERS) for item in _inside(value)]
-        if not level:
-            return tree
-    raise JsonError(TOO_DEEP)
+    level = [tree] if isinstance(tree, CONTAINERS) else []
+    depth = 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise JsonError(TOO_DEEP)
+        level = [item for value in level for item in _inside(value) if isinstance(item, CONTAINERS)]
+    return tree
 
 
 def _inside(value: list[Tree] | dict[str, Tree] | Repeated) -> Iterable[Tree]:

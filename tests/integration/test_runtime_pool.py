@@ -6,9 +6,10 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import asyncpg
 import pytest
 
 from kata_grpc.db import connect
@@ -17,10 +18,14 @@ from kata_grpc.db.pool import Database, Executor, PoolOptions, call_deadline
 from kata_grpc.db.query import Query
 from kata_grpc.domain.errors import DeadlineExceeded, ShuttingDown, StorageUnavailable, WriteContention
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
 ONE = Query("one", "select 1")
 SLEEP = Query("sleep", "select pg_sleep($1::float8)")
 PID = Query("pid", "select pg_backend_pid()")
 OPTIONS = PoolOptions(size=2, acquire_timeout=2, statement_timeout=3, idle_seconds=0.5)
+PATIENT = replace(OPTIONS, statement_timeout=60)
 
 
 @pytest.fixture
@@ -48,9 +53,10 @@ async def sessions(observer: connect.Connection) -> Counter[str]:
     return Counter(row["state"] for row in rows)
 
 
-async def settled(observer: connect.Connection, expected: Counter[str]) -> bool:
-    for _ in range(100):
-        if await sessions(observer) == expected:
+async def settles(observer: connect.Connection, *allowed: str) -> bool:
+    """Wait until the server's sessions are in no other states than these."""
+    for _ in range(200):
+        if set(await sessions(observer)) <= set(allowed):
             return True
         await asyncio.sleep(0.02)
     return False
@@ -67,7 +73,7 @@ async def rows(executor: Executor) -> int:
 @pytest.mark.holds("P1", "I12")
 async def test_500_calls_on_two_connections_all_succeed(database: Database, observer: connect.Connection) -> None:
     answers = await asyncio.gather(*(database.fetchval(Query("n", "select $1::int"), n) for n in range(500)))
-    assert list(range(500)) == answers
+    assert answers == list(range(500))
     assert sum((await sessions(observer)).values()) == 2
 
 
@@ -78,7 +84,7 @@ async def test_a_full_pool_refuses_in_bounded_time(fresh_db: str) -> None:
     answers = await asyncio.gather(*(database.fetchval(SLEEP, 0.5) for _ in range(10)), return_exceptions=True)
     took = asyncio.get_running_loop().time() - begun
     await database.close()
-    assert Counter({str: 2, StorageUnavailable: 8}) == Counter(type(answer) for answer in answers)
+    assert Counter(type(answer) for answer in answers) == {type(None): 2, StorageUnavailable: 8}
     assert took < 1.5
     assert "0.3 s" in str(next(answer for answer in answers if isinstance(answer, StorageUnavailable)))
 
@@ -103,24 +109,28 @@ async def test_a_statement_ends_at_the_first_of_all_bounds(database: Database, o
 
 @pytest.mark.holds("P2")
 async def test_cancelled_calls_leave_no_transaction_connection_or_lock(
-    database: Database, observer: connect.Connection
+    fresh_db: str, database: Database, observer: connect.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
+    patient = await Database.open(fresh_db, PATIENT)
+
     async def long_transaction() -> None:
-        async with database.transaction() as executor:
+        async with patient.transaction() as executor:
             await insert(executor, 1)
             await executor.execute(Query("lock", "lock table t"))
             await executor.fetchval(SLEEP, 30.0)
 
     for pause in (0.0, 0.001, 0.01, 0.05) * 10:
-        calls = [asyncio.create_task(long_transaction()), asyncio.create_task(database.fetchval(SLEEP, 30.0))]
+        calls = [asyncio.create_task(long_transaction()), asyncio.create_task(patient.fetchval(SLEEP, 30.0))]
         await asyncio.sleep(pause)
         for call in calls:
             call.cancel()
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
-        assert [asyncio.CancelledError] * 2 == [type(outcome) for outcome in outcomes]
+        assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 2
+    assert await settles(observer, "idle")
     assert await rows(database) == 0
     assert await observer.fetchval("select count(*) from pg_locks where relation = 't'::regclass") == 0
-    assert await settled(observer, Counter({"idle": 1})) or await settled(observer, Counter({"idle": 2}))
+    assert caplog.messages == []
+    await patient.close()
 
 
 @pytest.mark.holds("P2")
@@ -128,24 +138,31 @@ async def test_a_transaction_counts_whole_or_not_at_all(database: Database) -> N
     async with database.transaction() as executor:
         await insert(executor, 1)
         await insert(executor, 2)
-    with pytest.raises(ZeroDivisionError):
+
+    async def broken() -> None:
         async with database.transaction() as executor:
             await insert(executor, 3)
             raise ZeroDivisionError
-    with pytest.raises(RuntimeError, match="failed"):
+
+    async def swallowed() -> None:
         async with database.transaction() as executor:
             await insert(executor, 4)
-            with pytest.raises(ConstraintViolated):
+            with suppress(ConstraintViolated):
                 await insert(executor, 1)
+
+    with pytest.raises(ZeroDivisionError):
+        await broken()
+    with pytest.raises(RuntimeError, match="failed"):
+        await swallowed()
     assert await rows(database) == 2
 
 
 @pytest.mark.holds("P2")
 async def test_idle_connections_close(database: Database, observer: connect.Connection) -> None:
-    assert PoolOptions().idle_seconds in range(5, 11)
-    assert await settled(observer, Counter({"idle": 2}))
+    assert 5 <= PoolOptions().idle_seconds <= 10
+    assert (await sessions(observer))["idle"] == 2
     await asyncio.sleep(OPTIONS.idle_seconds)
-    assert await settled(observer, Counter())
+    assert await settles(observer)
     assert await database.fetchval(ONE) == 1
 
 
@@ -154,17 +171,15 @@ async def test_closing_leaves_no_connection_even_when_one_is_stuck(
     fresh_db: str, observer: connect.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kata_grpc.db.pool.CLOSE_SECONDS", 0.2)
-    database = await Database.open(fresh_db, OPTIONS)
-    stuck = asyncio.create_task(database.fetchval(SLEEP, 2.0))
+    database = await Database.open(fresh_db, PATIENT)
+    stuck = asyncio.create_task(database.fetchval(SLEEP, 60.0))
     await asyncio.sleep(0.05)
     await database.close()
     with pytest.raises(StorageUnavailable):
         await stuck
     with pytest.raises(ShuttingDown):
         await database.fetchval(ONE)
-    for row in await observer.fetch("select pid from pg_stat_activity where application_name = 'kata-grpc'"):
-        await observer.execute(f"select pg_terminate_backend({row['pid']}, 1000)")
-    assert await settled(observer, Counter())
+    assert await settles(observer)
 
 
 @pytest.mark.holds("P2", "I12")
@@ -176,10 +191,9 @@ async def test_a_server_that_stands_still_is_not_waited_for(fresh_db: str, monke
     try:
         begun = asyncio.get_running_loop().time()
         for _ in range(2):
-            call = asyncio.create_task(database.fetchval(SLEEP, 0.1, within=0.3))
-            with pytest.raises((DeadlineExceeded, StorageUnavailable)):
-                assert await call in ("", None)
-                raise StorageUnavailable
+            # One of the two connections answers, the other stands still; which comes first is the pool's choice.
+            with suppress(DeadlineExceeded):
+                await database.fetchval(SLEEP, 0.1, within=0.3)
         assert asyncio.get_running_loop().time() - begun < 2
         assert await database.fetchval(ONE) == 1
     finally:
@@ -199,7 +213,7 @@ async def test_violations_carry_the_name_of_the_rule(database: Database) -> None
         await insert(database, 1)
     with pytest.raises(ConstraintViolated) as negative:
         await insert(database, 2, -1)
-    assert ("t_key", "t_positive") == (doubled.value.constraint, negative.value.constraint)
+    assert (doubled.value.constraint, negative.value.constraint) == ("t_key", "t_positive")
 
 
 async def test_a_deadlock_is_retried_from_the_start(database: Database) -> None:
@@ -248,9 +262,8 @@ async def test_a_database_that_is_not_there_is_one_sentence_without_secrets(post
         assert str(caught.value).count(". ") == 0
 
 
-async def test_sessions_have_bounds_and_stable_plans(database: Database, observer: connect.Connection) -> None:
+async def test_sessions_have_bounds_and_stable_plans(database: Database) -> None:
     setting = Query("setting", "select current_setting($1)")
     assert await database.fetchval(setting, "plan_cache_mode") == "force_generic_plan"
     assert await database.fetchval(setting, "statement_timeout") == "4s"
     assert await database.fetchval(setting, "idle_in_transaction_session_timeout") == "4s"
-    assert isinstance(observer, asyncpg.Connection)

@@ -32,6 +32,7 @@ from kata_grpc.formats import (
     parse_line,
     render_conversation,
 )
+from kata_grpc.formats.rawjson import differences, parse
 
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 DEEP = "[" * 5_000 + "]" * 5_000
@@ -600,3 +601,22 @@ def test_a_line_key_that_the_other_format_means_something_by_is_named() -> None:
 
     with pytest.raises(ConversionError, match=r"line\.extra_json: repeats the key system"):
         export_line(conversation, "anthropic")
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "paths"),
+    [
+        ('{"a":1,"b":[true]}', '{"b":[true],"a":1}', []),
+        ('{"a":1}', '{"a":1.0}', ["a"]),
+        ('{"a":1}', '{"a":"1"}', ["a"]),
+        ('{"a":1}', '{"a":true}', ["a"]),
+        ('{"a":1e2}', '{"a":1E2}', ["a"]),
+        ('{"a":{"x y":[1,2]}}', '{"a":{"x y":[1,3]},"b":null}', ['a["x y"][1]', "b"]),
+        ('{"a":[1]}', '{"a":[1,2]}', ["a"]),
+        ('{"a":{"k":1,"k":2}}', '{"a":{"k":2}}', ["a"]),
+        ('{"a":{"k":1,"k":2}}', '{"a":{"k":2,"k":1}}', ["a"]),
+    ],
+)
+def test_the_comparison_that_every_line_passes_is_exact(expected: str, actual: str, paths: list[str]) -> None:
+    assert sorted(differences(parse(expected), parse(actual), "")) == paths
+    assert (parse(expected) == parse(actual)) == (not paths)

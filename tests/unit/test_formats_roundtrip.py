@@ -26,7 +26,7 @@ from kata_grpc.formats import (
     render_conversation,
 )
 
-SAMPLES = [Path(str(resources.files("kata_grpc.samples").joinpath(f"sample-{name}.jsonl"))) for name in FORMATS]
+SAMPLES = [Path(str(resources.files("kata_grpc").joinpath("samples", f"sample-{name}.jsonl"))) for name in FORMATS]
 DATA = Path(os.environ.get("KATA_TEST_DATA", "absent"))
 RECORDED = [path for path in sorted(DATA.glob("*.jsonl.gz")) if path.name.count(".") == 2]
 
@@ -139,6 +139,7 @@ def _calls(message: Any) -> list[tuple[str, str, str]]:
 # --- generated lines: mostly in form, with anything anywhere ---
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+ids = st.sampled_from(["a", "b", "c", "d", "e", ""])
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
@@ -155,7 +156,8 @@ def shaped(**members: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any
     whole = st.fixed_dictionaries(members)
     partly = st.fixed_dictionaries({}, optional=members)
     extra = st.dictionaries(keys | texts, anything, min_size=1, max_size=2)
-    return whole | whole | st.tuples(whole | partly, extra).map(lambda pair: pair[0] | pair[1]) | partly
+    widened = st.tuples(whole | partly, extra).map(lambda pair: pair[0] | pair[1])
+    return st.sampled_from([whole] * 8 + [widened, partly]).flatmap(lambda strategy: strategy)
 
 
 def content(blocks: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -176,8 +178,8 @@ openai_block = (
     )
     | anything
 )
-openai_call = shaped(id=texts, type=st.just("function"), function=shaped(name=texts, arguments=texts)) | shaped(
-    id=texts, type=st.just("custom"), custom=shaped(name=texts, input=texts)
+openai_call = shaped(id=ids, type=st.just("function"), function=shaped(name=texts, arguments=texts)) | shaped(
+    id=ids, type=st.just("custom"), custom=shaped(name=texts, input=texts)
 )
 openai_message = (
     shaped(role=st.sampled_from(["user", "system", "developer"]), content=content(openai_block), name=texts)
@@ -189,8 +191,8 @@ openai_message = (
         reasoning_content=texts,
     )
     | shaped(role=st.just("assistant"), function_call=shaped(name=texts, arguments=texts))
-    | shaped(role=st.just("function"), name=texts, content=content(openai_block))
-    | shaped(role=st.just("tool"), tool_call_id=texts, content=content(openai_block), is_error=st.booleans())
+    | shaped(role=st.just("function"), name=ids, content=content(openai_block))
+    | shaped(role=st.just("tool"), tool_call_id=ids, content=content(openai_block), is_error=st.booleans())
 )
 source = (
     shaped(type=st.just("base64"), media_type=texts, data=data)
@@ -201,21 +203,21 @@ anthropic_leaf = (
     text_block
     | shaped(type=st.just("image"), source=source)
     | shaped(type=st.just("document"), source=source, title=texts)
-    | anything
 )
 anthropic_block = (
     anthropic_leaf
     | shaped(type=st.just("thinking"), thinking=texts, signature=texts)
     | shaped(type=st.just("redacted_thinking"), data=texts)
-    | shaped(type=st.just("tool_use"), id=texts, name=texts, input=anything)
-    | shaped(type=st.just("tool_result"), tool_use_id=texts, content=content(anthropic_leaf), is_error=st.booleans())
+    | shaped(type=st.just("tool_use"), id=ids, name=texts, input=anything)
+    | shaped(type=st.just("tool_result"), tool_use_id=ids, content=content(anthropic_leaf), is_error=st.booleans())
+    | anything
 )
 anthropic_message = shaped(
     role=st.sampled_from(["user", "assistant", "assistant", "user", "system"]), content=content(anthropic_block)
 )
 lines = {
-    "openai": shaped(id=texts, messages=st.lists(openai_message, max_size=4)),
-    "anthropic": shaped(id=texts, messages=st.lists(anthropic_message, max_size=4), system=content(text_block)),
+    "openai": shaped(id=ids, messages=st.lists(openai_message, max_size=4)),
+    "anthropic": shaped(id=ids, messages=st.lists(anthropic_message, max_size=4), system=content(text_block)),
 }
 
 

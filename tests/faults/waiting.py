@@ -1,0 +1,70 @@
+"""Waiting for conditions, never for time to pass, and the looks into PostgreSQL that tests wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import asyncpg
+import pytest
+
+_Value = TypeVar("_Value")
+_POLL_SECONDS = 0.005
+
+OTHERS = "datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()"
+"""The connections of others to the database of the one that asks, in pg_stat_activity."""
+
+
+async def until(
+    look: Callable[[], _Value | Awaitable[_Value]], what: str, seconds: float = 20.0, pause: float = _POLL_SECONDS
+) -> _Value:
+    """Looks until it finds something true, and returns that; fails with `what` was waited for."""
+    give_up = time.monotonic() + seconds
+    while True:
+        found = look()
+        value: _Value = await found if inspect.isawaitable(found) else found
+        if value:
+            return value
+        if time.monotonic() > give_up:
+            pytest.fail(f"waited {seconds:g} s for {what}")
+        await asyncio.sleep(pause)
+
+
+@asynccontextmanager
+async def direct(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A connection to the database beside the server's."""
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
+async def connections(connection: asyncpg.Connection[asyncpg.Record], condition: str = "true") -> int:
+    """Counts what others hold."""
+    found: int = await connection.fetchval(f"select count(*) from pg_stat_activity where {OTHERS} and {condition}")
+    return found
+
+
+async def lock_waits(connection: asyncpg.Connection[asyncpg.Record]) -> int:
+    """Counts those who wait for a lock."""
+    return await connections(connection, "wait_event_type = 'Lock'")
+
+
+async def nothing_held(connection: asyncpg.Connection[asyncpg.Record], most: int) -> None:
+    """Waits until others have at most `most` connections, all idle, without a transaction and without a lock."""
+
+    async def quiet() -> bool:
+        locks: int = await connection.fetchval(
+            "select count(*) from pg_locks l join pg_database d on d.oid = l.database "
+            "where d.datname = current_database() and l.pid <> pg_backend_pid() "
+            "and l.pid in (select pid from pg_stat_activity where backend_type = 'client backend')"
+        )
+        busy = await connections(connection, "(state <> 'idle' or xact_start is not null)")
+        return not locks and not busy and await connections(connection) <= most
+
+    await until(quiet, f"at most {most} connections, idle and without locks")
