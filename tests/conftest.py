@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +19,6 @@ from tests.databases import Databases
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,20 +28,21 @@ def _clean_environment() -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+def postgres() -> Iterator[Databases]:
     """One embedded PostgreSQL with a migrated template; about 1.5 s, once.
 
-    It does not sync to disk: tests kill processes, not the machine.
+    It does not sync to disk: tests kill processes, not the machine. Its directory is none of pytest's, which another
+    run may tidy up.
     """
-    directory: Path = tmp_path_factory.mktemp("postgres")
-    server = EmbeddedPostgres(directory, {"fsync": "off", "max_connections": "200"})
-    server.start()
-    try:
-        databases = Databases(server.url)
-        databases.make_template()
-        yield databases
-    finally:
-        server.stop()
+    with tempfile.TemporaryDirectory(prefix="kata-tests-") as directory:
+        server = EmbeddedPostgres(Path(directory), {"fsync": "off", "max_connections": "200"})
+        server.start()
+        try:
+            databases = Databases(server.url)
+            databases.make_template()
+            yield databases
+        finally:
+            server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -5,34 +5,44 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from typing import TYPE_CHECKING, get_args
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Literal
 
 import grpc
+import uvloop
 from kata.context.v1 import context_pb2
 from kata.context.v1 import context_service_pb2 as contexts_pb
 from kata.context.v1 import message_service_pb2 as pb
 from kata.context.v1.context_service_pb2_grpc import ContextServiceStub
 from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from kata_grpc import limits
-from kata_grpc.cli.remote import add_connection_arguments, async_channel, explain
+from kata_grpc.cli.remote import Remote, add_connection_arguments
 from kata_grpc.codec import from_proto
-from kata_grpc.formats import FORMATS, Conversation, ConversionError, Format, export_line
+from kata_grpc.domain.messages import Message
+from kata_grpc.formats import FORMATS, Conversation, ConversionError, Format, Violation, export_line
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from kata_grpc.cli import Commands
-    from kata_grpc.domain.messages import Message
+
+Reading = tuple[str, asyncio.Task[tuple[context_pb2.Context, list[Message]]]]
+"""A context's id and the reading of it."""
 
 _NOT_ALL = 3
 """The exit status when some contexts could not be written."""
 _AHEAD = 8
+_CALL_SECONDS = 60.0
+_ABOUT_THIS_ONE = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
+"""Refusals of one context, after which others can be written."""
 
 DESCRIPTION = """\
 Write contexts to standard output, one JSON object a line, as `kata-grpc import` reads them. An imported conversation
 comes back equal to its line. Nothing is lost silently: a context that --format has no place for is named on standard
-error with the path of each field, the others are written, and the exit status is 3."""
+error with the path of each field, the others are written, and the exit status is 3. It is 1 when something that was
+named is not there, or the server is not."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -41,7 +51,11 @@ def add_parser(commands: Commands) -> None:
         "export", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--all", action="store_true", help="every live context; those imported in another format apart")
+    which.add_argument(
+        "--all",
+        action="store_true",
+        help="every live context, newest first; with --format those imported in another one are named instead",
+    )
     which.add_argument("context_ids", nargs="*", default=[], metavar="CONTEXT_ID")
     parser.add_argument("--format", choices=FORMATS, help="default: the one a context was imported in, else openai")
     add_connection_arguments(parser)
@@ -49,26 +63,39 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export."""
-    return asyncio.run(_export(args))
+    return uvloop.run(_export(args))
 
 
 async def _export(args: argparse.Namespace) -> int:
     status = 0
-    async with async_channel(args) as channel:
+    remote = Remote.of(args)
+    # A person who watches the lines themselves needs no count of them.
+    quiet = sys.stdout.isatty() or not sys.stderr.isatty()
+    columns = (SpinnerColumn(), TextColumn("{task.completed} contexts"))
+    async with remote.async_channel() as channel:
         exporter = Exporter(channel)
-        try:
-            contexts = exporter.every() if args.all else exporter.named(args.context_ids)
-            async for context, messages in _ahead(exporter, contexts):
-                try:
-                    line = _line(context, messages, args.format, every=args.all)
-                except ConversionError as error:
-                    print(f"kata-grpc: context {context.context_id} is not written: {error}", file=sys.stderr)
-                    status = _NOT_ALL
-                else:
-                    sys.stdout.buffer.write(line + b"\n")
-        except grpc.RpcError as error:
-            print(f"kata-grpc: {explain(error)}", file=sys.stderr)
-            return 1
+        every = exporter.every() if args.all else exporter.named(args.context_ids)
+        with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as progress:
+            task = progress.add_task("")
+            try:
+                async for context_id, read in _ahead(exporter, every):
+                    try:
+                        context, messages = await read
+                        line = _line(context, messages, args.format, every=args.all)
+                    except ConversionError as error:
+                        print(f"kata-grpc: context {context_id} is not written: {error}", file=sys.stderr)
+                        status = status or _NOT_ALL
+                    except grpc.aio.AioRpcError as error:
+                        if error.code() not in _ABOUT_THIS_ONE:
+                            raise
+                        print(f"kata-grpc: context {context_id}: {remote.explain(error)}", file=sys.stderr)
+                        status = 1
+                    else:
+                        sys.stdout.buffer.write(line + b"\n")
+                    progress.advance(task)
+            except grpc.RpcError as error:
+                print(f"kata-grpc: {remote.explain(error)}", file=sys.stderr)
+                status = 1
     sys.stdout.buffer.flush()
     return status
 
@@ -76,25 +103,27 @@ async def _export(args: argparse.Namespace) -> int:
 def _line(context: context_pb2.Context, messages: list[Message], wanted: Format | None, *, every: bool) -> bytes:
     """Return the context as a line."""
     origin = context.origin
-    source = next((name for name in get_args(Format) if name == origin.format), "")
+    source: Format | Literal[""] = next((name for name in FORMATS if name == origin.format), "")
     if every and wanted and source not in ("", wanted):
-        raise ConversionError((), f"it was imported as {source}; name it to have it converted")
+        raise ConversionError((Violation("", f"it was imported as {source}; name it to have it converted"),))
     conversation = Conversation(source, origin.id or context.context_id, tuple(messages), origin.extra_json)
     return export_line(conversation, wanted)
 
 
-async def _ahead(
-    exporter: Exporter, contexts: AsyncIterator[context_pb2.Context]
-) -> AsyncIterator[tuple[context_pb2.Context, list[Message]]]:
+async def _ahead(exporter: Exporter, contexts: AsyncIterator[str | context_pb2.Context]) -> AsyncIterator[Reading]:
     """Read some contexts ahead of the one that is written, in order."""
-    reading: list[tuple[context_pb2.Context, asyncio.Task[list[Message]]]] = []
-    async for context in contexts:
-        reading.append((context, asyncio.create_task(exporter.messages(context))))
-        if len(reading) == _AHEAD:
-            first, task = reading.pop(0)
-            yield first, await task
-    for last, task in reading:
-        yield last, await task
+    reading: deque[Reading] = deque()
+    try:
+        async for context in contexts:
+            context_id = context if isinstance(context, str) else context.context_id
+            reading.append((context_id, asyncio.create_task(exporter.read(context))))
+            if len(reading) == _AHEAD:
+                yield reading.popleft()
+        while reading:
+            yield reading.popleft()
+    finally:
+        for _, task in reading:
+            task.cancel()
 
 
 class Exporter:
@@ -108,29 +137,30 @@ class Exporter:
         """Yield all live contexts."""
         token = ""
         while True:
-            page = await self._contexts.ListContexts(contexts_pb.ListContextsRequest(page_size=200, page_token=token))
+            request = contexts_pb.ListContextsRequest(page_size=200, page_token=token)
+            page = await self._contexts.ListContexts(request, timeout=_CALL_SECONDS)
             for context in page.contexts:
                 yield context
             token = page.next_page_token
             if not token:
                 return
 
-    async def named(self, context_ids: list[str]) -> AsyncIterator[context_pb2.Context]:
-        """Yield the contexts that are named."""
+    async def named(self, context_ids: list[str]) -> AsyncIterator[str]:
+        """Yield what was asked for."""
         for context_id in context_ids:
-            yield (await self._contexts.GetContext(contexts_pb.GetContextRequest(context_id=context_id))).context
+            yield context_id
 
-    async def messages(self, context: context_pb2.Context) -> list[Message]:
-        """Return a context's messages."""
+    async def read(self, context: str | context_pb2.Context) -> tuple[context_pb2.Context, list[Message]]:
+        """Return a context and its messages."""
+        if isinstance(context, str):
+            wanted = contexts_pb.GetContextRequest(context_id=context)
+            context = (await self._contexts.GetContext(wanted, timeout=_CALL_SECONDS)).context
         found: list[Message] = []
         token = ""
         while True:
-            page = await self._messages.ListMessages(
-                pb.ListMessagesRequest(
-                    context_id=context.context_id, page_size=limits.MAX_PAGE, page_token=token
-                )
-            )
+            request = pb.ListMessagesRequest(context_id=context.context_id, page_size=limits.MAX_PAGE, page_token=token)
+            page = await self._messages.ListMessages(request, timeout=_CALL_SECONDS)
             found.extend(map(from_proto, page.messages))
             token = page.next_page_token
             if not token:
-                return found
+                return context, found

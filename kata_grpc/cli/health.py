@@ -31,12 +31,10 @@ def run(args: argparse.Namespace) -> int:
     remote = Remote.of(args)
     try:
         with remote.channel() as channel:
-            answer = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(service=args.service), timeout=args.timeout
-            )
+            check = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[attr-defined] # not in its declarations
+            answer = check(health_pb2.HealthCheckRequest(service=args.service), timeout=args.timeout)
     except grpc.RpcError as error:
-        said = error.details() if isinstance(error, grpc.Call) else str(error)
-        print(f"{remote.address} does not answer: {said}", file=sys.stderr)
+        print(f"kata-grpc: {remote.explain(error)}", file=sys.stderr)
         return 1
     status = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
     print(f"{remote.address} {status}")

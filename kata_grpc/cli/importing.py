@@ -8,11 +8,13 @@ import hashlib
 import json
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
-from kata.context.v1 import context_pb2
+import uvloop
+from kata.context.v1 import context_pb2, error_reason_pb2
 from kata.context.v1 import context_service_pb2 as contexts_pb
 from kata.context.v1 import message_service_pb2 as pb
 from kata.context.v1.context_service_pb2_grpc import ContextServiceStub
@@ -21,8 +23,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kata_grpc import limits
-from kata_grpc.cli.remote import add_connection_arguments, async_channel, explain
-from kata_grpc.codec import to_proto
+from kata_grpc.cli.remote import Remote, add_connection_arguments, reason_of
+from kata_grpc.codec import CodecError, to_proto
 from kata_grpc.formats import FORMATS, Conversation, Entry, FormatError, read_conversations
 
 if TYPE_CHECKING:
@@ -32,16 +34,21 @@ if TYPE_CHECKING:
 
 _BATCH_BYTES = limits.MAX_CALL_BYTES // 2
 """A batch ends here, so that a call with its framing stays below the server's bound."""
-_ATTEMPTS = 5
-_WAIT_SECONDS = 0.5
+_PATIENCE_SECONDS = 60.0
+"""How long a server that went away during an import is waited for."""
+_PAUSE_SECONDS = 0.5
+_CALL_SECONDS = 600.0
+_REUSED = error_reason_pb2.ErrorReason.Name(error_reason_pb2.ERROR_REASON_REQUEST_ID_REUSED).removeprefix(
+    "ERROR_REASON_"
+)
 
 DESCRIPTION = """\
 Read conversations, one JSON object a line with `id` and `messages`, in OpenAI Chat or Anthropic Messages form, and keep
 each as a context. Other keys of a line are kept as well, and `kata-grpc export` gives the same lines back.
 
 A conversation is identified by its format and id: running the same import again, after a kill or for no reason, adds
-what is missing and nothing twice. A line that would lose something is refused with the path of the field; the others are
-imported. Exits 1 if any line was refused."""
+what is missing and nothing twice. A line that would lose something is refused with the path of the field; the others
+are imported. Exits 1 if anything was refused or the server went away for good."""
 
 
 @dataclass(slots=True)
@@ -52,6 +59,10 @@ class Report:
     messages: int = 0
     replayed: int = 0
     errors: list[str] = field(default_factory=list)
+
+
+class ServerGone(Exception):  # noqa: N818 - a state of the server
+    """The server does not answer, so that nothing more can be imported."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -69,7 +80,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Import the files."""
-    report = asyncio.run(_import(args))
+    report = uvloop.run(_import(args))
     if args.json:
         done = {"conversations": report.conversations, "messages": report.messages, "replayed": report.replayed}
         print(json.dumps({**done, "errors": report.errors}))
@@ -82,21 +93,22 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _import(args: argparse.Namespace) -> Report:
+    remote = Remote.of(args)
     report = Report()
-    async with async_channel(args) as channel:
-        importer = Importer(channel, args.tokenizer, report)
+    async with remote.async_channel() as channel:
+        importer = Importer(remote, channel, args.tokenizer, report)
         with _progress() as progress:
-            for path in args.files:
-                if not path.is_file():
-                    report.errors.append(f"{path}: there is no such file")
-                    continue
-                task = progress.add_task(path.name, total=path.stat().st_size)
-
-                def advance(entry: Entry, task=task) -> None:  # type: ignore[no-untyped-def] # a bound TaskID
-                    progress.update(task, completed=entry.position)
-
-                await importer.file(path, args.format, max(1, args.jobs), advance)
-                progress.update(task, completed=path.stat().st_size)
+            try:
+                for path in args.files:
+                    if not path.is_file():
+                        report.errors.append(f"{path}: there is no such file")
+                        continue
+                    size = path.stat().st_size
+                    advance = partial(progress.update, progress.add_task(path.name, total=size))
+                    await importer.file(path, args.format, args.jobs, advance)
+                    advance(completed=size)
+            except* ServerGone as gone:
+                report.errors.append(str(gone.exceptions[0]))
     return report
 
 
@@ -112,47 +124,66 @@ def _progress() -> Progress:
 
 
 class Importer:
-    """Takes conversations to a server."""
+    """Takes conversations to a server; what goes wrong is in the report."""
 
-    def __init__(self, channel: grpc.aio.Channel, tokenizer: str, report: Report) -> None:
+    def __init__(self, remote: Remote, channel: grpc.aio.Channel, tokenizer: str, report: Report) -> None:
+        self._remote = remote
         self._contexts = ContextServiceStub(channel)
         self._messages = MessageServiceStub(channel)
         self._tokenizer = tokenizer
         self._report = report
+        self._answered = False
 
-    async def file(self, path: Path, form: str, jobs: int, advance: Callable[[Entry], None]) -> None:
-        """Import one file, `jobs` conversations at a time; what goes wrong is in the report."""
-        running: set[asyncio.Task[None]] = set()
+    async def file(self, path: Path, form: str, jobs: int, advance: Callable[..., None]) -> None:
+        """Import one file, `jobs` conversations at a time. Raises a group of ServerGone if the server is."""
+        entries = read_conversations(path, form)  # type: ignore[arg-type] # argparse checked the name
+        async with asyncio.TaskGroup() as group:
+            for _ in range(max(1, jobs)):
+                group.create_task(self._worker(path, entries, advance))
+
+    async def _worker(self, path: Path, entries: Iterator[Entry], advance: Callable[..., None]) -> None:
+        """Import one conversation after the other of those that the workers share."""
         try:
-            for entry in read_conversations(path, form):  # type: ignore[arg-type] # argparse checked the name
+            for entry in entries:
                 if entry.conversation is None:
                     self._report.errors.append(str(entry.error))
-                    continue
-                running.add(asyncio.create_task(self._entry(f"{path}:{entry.line}", entry.conversation)))
-                if len(running) >= jobs:
-                    _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                advance(entry)
+                else:
+                    await self._entry(f"{path}:{entry.line}", entry.conversation)
+                advance(completed=entry.position)
         except FormatError as error:
             self._report.errors.append(str(error))
-        if running:
-            await asyncio.wait(running)
 
     async def _entry(self, where: str, conversation: Conversation) -> None:
         try:
             await self.conversation(conversation)
+        except CodecError as error:
+            self._report.errors.append(f"{where}: {error}")
         except grpc.RpcError as error:
-            self._report.errors.append(f"{where}: {explain(error)}")
+            reason = (
+                f"the conversation with the id {conversation.id!r} was imported before with other content; "
+                "give it another id"
+                if reason_of(error) == _REUSED
+                else self._remote.explain(error)
+            )
+            self._report.errors.append(f"{where}: {reason}")
 
     async def conversation(self, conversation: Conversation) -> context_pb2.Context:
-        """Import one conversation and return its context; waits out a server that is away for a moment."""
-        for attempt in range(1, _ATTEMPTS):
+        """Import one conversation and return its context. Waits for a server that went away, but not for its first."""
+        loop = asyncio.get_running_loop()
+        give_up: float | None = None
+        while True:
             try:
-                return await self._once(conversation)
+                context = await self._once(conversation)
             except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                if not _is_away(error):
                     raise
-            await asyncio.sleep(_WAIT_SECONDS * attempt)
-        return await self._once(conversation)
+                give_up = give_up or loop.time() + (_PATIENCE_SECONDS if self._answered else 0.0)
+                if loop.time() >= give_up:
+                    raise ServerGone(self._remote.explain(error)) from error
+            else:
+                self._answered = True
+                return context
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _once(self, conversation: Conversation) -> context_pb2.Context:
         identity = hashlib.sha256(f"{conversation.format}\n{conversation.id}".encode()).hexdigest()[:40]
@@ -165,10 +196,11 @@ class Importer:
                 origin=context_pb2.Origin(
                     format=conversation.format, id=conversation.id, extra_json=conversation.extra_json
                 ),
-            )
+            ),
+            timeout=_CALL_SECONDS,
         )
         answer = await self._messages.ImportMessages(
-            _frames(created.context.context_id, request_id, conversation), wait_for_ready=True
+            _frames(created.context.context_id, request_id, conversation), timeout=_CALL_SECONDS
         )
         self._report.conversations += 1
         self._report.messages += len(conversation.messages)
@@ -177,8 +209,17 @@ class Importer:
         return answer.context
 
 
-async def _frames(context_id: str, request_id: str, conversation: Conversation) -> AsyncIterator[pb.ImportMessagesRequest]:
-    yield pb.ImportMessagesRequest(header=pb.ImportHeader(context_id=context_id, request_id=request_id))
+def _is_away(error: grpc.aio.AioRpcError) -> bool:
+    """Tell whether a later try may succeed: the server is gone, stops, or is out of connections."""
+    return error.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def _frames(
+    context_id: str, request_id: str, conversation: Conversation
+) -> AsyncIterator[pb.ImportMessagesRequest]:
+    # The conversation is the beginning of its context, or else an append that came between would be exported with it.
+    header = pb.ImportHeader(context_id=context_id, request_id=request_id, expected_version=0)
+    yield pb.ImportMessagesRequest(header=header)
     for batch in _batches(conversation):
         yield pb.ImportMessagesRequest(batch=batch)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -16,6 +15,10 @@ from google.rpc import error_details_pb2, status_pb2
 from kata_grpc import limits
 from kata_grpc.config import ConfigurationError, Settings
 from kata_grpc.transport.calls import STATUS_KEY
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", 2 * limits.MAX_UNARY_WINDOW_BYTES),
@@ -70,7 +73,7 @@ class Remote:
         return grpc.aio.secure_channel(self.address, self.credentials, options=_OPTIONS)
 
     def explain(self, error: grpc.RpcError) -> str:
-        """Say what the server refused and why, with every violation on a line of its own, or that it is not there."""
+        """Say what the server refused and why, with every violation, or that it is not there."""
         if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
             return str(error)
         status = status_of(error)
@@ -79,7 +82,10 @@ class Remote:
                 f"No server answers at {self.address}: start one with `kata-grpc serve`, or say where it is with "
                 f"--address or KATA_LISTEN ({error.details()})."
             )
-        return "\n".join([f"{error.code().name}: {error.details()}", *_violations(status or status_pb2.Status())])
+        violations = list(_violations(status)) if status else []
+        if len(violations) > 1:  # the sentence names only the first ones
+            return "\n  ".join([f"{error.code().name}:", *violations])
+        return f"{error.code().name}: {error.details()}"
 
     @contextmanager
     def refusals(self) -> Iterator[None]:
@@ -115,7 +121,7 @@ def _violations(status: status_pb2.Status) -> Iterator[str]:
         bad = error_details_pb2.BadRequest()
         if detail.Unpack(bad):
             for violation in bad.field_violations:
-                yield f"  {violation.field}: {violation.description}"
+                yield f"{violation.field}: {violation.description}"
 
 
 def _reachable(listen: str) -> str:

@@ -75,9 +75,18 @@ def run(args: argparse.Namespace) -> int:
     remote = Remote.of(args)
     with remote.channel() as channel, remote.refusals():
         for frame in MessageServiceStub(channel).StreamWindow(request):
-            window.header.MergeFrom(frame.header)
-            window.messages.extend(frame.chunk.messages)
-            window.trailer.MergeFrom(frame.trailer)
+            match frame.WhichOneof("frame"):
+                case "header":
+                    window.header.CopyFrom(frame.header)
+                case "chunk":
+                    window.messages.extend(frame.chunk.messages)
+                case "trailer":
+                    window.trailer.CopyFrom(frame.trailer)
+                case None:  # a kind of frame that a newer server sends
+                    pass
+    if not window.HasField("trailer"):
+        print("kata-grpc: the stream ended before its trailer, so the window is incomplete", file=sys.stderr)
+        return 1
     if args.json:
         sys.stdout.write(MessageToJson(window) + "\n")
     else:
@@ -89,11 +98,16 @@ def show(window: pb.GetWindowResponse, console: Console) -> None:
     """Print a window as a table of messages, a bar of the budget, and what is not in it."""
     header, ledger = window.header, window.trailer.ledger
     print_rows(console, _COLUMNS, "message", map(_row, window.messages))
-    said = (
-        f" of {header.token_budget:,} tokens ({header.tokenizer}, {enum_word(window_pb2.Dialect.DESCRIPTOR, header.dialect)}), "
-        f"{header.message_count} messages, version {header.snapshot_version}, revision {header.snapshot_revision}"
+    dialect = enum_word(window_pb2.Dialect.DESCRIPTOR, header.dialect)
+    console.print(
+        Text.assemble(
+            "\n",
+            (f"{header.window_tokens:,}", "bold"),
+            f" of {header.token_budget:,} tokens ({header.tokenizer}, {dialect}), {header.message_count} messages",
+            f", version {header.snapshot_version}, revision {header.snapshot_revision}",
+        ),
+        soft_wrap=True,
     )
-    console.print(Text.assemble("\n", (f"{header.window_tokens:,}", "bold"), said))
     console.print(_bar(ledger, header.token_budget))
     for run in window.trailer.excluded:
         reason = _REASONS.get(run.reason) or enum_word(window_pb2.ExclusionReason.DESCRIPTOR, run.reason)

@@ -271,11 +271,9 @@ class Database(_Statements):
 
         The server rolls back what a dropped connection had open.
         """
-        if _is_gone(connection):
-            return
         clean = not rollback
         try:
-            if rollback:
+            if rollback and not _is_gone(connection):
                 async with asyncio.timeout(RELEASE_SECONDS):
                     await connection.execute("rollback")
                 clean = True

@@ -28,11 +28,15 @@ BUFFER_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line that is not blank; `position` is how far its file has been read, in bytes of the file."""
+    """A line that is not blank, or the error of one that is over the bound, whose data is then not held.
+
+    `position` is how far its file has been read, in bytes of the file.
+    """
 
     number: int
     data: bytes
     position: int
+    error: ReadError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Entry:
 
 
 def read_lines(path: Path | str, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Line]:
-    """Yield the lines of a file, gzip or not. Raises ReadError for a truncated file and for a line over the bound."""
+    """Yield the lines of a file, gzip or not. Raises ReadError for a truncated or damaged file."""
     path = Path(path)
     number = 0
     with path.open("rb") as file:
@@ -56,17 +60,22 @@ def read_lines(path: Path | str, max_line_bytes: int = MAX_LINE_BYTES) -> Iterat
         try:
             while data := stream.readline(max_line_bytes + 2):
                 number += 1
+                ended = data.endswith(b"\n")
+                cut = not ended and len(data) == max_line_bytes + 2
                 if number == 1:
                     data = data.removeprefix(BYTE_ORDER_MARK)
                 data = data.rstrip(b"\r\n")
-                if len(data) > max_line_bytes:
-                    raise ReadError(f"the line is longer than {max_line_bytes} bytes", f"{path}:{number}")
-                if data and not data.isspace():
+                if cut or len(data) > max_line_bytes:
+                    while not ended and (rest := stream.readline(BUFFER_BYTES)):
+                        ended = rest.endswith(b"\n")
+                    error = ReadError(f"the line is longer than {max_line_bytes} bytes", f"{path}:{number}")
+                    yield Line(number, b"", file.tell(), error)
+                elif data and not data.isspace():
                     yield Line(number, data, file.tell())
-        except EOFError as error:
-            raise ReadError("the gzip file is truncated", f"{path}:{number + 1}") from error
-        except (gzip.BadGzipFile, zlib.error) as error:
-            raise ReadError(f"the gzip file is damaged: {error}", f"{path}:{number + 1}") from error
+        except EOFError as cause:
+            raise ReadError("the gzip file is truncated", f"{path}:{number + 1}") from cause
+        except (gzip.BadGzipFile, zlib.error) as cause:
+            raise ReadError(f"the gzip file is damaged: {cause}", f"{path}:{number + 1}") from cause
 
 
 def read_conversations(
@@ -80,6 +89,9 @@ def read_conversations(
     """
     default = _first_format(path, max_line_bytes) if format == "auto" else format
     for line in read_lines(path, max_line_bytes):
+        if line.error is not None:
+            yield Entry(line.number, line.position, None, line.error)
+            continue
         try:
             yield Entry(line.number, line.position, parse_line(line.data, format, default), None)
         except FormatError as error:

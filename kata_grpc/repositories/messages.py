@@ -1,7 +1,8 @@
 """Messages as rows: the append and the plain reads.
 
-The rows that reads return carry `version`, `revision`, `create_time`, `token_count`, `token_count_source` and `body`,
-the stored bytes of the message.
+The rows that reads return carry `version`, `revision`, `create_seconds` (since 1970, as a double that is exact to the
+microsecond: the driver takes as long to make one datetime as for all other columns of a row together), `token_count`,
+`token_count_source` and `body`, the stored bytes of the message.
 """
 
 from __future__ import annotations

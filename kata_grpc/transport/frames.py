@@ -8,6 +8,8 @@ against the descriptors.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from kata_grpc.limits import FRAME_BYTES, FRAME_MESSAGES
@@ -20,12 +22,18 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SOURCES = {"counted": b"\x78\x01", "caller": b"\x78\x02", "estimated": b"\x78\x03"}
+_COLUMNS = itemgetter("version", "revision", "create_seconds", "token_count", "token_count_source", "body")
 
 
 def varint(value: int) -> bytes:
     """Return a non-negative number as protobuf spells it."""
+    # Sizes, token counts and the first two million versions, without the loop: a long stream spells two a message.
     if value < 0x80:
         return bytes((value,))
+    if value < 0x4000:
+        return bytes((value & 0x7F | 0x80, value >> 7))
+    if value < 0x20_0000:
+        return bytes((value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14))
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
@@ -42,9 +50,16 @@ def field(number: int, payload: bytes) -> bytes:
 def timestamp(time: datetime) -> bytes:
     """Return a google.protobuf.Timestamp."""
     since = time - _EPOCH
-    seconds = since.days * 86_400 + since.seconds
-    nanos = since.microseconds * 1_000
-    return b"\x08" + varint(seconds) + (b"\x10" + varint(nanos) if nanos else b"")
+    return _timestamp(since.days * 86_400 + since.seconds, since.microseconds)
+
+
+def _timestamp(seconds: int, micros: int) -> bytes:
+    return b"\x08" + varint(seconds) + (b"\x10" + varint(micros * 1_000) if micros else b"")
+
+
+@lru_cache(maxsize=4_096)
+def _counted(tokens: int, source: str) -> bytes:
+    return b"\x50" + varint(tokens) + _SOURCES[source]
 
 
 class MessageEncoder:
@@ -58,28 +73,15 @@ class MessageEncoder:
 
     def encode(self, row: Row) -> bytes:
         """Return a Message."""
-        if row["revision"] != self._revision:
-            self._revision = row["revision"]
+        version, revision, create_seconds, tokens, source, body = _COLUMNS(row)
+        if revision != self._revision:
+            self._revision = revision
+            # A double holds the microseconds of this century and the next.
+            created = _timestamp(*divmod(round(create_seconds * 1_000_000), 1_000_000))
             self._of_revision = b"".join(
-                (
-                    self._context,
-                    b"\x18",
-                    varint(self._revision),
-                    self._tokenizer,
-                    field(12, timestamp(row["create_time"])),
-                )
+                (self._context, b"\x18", varint(revision), self._tokenizer, field(12, created))
             )
-        return b"".join(
-            (
-                self._of_revision,
-                b"\x10",
-                varint(row["version"]),
-                b"\x50",
-                varint(row["token_count"]),
-                _SOURCES[row["token_count_source"]],
-                row["body"],
-            )
-        )
+        return b"".join((self._of_revision, b"\x10", varint(version), _counted(tokens, source), body))
 
     def repeated(self, number: int, rows: Iterable[Row]) -> bytes:
         """Return rows as a repeated field of Messages."""
@@ -92,6 +94,7 @@ class ChunkBuilder:
     def __init__(self, encoder: MessageEncoder) -> None:
         self._encoder = encoder
         self._parts: list[bytes] = []
+        self._count = 0
         self._bytes = 0
         self._last = 0
 
@@ -101,9 +104,10 @@ class ChunkBuilder:
         for row in rows:
             message = encode(row)
             size = len(message)
-            if self._parts and (self._bytes + size > FRAME_BYTES or len(self._parts) >= FRAME_MESSAGES):
+            if self._count and (self._bytes + size > FRAME_BYTES or self._count >= FRAME_MESSAGES):
                 yield self._take()
-            self._parts.append(b"\x0a" + varint(size) + message)
+            self._parts += (b"\x0a" + varint(size), message)
+            self._count += 1
             self._bytes += size
             self._last = row["version"]
 
@@ -115,5 +119,5 @@ class ChunkBuilder:
     def _take(self) -> tuple[bytes, int]:
         chunk = b"".join(self._parts), self._last
         self._parts = []
-        self._bytes = 0
+        self._count = self._bytes = 0
         return chunk

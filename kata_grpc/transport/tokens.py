@@ -44,7 +44,7 @@ class TokenMaker:
     def make(self, bound: bytes, layout: str, *values: int | bytes) -> str:
         """Return a token that holds `values`, packed as `struct` says in `layout`."""
         head = _FORMAT + bound + struct.pack(layout, *values)
-        return base64.urlsafe_b64encode(head + self._mac(head)).rstrip(b"=").decode()
+        return _spell(head + self._mac(head))
 
     def read(self, field: str, token: str, bound: bytes, layout: str) -> tuple[int | bytes, ...]:
         """Return what `make` put in. Raises InvalidToken or TokenMismatch, naming the request's `field`."""
@@ -52,6 +52,8 @@ class TokenMaker:
             raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
         except (UnicodeEncodeError, binascii.Error) as error:
             raise InvalidToken(field) from error
+        if _spell(raw) != token:
+            raise InvalidToken(field)
         head, mac = raw[:-_MAC], raw[-_MAC:]
         if not head.startswith(_FORMAT) or not hmac.compare_digest(mac, self._mac(head)):
             raise InvalidToken(field)
@@ -62,3 +64,7 @@ class TokenMaker:
 
     def _mac(self, head: bytes) -> bytes:
         return hmac.digest(self._key, head, "sha256")[:_MAC]
+
+
+def _spell(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

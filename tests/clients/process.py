@@ -20,8 +20,11 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tools import nodejs
+
 ROOT = Path(__file__).resolve().parents[2]
 BINARIES = Path(sys.executable).parent
+_NODE_APPLICATION = ROOT / "tests" / "clients" / "node"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 _TOOL_SECONDS = 60.0
@@ -45,7 +48,9 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts it and waits until it serves."""
+        """Starts it, unless it runs, and waits until it serves."""
+        if self._process is not None:
+            return
         with self._log.open("ab") as output:
             self._process = process = subprocess.Popen(
                 [sys.executable, "-m", "kata_grpc.cli", "serve"],
@@ -134,3 +139,14 @@ def tool(name: str) -> Path:
     if status != 0:
         missing(f"{name} does not run here: --version ends with status {status}.")
     return Path(found)
+
+
+@cache
+def node_application() -> Path:
+    """Returns the folder of a Node application with the packages that its lock file names."""
+    try:
+        nodejs.node()
+    except nodejs.NodeMissingError as error:
+        missing(str(error))
+    nodejs.install_locked(_NODE_APPLICATION)
+    return _NODE_APPLICATION

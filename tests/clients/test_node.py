@@ -14,20 +14,11 @@ import pytest_asyncio
 from kata.context.v1 import context_service_pb2 as cs
 from kata.context.v1.context_service_pb2_grpc import ContextServiceStub
 
-from tests.clients.process import ROOT, ServerProcess, missing, run
+from tests.clients.process import ServerProcess, node_application, run
 from tools import nodejs
 
-APPLICATION = ROOT / "tests" / "clients" / "node"
 BEYOND_DOUBLE = 2**53 + 1
 """The first whole number that a JavaScript `number` cannot hold."""
-
-
-def _installed() -> None:
-    try:
-        nodejs.node()
-    except nodejs.NodeMissingError as error:
-        missing(str(error))
-    nodejs.install_locked(APPLICATION)
 
 
 async def _create(address: str) -> str:
@@ -39,7 +30,7 @@ async def _create(address: str) -> str:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def saw(served: ServerProcess) -> dict[str, Any]:
     """What one session of the application saw: beside a row with a huge counter, and one that is locked."""
-    await asyncio.to_thread(_installed)
+    application = await asyncio.to_thread(node_application)
     large, locked = [await _create(served.address) for _ in range(2)]
     connection = await asyncpg.connect(served.url)
     try:
@@ -47,7 +38,7 @@ async def saw(served: ServerProcess) -> dict[str, Any]:
         async with connection.transaction():
             await connection.fetch("select 1 from contexts where id = $1 for update", UUID(locked))
             script = (nodejs.node(), "session.mjs", served.address, large, locked)
-            done = await asyncio.to_thread(run, *script, cwd=APPLICATION)
+            done = await asyncio.to_thread(run, *script, cwd=application)
     finally:
         await connection.execute("update contexts set total_tokens = 0 where id = $1", UUID(large))
         await connection.close()

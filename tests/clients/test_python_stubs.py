@@ -8,12 +8,12 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
 import grpc
 import pytest
+from google.rpc import error_details_pb2, status_pb2
 from kata.context.v1 import context_service_pb2 as cs
 from kata.context.v1 import message_pb2 as pb
 from kata.context.v1 import message_service_pb2 as ms
@@ -22,7 +22,7 @@ from kata.context.v1.context_service_pb2_grpc import ContextServiceStub
 from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
 
 from tests.clients.process import ServerProcess
-from tests.rpc.serving import FreshDatabase, loop
+from tests.rpc.serving import loop
 
 TIMEOUT = 60.0
 _QUICK = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200)]
@@ -33,6 +33,10 @@ _WAITING = "select count(*) from pg_stat_activity where datname = current_databa
 def calling() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(max_workers=8) as threads:
         yield threads
+
+
+def _channel(address: str, config: str) -> grpc.Channel:
+    return grpc.insecure_channel(address, options=[("grpc.service_config", config), *_QUICK])
 
 
 @asynccontextmanager
@@ -62,17 +66,13 @@ async def _wait_for(url: str, sql: str, wanted: int, *args: object) -> None:
 @loop
 @pytest.mark.holds("I4")
 async def test_calls_survive_a_server_that_dies_and_comes_back(
-    fresh_url: FreshDatabase, tmp_path: Path, calling: ThreadPoolExecutor
+    served: ServerProcess, calling: ThreadPoolExecutor
 ) -> None:
     """A write whose answer was lost is repeated by the config for callers with request ids, and by no other."""
-    url = await fresh_url()
-    server = ServerProcess(url, tmp_path / "log")
-    await asyncio.to_thread(server.start)
+    url = served.url
     with (
-        grpc.insecure_channel(server.address, options=[("grpc.service_config", service_config()), *_QUICK]) as plain,
-        grpc.insecure_channel(
-            server.address, options=[("grpc.service_config", service_config(with_request_ids=True)), *_QUICK]
-        ) as repeating,
+        _channel(served.address, service_config()) as plain,
+        _channel(served.address, service_config(with_request_ids=True)) as repeating,
     ):
         contexts = ContextServiceStub(plain)
         ids = [contexts.CreateContext(cs.CreateContextRequest(), timeout=TIMEOUT).context.context_id for _ in range(2)]
@@ -91,10 +91,10 @@ async def test_calls_survive_a_server_that_dies_and_comes_back(
                 repeated = calling.submit(append, repeating, ids[0])
                 not_repeated = calling.submit(append, plain, ids[1])
                 await _wait_for(url, _WAITING, 2)
-                server.signal(signal.SIGSTOP)
+                served.signal(signal.SIGSTOP)
                 reading = calling.submit(read)
                 await asyncio.sleep(0.2)
-                await asyncio.to_thread(server.kill)
+                await asyncio.to_thread(served.kill)
             # PostgreSQL carries out what the dead server had asked for.
             await _wait_for(url, "select sum(latest_version)::int from contexts where id = any($1)", 2, ids)
 
@@ -103,20 +103,18 @@ async def test_calls_survive_a_server_that_dies_and_comes_back(
             assert isinstance(failure, grpc.Call)
             assert failure.code() is grpc.StatusCode.UNAVAILABLE
 
-            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(served.start)
             answer = await asyncio.to_thread(repeated.result, TIMEOUT)
             assert answer.replayed
             assert (answer.first_version, answer.last_version) == (1, 1)
             assert (await asyncio.to_thread(reading.result, TIMEOUT)).context.latest_version == 1
         finally:
-            await asyncio.to_thread(server.stop)
+            await asyncio.to_thread(served.start)
 
 
 def test_a_typed_error_is_not_repeated_and_is_read_with_the_public_types(address: str) -> None:
-    from google.rpc import error_details_pb2, status_pb2
-
-    options = [("grpc.service_config", service_config(with_request_ids=True))]
-    with grpc.insecure_channel(address, options=options) as channel, pytest.raises(grpc.RpcError) as caught:
+    config = service_config(with_request_ids=True)
+    with _channel(address, config) as channel, pytest.raises(grpc.RpcError) as caught:
         ContextServiceStub(channel).GetContext(cs.GetContextRequest(context_id=str(uuid4())), timeout=TIMEOUT)
 
     assert isinstance(caught.value, grpc.Call)

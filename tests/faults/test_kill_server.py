@@ -17,7 +17,7 @@ _WRITERS_OF_EACH = 4
 
 
 @pytest.mark.holds("I1", "I3", "I4", "I7", "P2")
-@rounds(short=2)
+@rounds(short=1)
 async def test_what_a_killed_server_acknowledged_is_there(start_server: StartServer, rounds: int) -> None:
     server = await start_server()
     chance = random.Random(rounds)

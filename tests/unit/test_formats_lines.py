@@ -84,14 +84,19 @@ def test_a_damaged_zipped_file_names_file_and_line(tmp_path: Path, damage: bytes
         list(read_conversations(path))
 
 
-def test_a_line_over_the_bound_is_refused_with_the_number(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.jsonl", TWO + b"\n" + ONE + b"\n")
+@pytest.mark.parametrize("over", [1, 2, 3, len(ONE) // 2])
+def test_a_line_over_the_bound_is_refused_with_the_number_and_the_next_is_read(tmp_path: Path, over: int) -> None:
+    path = write(tmp_path / "a.jsonl", TWO + b"\n" + ONE + b" " * over + b"\n" + TWO + b"\n")
 
-    assert len(list(read_lines(path, len(ONE)))) == 2
-    with pytest.raises(ReadError) as caught:
-        list(read_lines(path, len(ONE) - 1))
+    assert [line.error for line in read_lines(path, len(ONE) + over)] == [None, None, None]
+    first, refused, last = read_lines(path, len(ONE) + over - 1)
 
-    assert str(caught.value) == f"{path}:2: the line is longer than {len(ONE) - 1} bytes"
+    assert (first.number, first.data, first.error) == (1, TWO, None)
+    assert (refused.number, refused.data) == (2, b"")
+    assert str(refused.error) == f"{path}:2: the line is longer than {len(ONE) + over - 1} bytes"
+    assert (last.number, last.data, last.error) == (3, TWO, None)
+    entries = list(read_conversations(path, max_line_bytes=len(ONE) + over - 1))
+    assert [entry.conversation is None for entry in entries] == [False, True, False]
 
 
 def test_a_huge_zipped_line_is_refused_without_being_held(tmp_path: Path) -> None:
@@ -99,16 +104,18 @@ def test_a_huge_zipped_line_is_refused_without_being_held(tmp_path: Path) -> Non
     with gzip.open(path, "wb", compresslevel=1) as file:
         for _ in range(100):
             file.write(b" " * 1_000_000)
+        file.write(b"\n" + ONE)
     bound = 4_000_000
     tracemalloc.start()
     try:
-        with pytest.raises(ReadError, match="4000000 bytes"):
-            list(read_conversations(path, max_line_bytes=bound))
+        refused, read = read_conversations(path, max_line_bytes=bound)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
 
     assert peak < 4 * bound
+    assert "4000000 bytes" in str(refused.error)
+    assert read.conversation is not None
 
 
 def test_a_refused_line_is_named_and_the_next_is_read(tmp_path: Path) -> None:

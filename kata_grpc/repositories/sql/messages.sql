@@ -74,7 +74,7 @@ select * from changed;
 
 -- name: get_message
 -- One message of a live context. $1 context_id, $2 tenant_id, $3 version
-select m.version, m.revision, m.create_time, m.token_count, m.token_count_source, m.body
+select m.version, m.revision, date_part('epoch', m.create_time) as create_seconds, m.token_count, m.token_count_source, m.body
 from messages m
 where m.context_id = $1 and m.tenant_id = $2 and m.version = $3;
 
@@ -82,7 +82,8 @@ where m.context_id = $1 and m.tenant_id = $2 and m.version = $3;
 -- A page of messages from the oldest on, and in `found` how many there were to choose from: more than the page when it
 -- is not the last. A page stops before the row that would take its bodies above $6, but never before its first.
 -- $1 context_id, $2 tenant_id, $3 versions above this, $4 up to this, $5 roles or null, $6 bytes, $7 limit
-select version, revision, create_time, token_count, token_count_source, body, found
+select version, revision, date_part('epoch', create_time) as create_seconds, token_count,
+       token_count_source, body, found
 from (
   select p.*, sum(octet_length(body)) over (order by version) as bytes, octet_length(body) as size,
          count(*) over () as found, row_number() over (order by version) as place
@@ -101,7 +102,8 @@ order by version;
 -- name: list_messages_before
 -- The same from the newest on. $1 context_id, $2 tenant_id, $3 versions below this, $4 up to this, $5 roles or null,
 -- $6 bytes, $7 limit
-select version, revision, create_time, token_count, token_count_source, body, found
+select version, revision, date_part('epoch', create_time) as create_seconds, token_count,
+       token_count_source, body, found
 from (
   select p.*, sum(octet_length(body)) over (order by version desc) as bytes, octet_length(body) as size,
          count(*) over () as found, row_number() over (order by version desc) as place

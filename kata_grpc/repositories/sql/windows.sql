@@ -22,7 +22,7 @@ where c.id = $1 and c.tenant_id = $2;
 -- beyond $6 bytes together, but never without the newest one. The limits keep the plan on the indexes from a connection's first execution on.
 -- $1 context_id, $2 tenant_id, $3 versions up to this, $4 limit, $5 number of pinned messages to read, $6 bytes
 (
-  select version, revision, create_time, token_count, token_count_source,
+  select version, revision, date_part('epoch', create_time) as create_seconds, token_count, token_count_source,
          case when sum(octet_length(body)) over (order by version) <= $6::bigint then body end as body,
          group_version, item_count, role
   from messages
@@ -32,7 +32,7 @@ where c.id = $1 and c.tenant_id = $2;
 )
 union all
 (
-  select version, revision, create_time, token_count, token_count_source,
+  select version, revision, date_part('epoch', create_time) as create_seconds, token_count, token_count_source,
          case when sum(octet_length(body)) over (order by version desc) <= greatest($6::bigint, octet_length(body))
               then body end as body,
          group_version, item_count, role
@@ -113,7 +113,8 @@ limit 1;
 -- A page of a window's tail, oldest first. A page stops before the row that would take its bodies above $8, but never
 -- before its first. $1 context_id, $2 tenant_id, $3 versions above this, $4 last version, $5 start of the tail,
 -- $6 groups to pass over, $7 limit, $8 bytes
-select version, revision, create_time, token_count, token_count_source, body
+select version, revision, date_part('epoch', create_time) as create_seconds, token_count, token_count_source,
+       body
 from (
   select version, revision, create_time, token_count, token_count_source, body,
          sum(octet_length(body)) over (order by version) as bytes, octet_length(body) as size
@@ -132,7 +133,8 @@ order by version;
 -- name: read_pinned_page
 -- A page of the pinned messages before a window's tail, bounded like read_window_page. $1 context_id, $2 tenant_id,
 -- $3 versions above this, $4 last version, $5 limit, $6 bytes
-select version, revision, create_time, token_count, token_count_source, body, group_version, item_count, role
+select version, revision, date_part('epoch', create_time) as create_seconds, token_count, token_count_source,
+       body, group_version, item_count, role
 from (
   select version, revision, create_time, token_count, token_count_source, body, group_version, item_count, role,
          sum(octet_length(body)) over (order by version) as bytes, octet_length(body) as size
