@@ -20,7 +20,7 @@ from kata.context.v1.message_service_pb2 import AppendMessagesRequest, StreamWin
 from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
 
 
-def error_info(error: grpc.RpcError) -> error_details_pb2.ErrorInfo:
+def error_info(error: object) -> error_details_pb2.ErrorInfo:
     """Return why a call was refused: a reason to switch on, and its numbers."""
     info = error_details_pb2.ErrorInfo()
     metadata = error.trailing_metadata() if isinstance(error, grpc.Call) else None

@@ -18,7 +18,8 @@ MAX_LABELS = 64
 MAX_LABEL_KEY_CHARS = 63
 MAX_LABEL_VALUE_CHARS = 256
 MAX_METADATA_BYTES = 64 * KIB
-MAX_METADATA_DEPTH = 64
+MAX_METADATA_DEPTH = 32
+"""An object in an object takes three levels of protobuf messages, and parsers go to 100, in a stream's frame too."""
 MAX_ORIGIN_ID_CHARS = 512
 MAX_ORIGIN_EXTRA_BYTES = 1 * MIB
 MAX_REQUEST_ID_CHARS = 128

@@ -30,6 +30,7 @@ COMMANDS = {
     "export": ("exporting", "write contexts as the JSON lines that they came from"),
     "window": ("window", "show what would be sent to a model now, and why"),
     "history": ("history", "list what happened to a context"),
+    "demo": ("demo", "see what the service does, on a real conversation"),
 }
 """Each command: the module that has it, and its line in the list."""
 

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Literal
 
 import grpc
@@ -26,6 +25,8 @@ from kata_grpc.domain.messages import Message
 from kata_grpc.formats import FORMATS, Conversation, ConversionError, Format, Violation, export_line
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from kata_grpc.cli import Commands
 
 Reading = tuple[str, asyncio.Task[tuple[context_pb2.Context, list[Message]]]]
@@ -40,9 +41,12 @@ _ABOUT_THIS_ONE = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
 
 DESCRIPTION = """\
 Write contexts to standard output, one JSON object a line, as `kata-grpc import` reads them. An imported conversation
-comes back equal to its line. Nothing is lost silently: a context that --format has no place for is named on standard
-error with the path of each field, the others are written, and the exit status is 3. It is 1 when something that was
-named is not there, or the server is not."""
+comes back equal to its line.
+
+Nothing is lost silently: a context that --format has no place for is named on standard error with the path of each
+field, the others are written, and the exit status is 3. With --all, those that were imported in another format are
+named as well; name them as CONTEXT_ID to have them converted. The exit status is 1 when something that was asked for,
+or the server, is not there."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -54,7 +58,7 @@ def add_parser(commands: Commands) -> None:
     which.add_argument(
         "--all",
         action="store_true",
-        help="every live context, newest first; with --format those imported in another one are named instead",
+        help="every live context, newest first",
     )
     which.add_argument("context_ids", nargs="*", default=[], metavar="CONTEXT_ID")
     parser.add_argument("--format", choices=FORMATS, help="default: the one a context was imported in, else openai")

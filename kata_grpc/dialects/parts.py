@@ -35,13 +35,18 @@ class Parts:
         """Report a difference."""
         self.adjustments.append(Adjustment(version, what, why))
 
-    def fit(self, parts: Iterable[Part], place: Place, version: int) -> list[Part]:
-        """Return the parts as they can stand in `place`, reasoning apart, which is left out here."""
+    def fit(self, parts: Iterable[Part], place: Place, version: int, *, reasoning: bool = False) -> list[Part]:
+        """Return the parts as they can stand in `place`; reasoning as it is, where it may stay."""
         parts = list(parts)
         paired = _paired(parts)
         fitted: list[Part] = []
         for part in parts:
-            if isinstance(part, Reasoning | ToolCall | ToolResult):
+            if isinstance(part, Reasoning):
+                if reasoning:
+                    fitted.append(replace(part, extra_json=""))
+                continue
+            if isinstance(part, ToolCall | ToolResult):
+                self.note(version, What.DROPPED, f"a {type(part).__name__} has no place in the {place}'s content")
                 continue
             one = self._fit(part, place, version, paired)
             blank = isinstance(one, Text) and not one.text.strip()

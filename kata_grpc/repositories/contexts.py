@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from kata_grpc.db.errors import ConstraintViolated
 from kata_grpc.db.query import load
@@ -12,13 +14,14 @@ from kata_grpc.domain.errors import ContextExists
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
-    from uuid import UUID
 
     from kata_grpc.db.pool import Executor
     from kata_grpc.domain.messages import Row
 
 _SQL = load("kata_grpc.repositories", "sql/contexts.sql")
+
+_BEFORE_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
+"""Where a walk from the newest context starts. Always a place, so that every page is read along the index."""
 
 
 def context_from_row(row: Row) -> Context:
@@ -125,17 +128,12 @@ class ContextRepository:
     ) -> list[Context]:
         """Return contexts, newest first, from the one after `after` on."""
         escaped = name_prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        create_time, last_id = after or (None, None)
-        rows = await self._db.fetch(
-            _SQL.list_contexts,
-            tenant,
-            json.dumps(dict(labels)),
-            escaped + "%",
-            show_deleted,
-            create_time,
-            last_id,
-            limit,
-        )
+        create_time, last_id = after or _BEFORE_ALL
+        asked = (tenant, escaped + "%", show_deleted, create_time, last_id, limit)
+        if labels:
+            rows = await self._db.fetch(_SQL.list_contexts_with_labels, *asked, json.dumps(dict(labels)))
+        else:
+            rows = await self._db.fetch(_SQL.list_contexts, *asked)
         return [context_from_row(row) for row in rows]
 
     async def change(

@@ -6,6 +6,7 @@ read page by page, so that neither memory nor a connection is held while its rea
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ from kata_grpc.limits import FRAME_MESSAGES, MAX_TOKEN_BUDGET, PAGE_BYTES
 from kata_grpc.repositories.windows import WindowRepository, entry_from_row, state_from_row
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
     from uuid import UUID
 
     from kata_grpc.db.pool import Executor
@@ -129,14 +130,16 @@ class Windows:
         await choice.open_legally()
         return await choice.window(context_id, tenant, tokenizer, row["tokenizer"], revision)
 
-    async def pages(self, window: Window, after: int = 0) -> AsyncIterator[Sequence[Row]]:
-        """Yield the window's messages beyond version `after`, in version order, a page at a time.
+    def pages(self, window: Window, after: int = 0) -> AsyncGenerator[Sequence[Row], None]:
+        """Yield the window's messages beyond version `after`, in version order, a page at a time; close it at the end.
 
-        No connection is held between two pages.
+        One page is read ahead of the one that is being sent. No connection is held between two pages.
         """
         if window.held is not None:
-            yield [row for row in window.held if row["version"] > after]
-            return
+            return _one(window.held, after)
+        return _ahead(self._read(window, after))
+
+    async def _read(self, window: Window, after: int) -> AsyncGenerator[Sequence[Row], None]:
         log = WindowRepository(self._db, window.context_id, window.tenant)
         while after < window.tail_start - 1:
             rows = await log.pinned_page(after, window.tail_start - 1, FRAME_MESSAGES, PAGE_BYTES)
@@ -153,6 +156,27 @@ class Windows:
                 break
             yield rows
             after = rows[-1]["version"]
+
+
+async def _one(rows: Sequence[Row], after: int) -> AsyncGenerator[Sequence[Row], None]:
+    yield [row for row in rows if row["version"] > after]
+
+
+async def _ahead(pages: AsyncGenerator[Sequence[Row], None]) -> AsyncGenerator[Sequence[Row], None]:
+    """Yield `pages`, reading the next while its taker is busy with one: the database and the wire work side by side."""
+
+    async def read() -> Sequence[Row] | None:
+        return await anext(pages, None)
+
+    reading = asyncio.create_task(read())
+    try:
+        while (rows := await reading) is not None:
+            reading = asyncio.create_task(read())
+            yield rows
+    finally:
+        reading.cancel()
+        await asyncio.wait((reading,))
+        await pages.aclose()
 
 
 class _Choice:

@@ -34,6 +34,8 @@ _Result = TypeVar("_Result")
 STATUS_KEY = "grpc-status-details-bin"
 _DEADLINE_SLACK = 0.05
 """Seconds by which the server gives up before the client does, so that its answer still arrives."""
+_DEADLINE_SHARE = 0.1
+"""What of a short deadline that may take at most."""
 
 
 class Writer:
@@ -111,7 +113,7 @@ class Calls:
     ) -> _Result:
         # None without a deadline, which the type does not say.
         remaining = cast("float | None", context.time_remaining())
-        seconds = most_seconds if remaining is None else min(most_seconds, remaining - _DEADLINE_SLACK)
+        seconds = most_seconds if remaining is None else min(most_seconds, _before(remaining))
         call_deadline.set(asyncio.get_running_loop().time() + seconds)
         try:
             tenant = self._authenticator.tenant(tuple(context.invocation_metadata() or ()))
@@ -126,6 +128,10 @@ class Calls:
             _log.exception("a call failed, request id %s", request_id)
             code, message, status = internal(request_id)
         return await context.abort(code, message, ((STATUS_KEY, status),))
+
+
+def _before(remaining: float) -> float:
+    return remaining - min(_DEADLINE_SLACK, remaining * _DEADLINE_SHARE)
 
 
 def _decoder(method: MethodDescriptor) -> Callable[[bytes], Proto | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from kata.context.v1 import message_pb2
@@ -156,11 +157,12 @@ class MessageServicer:
         encoder = MessageEncoder(context_id, window.context_tokenizer)
         parts = [field(1, header_to_proto(window).SerializeToString())]
         size = 0
-        async for rows in self._windows.pages(window):
-            parts.append(encoder.repeated(2, rows))
-            size += len(parts[-1])
-            if size > limits.MAX_UNARY_WINDOW_BYTES:
-                raise ResponseTooLarge(size, limits.MAX_UNARY_WINDOW_BYTES)
+        async with aclosing(self._windows.pages(window)) as pages:
+            async for rows in pages:
+                parts.append(encoder.repeated(2, rows))
+                size += len(parts[-1])
+                if size > limits.MAX_UNARY_WINDOW_BYTES:
+                    raise ResponseTooLarge(size, limits.MAX_UNARY_WINDOW_BYTES)
         parts.append(field(3, trailer_to_proto(window).SerializeToString()))
         return b"".join(parts)
 
@@ -188,9 +190,10 @@ class MessageServicer:
             if self._draining.started:
                 raise ShuttingDown
 
-        async for rows in self._windows.pages(window, after):
-            for chunk, last in chunks.add(rows):
-                await send(chunk, last)
+        async with aclosing(self._windows.pages(window, after)) as pages:
+            async for rows in pages:
+                for chunk, last in chunks.add(rows):
+                    await send(chunk, last)
         for chunk, last in chunks.rest():
             await send(chunk, last)
         await writer.write(field(3, trailer_to_proto(window).SerializeToString()))

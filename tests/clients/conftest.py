@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import pytest
-import pytest_asyncio
 
 from tests.clients.process import ServerProcess
-from tests.rpc.fixtures import fresh_url, postgres_url
-from tests.rpc.serving import FreshDatabase
 
-__all__ = ["fresh_url", "postgres_url"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.databases import Databases
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def served(fresh_url: FreshDatabase, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
-    """One server for all clients."""
-    server = ServerProcess(await fresh_url(), tmp_path_factory.mktemp("served") / "log")
+@pytest.fixture(scope="session")
+def served(postgres: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """Run one server for all clients."""
+    server = ServerProcess(postgres.create(), tmp_path_factory.mktemp("served") / "log")
     try:
-        await asyncio.to_thread(server.start)
+        server.start()
         yield server
     finally:
-        await asyncio.to_thread(server.stop)
+        server.stop()
 
 
 @pytest.fixture(scope="session")
 def address(served: ServerProcess) -> str:
+    """Say where it listens."""
     return served.address

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -16,11 +14,15 @@ from google.rpc import error_details_pb2
 
 from tests.clients.process import ROOT, Finished, run, tool
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
 PROTOSET = ROOT / "generated" / "kata.binpb"
 _Answer = TypeVar("_Answer", bound=Message)
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A call that the server refused, as the tool showed it."""
 
     def __init__(self, code: str, message: str, details: list[Message], shown: str) -> None:
@@ -48,7 +50,7 @@ class Tool(Protocol):
 
     def run(self, method: str, text: str) -> Finished: ...
 
-    def refused(self, shown: str) -> Refused: ...
+    def refused(self, shown: str) -> RefusedError: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +89,12 @@ class Grpcurl:
         """Calls a method."""
         return run(self.program, "-plaintext", *self.schema, "-d", "@", self.address, method, text=text)
 
-    def refused(self, shown: str) -> Refused:
+    def refused(self, shown: str) -> RefusedError:
         """Reads what grpcurl writes for an error."""
         found = re.search(r"ERROR:\n  Code: (\w+)\n  Message: (.*?)\n(?:  Details:\n(.*))?\Z", shown, re.DOTALL)
         assert found is not None, shown
         details = re.findall(r"^  \d+\)\t(.*)$", found[3] or "", re.MULTILINE)
-        return Refused(found[1], found[2], [self._detail(json.loads(one)) for one in details], shown)
+        return RefusedError(found[1], found[2], [self._detail(json.loads(one)) for one in details], shown)
 
     def _detail(self, shown: dict[str, Any]) -> Message:
         detail = _new_detail(shown.pop("@type"))
@@ -114,11 +116,11 @@ class BufCurl:
         options = ("--protocol", "grpc", "--http2-prior-knowledge", *self.schema)
         return run(self.program, "curl", *options, "-d", "@-", f"http://{self.address}/{method}", text=text)
 
-    def refused(self, shown: str) -> Refused:
+    def refused(self, shown: str) -> RefusedError:
         """Reads what buf curl writes for an error."""
         error = json.loads(shown)
         details = [self._detail(detail) for detail in error["details"]]
-        return Refused(error["code"], error["message"], details, shown)
+        return RefusedError(error["code"], error["message"], details, shown)
 
     def _detail(self, shown: dict[str, Any]) -> Message:
         value = shown["value"]

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -14,13 +13,16 @@ import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tools import nodejs
+
+if TYPE_CHECKING:
+    import signal
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARIES = Path(sys.executable).parent
@@ -62,10 +64,10 @@ class ServerProcess:
             )
         end = time.monotonic() + _START_SECONDS
         with grpc.insecure_channel(self.address, options=[("grpc.max_reconnect_backoff_ms", 100)]) as channel:
-            health = health_pb2_grpc.HealthStub(channel)
+            check = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[attr-defined] # not in its declarations
             while process.poll() is None and time.monotonic() < end:
                 try:
-                    answer = health.Check(health_pb2.HealthCheckRequest(), timeout=1)
+                    answer = check(health_pb2.HealthCheckRequest(), timeout=1)
                 except grpc.RpcError:
                     time.sleep(0.05)
                     continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -10,23 +11,25 @@ from kata.context.v1 import context_service_pb2 as cs
 from kata.context.v1 import message_pb2 as pb
 from kata.context.v1 import message_service_pb2 as ms
 
-from tests.clients.jsonclients import PROTOSET, BufCurl, Grpcurl, JsonClient, Refused
+from tests.clients.jsonclients import PROTOSET, BufCurl, Grpcurl, JsonClient, RefusedError, Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CONTEXTS = "kata.context.v1.ContextService"
 MESSAGES = "kata.context.v1.MessageService"
 
-WAYS = {
-    "grpcurl, reflection": (Grpcurl, ()),
-    "grpcurl, protoset": (Grpcurl, ("-protoset", PROTOSET)),
-    "buf curl, reflection": (BufCurl, ()),
-    "buf curl, descriptor set": (BufCurl, ("--schema", PROTOSET)),
+WAYS: dict[str, Callable[[str], Tool]] = {
+    "grpcurl, reflection": Grpcurl,
+    "grpcurl, protoset": lambda address: Grpcurl(address, ("-protoset", PROTOSET)),
+    "buf curl, reflection": BufCurl,
+    "buf curl, descriptor set": lambda address: BufCurl(address, ("--schema", PROTOSET)),
 }
 
 
 @pytest.fixture(scope="module", params=WAYS)
 def client(request: pytest.FixtureRequest, address: str) -> JsonClient:
-    program, schema = WAYS[request.param]
-    return JsonClient(program(address, schema))
+    return JsonClient(WAYS[request.param](address))
 
 
 def _create(client: JsonClient) -> str:
@@ -94,7 +97,7 @@ def test_a_stream_goes_on_after_the_chunk_that_arrived(client: JsonClient) -> No
 
 
 def test_every_violation_is_shown(client: JsonClient) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RefusedError) as caught:
         client.text(f"{MESSAGES}/AppendMessages", '{"context_id": "x", "messages": [{"role": "ROLE_USER"}]}')
 
     refused = caught.value
@@ -107,7 +110,7 @@ def test_every_violation_is_shown(client: JsonClient) -> None:
 
 def test_a_missing_context_is_named(client: JsonClient) -> None:
     context_id = str(uuid4())
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RefusedError) as caught:
         client.text(f"{CONTEXTS}/GetContext", f'{{"context_id": "{context_id}"}}')
 
     refused = caught.value
@@ -119,7 +122,7 @@ def test_a_missing_context_is_named(client: JsonClient) -> None:
 
 
 def test_grpcurl_shows_the_reason_in_words(address: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RefusedError) as caught:
         JsonClient(Grpcurl(address)).text(f"{CONTEXTS}/GetContext", f'{{"context_id": "{uuid4()}"}}')
 
     assert '"reason":"CONTEXT_NOT_FOUND"' in caught.value.shown

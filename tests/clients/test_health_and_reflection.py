@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.clients.jsonclients import Grpcurl, JsonClient, Refused
+from tests.clients.jsonclients import Grpcurl, JsonClient, RefusedError
 from tests.clients.process import run
 
 HEALTH = "grpc.health.v1.Health/Check"
@@ -20,7 +20,7 @@ def test_the_server_and_each_service_say_that_they_serve(address: str, service: 
 
 
 def test_the_health_of_an_unknown_service_is_not_found(address: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RefusedError) as caught:
         JsonClient(Grpcurl(address)).text(HEALTH, '{"service": "kata.context.v1.NoService"}')
     assert caught.value.code == "NotFound"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -21,8 +21,12 @@ from kata.context.v1 import service_config
 from kata.context.v1.context_service_pb2_grpc import ContextServiceStub
 from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
 
-from tests.clients.process import ServerProcess
 from tests.rpc.serving import loop
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from tests.clients.process import ServerProcess
 
 TIMEOUT = 60.0
 _QUICK = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200)]
@@ -63,6 +67,20 @@ async def _wait_for(url: str, sql: str, wanted: int, *args: object) -> None:
         await connection.close()
 
 
+def _code(error: object) -> grpc.StatusCode:
+    assert isinstance(error, grpc.Call)
+    return error.code()
+
+
+def _reason(error: object) -> str:
+    assert isinstance(error, grpc.Call)
+    raw = dict(error.trailing_metadata() or ())["grpc-status-details-bin"]
+    assert isinstance(raw, bytes)
+    info = error_details_pb2.ErrorInfo()
+    assert status_pb2.Status.FromString(raw).details[0].Unpack(info)
+    return info.reason
+
+
 @loop
 @pytest.mark.holds("I4")
 async def test_calls_survive_a_server_that_dies_and_comes_back(
@@ -99,9 +117,7 @@ async def test_calls_survive_a_server_that_dies_and_comes_back(
             await _wait_for(url, "select sum(latest_version)::int from contexts where id = any($1)", 2, ids)
 
             failure = await asyncio.to_thread(not_repeated.exception, TIMEOUT)
-            assert isinstance(failure, grpc.RpcError)
-            assert isinstance(failure, grpc.Call)
-            assert failure.code() is grpc.StatusCode.UNAVAILABLE
+            assert _code(failure) is grpc.StatusCode.UNAVAILABLE
 
             await asyncio.to_thread(served.start)
             answer = await asyncio.to_thread(repeated.result, TIMEOUT)
@@ -117,9 +133,4 @@ def test_a_typed_error_is_not_repeated_and_is_read_with_the_public_types(address
     with _channel(address, config) as channel, pytest.raises(grpc.RpcError) as caught:
         ContextServiceStub(channel).GetContext(cs.GetContextRequest(context_id=str(uuid4())), timeout=TIMEOUT)
 
-    assert isinstance(caught.value, grpc.Call)
-    raw = dict(caught.value.trailing_metadata() or ())["grpc-status-details-bin"]
-    assert isinstance(raw, bytes)
-    info = error_details_pb2.ErrorInfo()
-    assert status_pb2.Status.FromString(raw).details[0].Unpack(info)
-    assert info.reason == "CONTEXT_NOT_FOUND"
+    assert _reason(caught.value) == "CONTEXT_NOT_FOUND"

@@ -12,12 +12,13 @@ import pytest
 
 from tests.faults.clients import Client, dial
 from tests.faults.processes import rounds
-from tests.faults.waiting import connections, direct, lock_waits, nothing_held, until
+from tests.faults.waiting import LOCKED_OUT, direct, nobody, nothing_held, somebody, until
 from tests.faults.workload import Batch, differences
 from tests.rpc import build as b
 from tests.rpc.serving import FreshDatabase, read_error, serve
 
 _POOL = 2
+_WAITS_FOR_REPLICA = "wait_event = 'SyncRep'"
 
 
 @asynccontextmanager
@@ -37,17 +38,13 @@ async def test_a_deadline_on_a_locked_row_writes_nothing(fresh_url: FreshDatabas
             for outcome in await asyncio.gather(*calls, return_exceptions=True):
                 assert isinstance(outcome, grpc.aio.AioRpcError)
                 assert outcome.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-            await until(lambda: _no_lock_waits(other), "the end of all waits for the lock")
+            await nobody(other, LOCKED_OUT)
         await nothing_held(other, _POOL)
         assert await client.log(context_id) == []
         # More often than there are connections: each of them works.
         for number in range(1, 2 * _POOL + 1):
             assert (await client.append(context_id, [b.user("y")])).last_version == number
     assert await differences(url) == []
-
-
-async def _no_lock_waits(connection: object) -> bool:
-    return not await lock_waits(connection)  # type: ignore[arg-type]
 
 
 @pytest.mark.holds("I12")
@@ -95,9 +92,9 @@ async def test_giving_up_before_the_commit_leaves_nothing(fresh_url: FreshDataba
         async with other.transaction():
             await other.execute("select pg_advisory_xact_lock(1)")
             call = asyncio.create_task(batch.send(client))
-            await until(lambda: lock_waits(other), "the commit")
+            await somebody(other, LOCKED_OUT)
             call.cancel()
-            await until(lambda: _no_lock_waits(other), "the end of the commit")
+            await nobody(other, LOCKED_OUT)
         await nothing_held(other, _POOL)
         assert await client.log(context_id) == []
         assert not (await batch.send(client)).replayed
@@ -117,9 +114,9 @@ async def test_giving_up_in_the_commit_leaves_all_and_the_retry_says_so(fresh_ur
             await other.execute("alter system set synchronous_standby_names = 'nobody'")
             await other.execute("select pg_reload_conf()")
             call = asyncio.create_task(batch.send(client))
-            await until(lambda: connections(other, "wait_event = 'SyncRep'"), "the commit")
+            await somebody(other, _WAITS_FOR_REPLICA)
             call.cancel()
-            await until(lambda: _no_sync_waits(other), "the end of the commit")
+            await nobody(other, _WAITS_FOR_REPLICA)
         finally:
             await other.execute("alter system reset synchronous_standby_names")
             await other.execute("select pg_reload_conf()")
@@ -129,10 +126,6 @@ async def test_giving_up_in_the_commit_leaves_all_and_the_retry_says_so(fresh_ur
         assert (answer.replayed, answer.first_version, answer.last_version) == (True, 1, 2)
         assert len(await client.log(context_id)) == 2
     assert await differences(url) == []
-
-
-async def _no_sync_waits(connection: object) -> bool:
-    return not await connections(connection, "wait_event = 'SyncRep'")  # type: ignore[arg-type]
 
 
 @pytest.mark.holds("I3", "I4", "P2")

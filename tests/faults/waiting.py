@@ -7,16 +7,21 @@ import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import asyncpg
 import pytest
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
 
 _Value = TypeVar("_Value")
 _POLL_SECONDS = 0.005
 
 OTHERS = "datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()"
 """The connections of others to the database of the one that asks, in pg_stat_activity."""
+LOCKED_OUT = "wait_event_type = 'Lock'"
+"""The condition of a connection that waits for a lock."""
 
 
 async def until(
@@ -35,7 +40,7 @@ async def until(
 
 
 @asynccontextmanager
-async def direct(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+async def direct(url: str) -> AsyncIterator[Connection]:
     """A connection to the database beside the server's."""
     connection = await asyncpg.connect(url)
     try:
@@ -44,18 +49,27 @@ async def direct(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
         connection.terminate()
 
 
-async def connections(connection: asyncpg.Connection[asyncpg.Record], condition: str = "true") -> int:
+async def connections(connection: Connection, condition: str = "true") -> int:
     """Counts what others hold."""
     found: int = await connection.fetchval(f"select count(*) from pg_stat_activity where {OTHERS} and {condition}")
     return found
 
 
-async def lock_waits(connection: asyncpg.Connection[asyncpg.Record]) -> int:
-    """Counts those who wait for a lock."""
-    return await connections(connection, "wait_event_type = 'Lock'")
+async def somebody(connection: Connection, condition: str) -> None:
+    """Waits until a connection of others is in a condition."""
+    await until(lambda: connections(connection, condition), f"a connection in {condition}")
 
 
-async def nothing_held(connection: asyncpg.Connection[asyncpg.Record], most: int) -> None:
+async def nobody(connection: Connection, condition: str) -> None:
+    """Waits until no connection of others is in a condition any more."""
+
+    async def none() -> bool:
+        return not await connections(connection, condition)
+
+    await until(none, f"no connection in {condition}")
+
+
+async def nothing_held(connection: Connection, most: int) -> None:
     """Waits until others have at most `most` connections, all idle, without a transaction and without a lock."""
 
     async def quiet() -> bool:

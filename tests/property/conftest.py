@@ -1,3 +1,3 @@
-from tests.rpc.fixtures import fresh_url, postgres_url, server
+from tests.rpc.fixtures import server
 
-__all__ = ["fresh_url", "postgres_url", "server"]
+__all__ = ["server"]

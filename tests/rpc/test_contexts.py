@@ -179,16 +179,15 @@ async def test_unique_names_move_with_updates(server: Running) -> None:
 
 
 @pytest.mark.holds("P19")
-async def test_a_unique_name_cannot_be_emptied(server: Running) -> None:
-    """Uniqueness asks for a name: taking the name away while the flag stays would leave nothing to be unique."""
-    context_id = (await server.create(name=fresh_name(), unique_name=True)).context_id
-    error = await refused(update(server, context_id, "name"))
-    assert error.violations == [("context.name", "REQUIRED")]
-    nameless = (await server.create()).context_id
-    error = await refused(update(server, nameless, "unique_name", unique_name=True))
-    assert error.violations == [("context.name", "REQUIRED")]
-    await update(server, context_id, "*")
-    assert not (await server.get(context_id)).unique_name
+async def test_no_name_is_nobodys(server: Running) -> None:
+    name = fresh_name()
+    emptied = [(await server.create(name=name + end, unique_name=True)).context_id for end in "ab"]
+    for context_id in emptied:
+        await update(server, context_id, "name")
+        assert (await server.get(context_id)).unique_name
+    await server.create(name=name + "a", unique_name=True)
+    assert (await refused(update(server, emptied[1], "name", name=name + "a"))).reason == "CONTEXT_EXISTS"
+    assert (await refused(server.create(unique_name=True))).violations == [("name", "REQUIRED")]
 
 
 # --- updating ---------------------------------------------------------------------------------------------------------

@@ -44,13 +44,24 @@ select revision, kind, first_version, last_version, fingerprint
 from revisions where context_id = $1 and tenant_id = $2 and request_id = $3;
 
 -- name: list_contexts
--- A page of a tenant's contexts, newest first. $1 tenant_id, $2 labels that all must match, $3 like-pattern of the name,
--- $4 show deleted ones, $5 and $6 create_time and id of the last row of the page before or null, $7 limit
+-- A page of a tenant's contexts, newest first, along the index that has them in this order.
+-- $1 tenant_id, $2 like-pattern of the name, $3 show deleted ones, $4 and $5 create_time and id that all are below,
+-- $6 limit
 select * from contexts
-where tenant_id = $1 and labels @> $2::jsonb and name like $3 and ($4 or delete_time is null)
-  and ($5::timestamptz is null or (create_time, id) < ($5, $6::uuid))
+where tenant_id = $1 and name like $2 and ($3 or delete_time is null)
+  and (create_time, id) < ($4::timestamptz, $5::uuid)
 order by create_time desc, id desc
-limit $7;
+limit $6;
+
+-- name: list_contexts_with_labels
+-- The same of contexts that have labels. A statement of its own: one that may ask for no labels would be planned along
+-- the labels' index also when every context has what is asked for. $1 to $6 as above, $7 labels that all must match
+select * from contexts
+where tenant_id = $1 and name like $2 and ($3 or delete_time is null)
+  and (create_time, id) < ($4::timestamptz, $5::uuid)
+  and labels @> $7::jsonb
+order by create_time desc, id desc
+limit $6;
 
 -- name: change_context
 -- Writes what can change and takes a revision. The caller holds the row's lock.

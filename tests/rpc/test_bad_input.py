@@ -1,0 +1,553 @@
+"""Bad input, and what it gets: a typed refusal that lists every violation, and nothing written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message as Proto
+from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from kata.context.v1 import context_pb2
+from kata.context.v1 import context_service_pb2 as cs
+from kata.context.v1 import message_pb2 as pb
+from kata.context.v1 import message_service_pb2 as ms
+
+from kata_grpc import limits
+from tests.rpc import build as b
+from tests.rpc.serving import Running, loop, refused, unknown_id
+
+pytestmark = [loop, pytest.mark.holds("I12")]
+
+CONTEXTS, MESSAGES = "kata.context.v1.ContextService", "kata.context.v1.MessageService"
+HERE = "the context of the test"
+"""Stands for the id of a context that has two messages."""
+ROLE_LATER: Any = 6
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Bad:
+    """One row: a call, and what it gets."""
+
+    method: str
+    request: Proto | bytes
+    violations: list[tuple[str, str]] = field(default_factory=list)
+    reason: str = "INVALID_FIELD"
+    code: grpc.StatusCode = grpc.StatusCode.INVALID_ARGUMENT
+    says: str = ""
+    """What the message must name."""
+
+
+def append(*messages: pb.Message, **fields: Any) -> ms.AppendMessagesRequest:
+    return ms.AppendMessagesRequest(context_id=HERE, messages=messages, **fields)
+
+
+def parts(*given: pb.Part, role: pb.Role.ValueType = pb.ROLE_USER) -> ms.AppendMessagesRequest:
+    return append(pb.Message(role=role, parts=given))
+
+
+def window(budget: int, **fields: Any) -> ms.GetWindowRequest:
+    return ms.GetWindowRequest(context_id=HERE, token_budget=budget, **fields)
+
+
+def holding(value: Value) -> Struct:
+    return Struct(fields={"k": value})
+
+
+def nested(depth: int) -> Struct:
+    value = Value(bool_value=True)
+    for _ in range(depth - 1):
+        value = Value(list_value=ListValue(values=[value]))
+    return holding(value)
+
+
+def field_bytes(number: int, payload: bytes) -> bytes:
+    """A length-delimited field of up to 127 bytes."""
+    assert len(payload) < 128
+    return bytes([number << 3 | 2, len(payload)]) + payload
+
+
+def with_meta(metadata: Struct) -> ms.AppendMessagesRequest:
+    return append(b.user("x", metadata=metadata))
+
+
+SURROGATE = b"\xed\xa0\x80"
+NEWER_PART = field_bytes(6, field_bytes(12, b"a kind of a newer client"))
+WORD = b.user("x")
+NAN, INFINITY = Value(number_value=float("nan")), Value(number_value=float("-inf"))
+
+ROWS: dict[str, Bad] = {
+    # ids
+    "no id": Bad("GetContext", cs.GetContextRequest(), [("context_id", "REQUIRED")]),
+    "an id that is none": Bad("GetContext", cs.GetContextRequest(context_id="42"), [("context_id", "MALFORMED_ID")]),
+    "an id in upper case": Bad(
+        "DeleteContext",
+        cs.DeleteContextRequest(context_id="AAAAAAAA-AAAA-4AAA-8AAA-AAAAAAAAAAAA"),
+        [("context_id", "MALFORMED_ID")],
+    ),
+    "an id with a line break": Bad(
+        "UndeleteContext", cs.UndeleteContextRequest(context_id=unknown_id() + "\n"), [("context_id", "MALFORMED_ID")]
+    ),
+    "no id to update": Bad(
+        "UpdateContext", cs.UpdateContextRequest(context={"name": "x"}), [("context.context_id", "REQUIRED")]
+    ),
+    "an unknown id": Bad(
+        "GetContext",
+        cs.GetContextRequest(context_id=unknown_id()),
+        reason="CONTEXT_NOT_FOUND",
+        code=grpc.StatusCode.NOT_FOUND,
+    ),
+    "an unknown id to append to": Bad(
+        "AppendMessages",
+        ms.AppendMessagesRequest(context_id=unknown_id(), messages=[WORD], request_id="r"),
+        reason="CONTEXT_NOT_FOUND",
+        code=grpc.StatusCode.NOT_FOUND,
+    ),
+    "a version that is none": Bad("GetMessage", ms.GetMessageRequest(context_id=HERE), [("version", "TOO_SMALL")]),
+    "an unknown version": Bad(
+        "GetMessage",
+        ms.GetMessageRequest(context_id=HERE, version=3),
+        reason="MESSAGE_NOT_FOUND",
+        code=grpc.StatusCode.NOT_FOUND,
+    ),
+    # tokens
+    "a page token that is none": Bad(
+        "ListContexts", cs.ListContextsRequest(page_token="x"), reason="PAGE_TOKEN_INVALID"
+    ),
+    "a long page token": Bad(
+        "ListMessages",
+        ms.ListMessagesRequest(context_id=HERE, page_token="A" * 100_000),
+        reason="PAGE_TOKEN_INVALID",
+    ),
+    "a page token beyond ASCII": Bad(
+        "ListHistory", ms.ListHistoryRequest(context_id=HERE, page_token="→"), reason="PAGE_TOKEN_INVALID"
+    ),
+    "a negative page": Bad(
+        "ListMessages",
+        ms.ListMessagesRequest(context_id=HERE, page_size=-1, order=9, roles=[0, 1, 77]),  # type: ignore[arg-type, list-item]
+        [
+            ("page_size", "TOO_SMALL"),
+            ("order", "UNKNOWN_VALUE"),
+            ("roles[0]", "UNKNOWN_VALUE"),
+            ("roles[2]", "UNKNOWN_VALUE"),
+        ],
+    ),
+    "a negative page of history": Bad(
+        "ListHistory",
+        ms.ListHistoryRequest(context_id="", page_size=-5, order=3),  # type: ignore[arg-type]
+        [("context_id", "REQUIRED"), ("page_size", "TOO_SMALL"), ("order", "UNKNOWN_VALUE")],
+    ),
+    # windows
+    "no budget": Bad(
+        "GetWindow", window(0), [("token_budget", "OUT_OF_BOUNDS")], says="1 to 10000000"
+    ),
+    "a negative budget": Bad(
+        "GetWindow",
+        window(-1, reserve_tokens=-1),
+        [("token_budget", "OUT_OF_BOUNDS"), ("reserve_tokens", "OUT_OF_BOUNDS")],
+    ),
+    "a budget that is too large": Bad(
+        "GetWindow", window(10_000_001), [("token_budget", "OUT_OF_BOUNDS")], says="10000001"
+    ),
+    "a budget that is all reserved": Bad(
+        "GetWindow", window(100, reserve_tokens=100), [("reserve_tokens", "OUT_OF_BOUNDS")]
+    ),
+    "a window with everything wrong": Bad(
+        "GetWindow",
+        ms.GetWindowRequest(
+            context_id="x",
+            token_budget=2**40,
+            reserve_tokens=-(2**60),
+            at_version=-1,
+            at_revision=-(2**62),
+            dialect=9,  # type: ignore[arg-type]
+            view=-1,  # type: ignore[arg-type]
+            tokenizer="no spaces",
+        ),
+        [
+            ("context_id", "MALFORMED_ID"),
+            ("token_budget", "OUT_OF_BOUNDS"),
+            ("reserve_tokens", "OUT_OF_BOUNDS"),
+            ("at_version", "TOO_SMALL"),
+            ("at_revision", "TOO_SMALL"),
+            ("tokenizer", "MALFORMED_NAME"),
+            ("dialect", "UNKNOWN_VALUE"),
+            ("view", "UNKNOWN_VALUE"),
+        ],
+    ),
+    "a version beyond the latest": Bad(
+        "GetWindow",
+        window(10, at_version=3),
+        reason="VERSION_OUT_OF_RANGE",
+        code=grpc.StatusCode.OUT_OF_RANGE,
+    ),
+    "a resume token that is none": Bad(
+        "StreamWindow",
+        ms.StreamWindowRequest(context_id=HERE, token_budget=10, resume_token="x"),
+        reason="PAGE_TOKEN_INVALID",
+    ),
+    # how many, how large
+    "no messages": Bad("AppendMessages", append(), [("messages", "REQUIRED")]),
+    "1,001 messages": Bad(
+        "AppendMessages", append(*[WORD] * 1_001), [("messages", "TOO_MANY_MESSAGES")], says="1001 messages"
+    ),
+    "1,001 messages, all of them bad": Bad(
+        "AppendMessages",
+        append(*[pb.Message(role=pb.ROLE_USER)] * 1_001),
+        [("messages", "TOO_MANY_MESSAGES"), *((f"messages[{n}]", "REQUIRED") for n in range(1_001))],
+    ),
+    "a message that is too large": Bad(
+        "AppendMessages",
+        append(WORD, b.user("a" * 8 * MIB)),
+        [("messages[1]", "TOO_LARGE")],
+        says=str(limits.MAX_MESSAGE_BYTES),
+    ),
+    "a call that is too large": Bad(
+        "AppendMessages",
+        append(*[b.user("a" * 6 * MIB)] * 3),
+        [("messages", "TOO_LARGE")],
+        says=str(limits.MAX_CALL_BYTES),
+    ),
+    "too many parts": Bad(
+        "AppendMessages", parts(*[b.text_part("")] * 1_001), [("messages[0].parts", "TOO_MANY")], says="1001 parts"
+    ),
+    "too many parts of a result": Bad(
+        "AppendMessages",
+        parts(
+            pb.Part(tool_result=pb.ToolResultPart(tool_call_id="1", parts=[b.text_part("")] * 1_001)), role=pb.ROLE_TOOL
+        ),
+        [("messages[0].parts[0].tool_result.parts", "TOO_MANY")],
+    ),
+    "long names": Bad(
+        "AppendMessages",
+        append(b.user("x", name="n" * 257, model="m" * 257, tokenizer="t" * 65, token_count=-1)),
+        [
+            ("messages[0].name", "TOO_LONG"),
+            ("messages[0].model", "TOO_LONG"),
+            ("messages[0].tokenizer", "TOO_LONG"),
+            ("messages[0].token_count", "TOO_SMALL"),
+        ],
+    ),
+    "a long request_id": Bad(
+        "AppendMessages",
+        append(WORD, request_id="r" * 129, expected_version=-1),
+        [("request_id", "TOO_LONG"), ("expected_version", "TOO_SMALL")],
+        says="more than 128",
+    ),
+    "a request_id with U+0000": Bad(
+        "DeleteContext", cs.DeleteContextRequest(context_id=HERE, request_id="\x00"), [("request_id", "NUL_CHARACTER")]
+    ),
+    # what a newer client may send
+    "no role": Bad("AppendMessages", append(pb.Message(text="x")), [("messages[0].role", "REQUIRED")]),
+    "an unknown role": Bad(
+        "AppendMessages",
+        append(WORD, pb.Message(role=ROLE_LATER, text="x")),
+        [("messages[1].role", "UNKNOWN_VALUE")],
+        says="unknown value 6",
+    ),
+    "an unknown kind of part": Bad(
+        "AppendMessages",
+        append(pb.Message.FromString(b"\x20\x01" + NEWER_PART)),
+        [("messages[0].parts[0]", "UNKNOWN_VALUE")],
+    ),
+    "an unknown content form": Bad(
+        "AppendMessages",
+        append(pb.Message(role=pb.ROLE_USER, text="x", content_form=9)),  # type: ignore[arg-type]
+        [("messages[0].content_form", "UNKNOWN_VALUE")],
+    ),
+    "an unknown null": Bad(
+        "AppendMessages",
+        with_meta(holding(Value(null_value=3))),  # type: ignore[arg-type]
+        [("messages[0].metadata.k", "UNKNOWN_VALUE")],
+    ),
+    "an unknown type of call": Bad(
+        "AppendMessages",
+        parts(pb.Part(tool_call=pb.ToolCallPart(id="1", type="later")), role=pb.ROLE_ASSISTANT),
+        [("messages[0].parts[0].tool_call.type", "UNKNOWN_VALUE")],
+    ),
+    # what a message must be
+    "neither text nor parts": Bad(
+        "AppendMessages", append(pb.Message(role=pb.ROLE_USER)), [("messages[0]", "REQUIRED")]
+    ),
+    "neither, with a form that does not say so": Bad(
+        "AppendMessages",
+        append(pb.Message(role=pb.ROLE_ASSISTANT, content_form=pb.CONTENT_FORM_ABSENT)),
+        [("messages[0]", "REQUIRED")],
+    ),
+    "text and parts": Bad(
+        "AppendMessages", append(b.user("x", parts=[b.text_part("y")])), [("messages[0].text", "EXCLUSIVE")]
+    ),
+    "text and a form": Bad(
+        "AppendMessages",
+        append(b.user("x", content_form=pb.CONTENT_FORM_NULL)),
+        [("messages[0].content_form", "EXCLUSIVE")],
+    ),
+    "a part of nothing": Bad("AppendMessages", parts(pb.Part()), [("messages[0].parts[0]", "UNKNOWN_VALUE")]),
+    "a result without id": Bad(
+        "AppendMessages",
+        parts(pb.Part(tool_result=pb.ToolResultPart(text="42")), role=pb.ROLE_TOOL),
+        [("messages[0].parts[0].tool_result.tool_call_id", "REQUIRED")],
+    ),
+    "a call without id": Bad(
+        "AppendMessages",
+        parts(pb.Part(tool_call=pb.ToolCallPart(name="f")), role=pb.ROLE_ASSISTANT),
+        [("messages[0].parts[0].tool_call.id", "REQUIRED")],
+    ),
+    "a call of the older form without name": Bad(
+        "AppendMessages",
+        parts(pb.Part(tool_call=pb.ToolCallPart(type="function_call")), role=pb.ROLE_ASSISTANT),
+        [("messages[0].parts[0].tool_call.name", "REQUIRED")],
+    ),
+    "a call id with U+0000": Bad(
+        "AppendMessages",
+        parts(b.call_part("a\x00"), role=pb.ROLE_ASSISTANT),
+        [("messages[0].parts[0].tool_call.id", "NUL_CHARACTER")],
+    ),
+    "a long call id": Bad(
+        "AppendMessages",
+        parts(b.call_part("a" * 513, name="n" * 513), role=pb.ROLE_ASSISTANT),
+        [("messages[0].parts[0].tool_call.id", "TOO_LONG"), ("messages[0].parts[0].tool_call.name", "TOO_LONG")],
+    ),
+    "a tool that answers nothing": Bad(
+        "AppendMessages",
+        append(pb.Message(role=pb.ROLE_TOOL, text="42")),
+        [("messages[0].parts", "REQUIRED")],
+        says="tool_call_id",
+    ),
+    "calls and results of the wrong roles": Bad(
+        "AppendMessages",
+        append(
+            pb.Message(role=pb.ROLE_USER, parts=[b.call_part("1")]),
+            pb.Message(role=pb.ROLE_ASSISTANT, parts=[b.result_part("1")]),
+            pb.Message(role=pb.ROLE_SYSTEM, parts=[b.call_part("1"), b.result_part("1")]),
+        ),
+        [
+            ("messages[0].parts[0].tool_call", "WRONG_ROLE"),
+            ("messages[1].parts[0].tool_result", "WRONG_ROLE"),
+            ("messages[2].parts[0].tool_call", "WRONG_ROLE"),
+            ("messages[2].parts[1].tool_result", "WRONG_ROLE"),
+        ],
+    ),
+    "a call within a result": Bad(
+        "AppendMessages",
+        parts(
+            pb.Part(tool_result=pb.ToolResultPart(tool_call_id="1", parts=[b.text_part("fine"), b.call_part("2")])),
+            role=pb.ROLE_TOOL,
+        ),
+        [("messages[0].parts[0].tool_result.parts[1].tool_call", "WRONG_KIND")],
+    ),
+    "a result with text and parts": Bad(
+        "AppendMessages",
+        parts(
+            pb.Part(tool_result=pb.ToolResultPart(tool_call_id="1", text="x", parts=[b.text_part("y")])),
+            role=pb.ROLE_TOOL,
+        ),
+        [("messages[0].parts[0].tool_result.text", "EXCLUSIVE")],
+    ),
+    "media without a source": Bad(
+        "AppendMessages",
+        parts(pb.Part(image=pb.ImagePart(detail="low")), pb.Part(file=pb.FilePart(filename="a"))),
+        [("messages[0].parts[0].image", "REQUIRED"), ("messages[0].parts[1].file", "REQUIRED")],
+    ),
+    "keys that are no JSON": Bad(
+        "AppendMessages",
+        append(b.user("x", extra_json="[1]"), pb.Message(role=pb.ROLE_USER, parts=[pb.Part(extra_json="{")])),
+        [
+            ("messages[0].extra_json", "MALFORMED_JSON"),
+            ("messages[1].parts[0].extra_json", "MALFORMED_JSON"),
+            ("messages[1].parts[0]", "UNKNOWN_VALUE"),
+        ],
+    ),
+    "an unknown part that is no JSON": Bad(
+        "AppendMessages",
+        parts(pb.Part(unknown=pb.UnknownPart(type="x", json="nope"))),
+        [("messages[0].parts[0].unknown.json", "MALFORMED_JSON")],
+    ),
+    "JSON nested without end": Bad(
+        "AppendMessages",
+        parts(pb.Part(unknown=pb.UnknownPart(json="[" * 100_000))),
+        [("messages[0].parts[0].unknown.json", "MALFORMED_JSON")],
+    ),
+    "every bad message of a batch": Bad(
+        "AppendMessages",
+        append(WORD, pb.Message(role=pb.ROLE_USER), WORD, pb.Message(text="x"), pb.Message(role=ROLE_LATER)),
+        [
+            ("messages[1]", "REQUIRED"),
+            ("messages[3].role", "REQUIRED"),
+            ("messages[4].role", "UNKNOWN_VALUE"),
+            ("messages[4]", "REQUIRED"),
+        ],
+    ),
+    # metadata
+    "NaN": Bad("AppendMessages", with_meta(holding(NAN)), [("messages[0].metadata.k", "NOT_FINITE")]),
+    "infinity deep down": Bad(
+        "AppendMessages",
+        with_meta(holding(Value(struct_value=holding(Value(list_value=ListValue(values=[INFINITY])))))),
+        [("messages[0].metadata.k.k[0]", "NOT_FINITE")],
+    ),
+    "a value that is none": Bad(
+        "AppendMessages", with_meta(holding(Value())), [("messages[0].metadata.k", "REQUIRED")]
+    ),
+    "metadata that is too large": Bad(
+        "AppendMessages",
+        with_meta(holding(Value(string_value="a" * 65_536))),
+        [("messages[0].metadata", "TOO_LARGE")],
+        says="65536",
+    ),
+    "metadata that is too deep": Bad(
+        "CreateContext",
+        cs.CreateContextRequest(metadata=nested(33)),
+        [("metadata.k" + "[0]" * 32, "TOO_DEEP")],
+        says="32",
+    ),
+    "NaN in a context": Bad(
+        "CreateContext", cs.CreateContextRequest(metadata=holding(NAN)), [("metadata.k", "NOT_FINITE")]
+    ),
+    "NaN in an update": Bad(
+        "UpdateContext",
+        cs.UpdateContextRequest(context={"context_id": HERE, "metadata": holding(NAN)}),
+        [("metadata.k", "NOT_FINITE")],
+    ),
+    # contexts
+    "a context with everything wrong": Bad(
+        "CreateContext",
+        cs.CreateContextRequest(
+            name="n" * 257 + "\x00",
+            labels={"": "", "k" * 64: "v" * 257},
+            tokenizer="o200k base",
+            request_id="r" * 129,
+            origin=context_pb2.Origin(format="gemini", id="i" * 513, extra_json="nope"),
+        ),
+        [
+            ("name", "TOO_LONG"),
+            ("name", "NUL_CHARACTER"),
+            ("labels", "REQUIRED"),
+            (f"labels[{'k' * 64!r}] key", "TOO_LONG"),
+            (f"labels[{'k' * 64!r}]", "TOO_LONG"),
+            ("tokenizer", "MALFORMED_NAME"),
+            ("origin.format", "UNKNOWN_VALUE"),
+            ("origin.id", "TOO_LONG"),
+            ("origin.extra_json", "MALFORMED_JSON"),
+            ("request_id", "TOO_LONG"),
+        ],
+    ),
+    "too many labels": Bad(
+        "CreateContext",
+        cs.CreateContextRequest(labels={str(n): "" for n in range(65)}),
+        [("labels", "TOO_MANY")],
+        says="65 entries",
+    ),
+    "labels with U+0000": Bad(
+        "ListContexts",
+        cs.ListContextsRequest(labels={"a": "\x00"}, name_prefix="\x00", page_size=-1),
+        [("page_size", "TOO_SMALL"), ("labels['a']", "NUL_CHARACTER"), ("name_prefix", "NUL_CHARACTER")],
+    ),
+    "a unique name without a name": Bad(
+        "CreateContext", cs.CreateContextRequest(unique_name=True), [("name", "REQUIRED")]
+    ),
+    "an origin that is too large": Bad(
+        "CreateContext",
+        cs.CreateContextRequest(origin=context_pb2.Origin(format="openai", extra_json='{"a":"' + "a" * MIB + '"}')),
+        [("origin.extra_json", "TOO_LARGE")],
+    ),
+    "an origin with U+0000": Bad(
+        "CreateContext",
+        cs.CreateContextRequest(origin=context_pb2.Origin(format="openai", id="\x00")),
+        [("origin.id", "NUL_CHARACTER")],
+    ),
+    "an update of what cannot change": Bad(
+        "UpdateContext",
+        cs.UpdateContextRequest(context={"context_id": HERE}, update_mask=FieldMask(paths=["tokenizer", "name"])),
+        [("update_mask", "UNKNOWN_VALUE")],
+    ),
+    # bytes
+    "a lone surrogate": Bad(
+        "AppendMessages",
+        field_bytes(1, HERE.encode()) + field_bytes(2, b"\x20\x01" + field_bytes(5, SURROGATE)),
+        reason="MALFORMED_REQUEST",
+    ),
+    "a lone surrogate in a name": Bad("CreateContext", field_bytes(1, SURROGATE), reason="MALFORMED_REQUEST"),
+    "bytes that are no request": Bad("GetWindow", b"\xff\xff\xff", reason="MALFORMED_REQUEST"),
+    "a truncated request": Bad("AppendMessages", append(WORD).SerializeToString()[:-1], reason="MALFORMED_REQUEST"),
+}
+
+
+async def call(server: Running, row: Bad, context_id: str) -> None:
+    request = row.request if isinstance(row.request, bytes) else row.request.SerializeToString()
+    request = request.replace(bytes([len(HERE)]) + HERE.encode(), bytes([len(context_id)]) + context_id.encode())
+    service = CONTEXTS if row.method.endswith(("Context", "Contexts")) else MESSAGES
+    path = f"/{service}/{row.method}"
+    if row.method == "StreamWindow":
+        async for _ in server.channel.unary_stream(path)(request):
+            pass
+    else:
+        await server.channel.unary_unary(path)(request)
+
+
+@pytest.mark.parametrize("name", ROWS)
+async def test_bad_input(server: Running, name: str) -> None:
+    row = ROWS[name]
+    context_id = (await server.create()).context_id
+    await server.append(context_id, b.user("1"), b.user("2"))
+    before = await server.rows()
+    error = await refused(call(server, row, context_id))
+    assert (error.code, error.reason) == (row.code, row.reason), error.message
+    if row.reason == "INVALID_FIELD":
+        assert sorted(error.violations) == sorted(row.violations)
+        assert error.metadata == {"violations": str(len(row.violations))}
+    assert row.says in error.message
+    assert len(error.message) < 2_000
+    assert await server.rows() == before, "nothing is written"
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.method == "AppendMessages"])
+async def test_bad_batches_of_an_import(server: Running, name: str) -> None:
+    row = ROWS[name]
+    if not isinstance(row.request, ms.AppendMessagesRequest) or row.reason != "INVALID_FIELD":
+        pytest.skip("not about the messages")
+    expected = [violation for violation in row.violations if violation[0].startswith("messages")]
+    if not expected:
+        pytest.skip("not about the messages")
+    context_id = (await server.create()).context_id
+    bad = ms.ImportBatch(messages=row.request.messages)
+    frames = [
+        ms.ImportMessagesRequest(header=ms.ImportHeader(context_id=context_id, request_id="i")),
+        ms.ImportMessagesRequest(batch=ms.ImportBatch(messages=[b.user("fine")])),
+        ms.ImportMessagesRequest(batch=bad),
+    ]
+    error = await refused(server.messages.ImportMessages(iter(frames)))
+    assert (error.code, error.reason) == (row.code, row.reason)
+    assert sorted(error.violations) == sorted(expected)
+    assert (await server.get(context_id)).latest_version == 1, "the batch before stays"
+
+
+async def test_a_bad_header_of_an_import(server: Running) -> None:
+    header = ms.ImportHeader(context_id="x", request_id="r" * 101, expected_version=-1)
+    error = await refused(server.messages.ImportMessages(iter([ms.ImportMessagesRequest(header=header)])))
+    assert sorted(error.violations) == [
+        ("header.context_id", "MALFORMED_ID"),
+        ("header.expected_version", "TOO_SMALL"),
+        ("header.request_id", "TOO_LONG"),
+    ]
+
+
+async def test_a_call_beyond_what_grpc_takes_in(server: Running) -> None:
+    context_id = (await server.create()).context_id
+    with pytest.raises(grpc.RpcError) as caught:
+        await server.append(context_id, *[b.user("a" * 7 * MIB)] * 6)
+    assert isinstance(caught.value, grpc.aio.AioRpcError)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert str(limits.MAX_RECEIVE_BYTES) in (caught.value.details() or "")
+
+
+async def test_the_largest_calls_are_taken(server: Running) -> None:
+    context_id = (await server.create()).context_id
+    await server.append(context_id, b.user("word " * (8 * MIB // 5 - 100)), b.user("word " * (7 * MIB // 5)))
+    await server.append(context_id, *[b.user("x")] * 1_000)
+    await server.append(context_id, pb.Message(role=pb.ROLE_USER, parts=[b.text_part("x")] * 1_000))
+    await server.append(context_id, b.user("x", metadata=nested(32), name="n" * 256), request_id="r" * 128)
+    await server.create(labels={str(n).rjust(63): "v" * 256 for n in range(64)}, name="é" * 256)
+    assert (await server.get(context_id)).latest_version == 1_004
