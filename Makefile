@@ -116,5 +116,5 @@ deps: ## Install what tests use from the system, as root on Debian: pgbouncer, t
 
 .PHONY: clean
 clean: ## Remove the environment, caches and built files (never data)
-	@rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache generated/typescript/node_modules tools/typescript/node_modules
+	@rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache generated/typescript/node_modules tools/typescript/node_modules tests/clients/node/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 _STREAM_SECONDS = 600.0
 """How long a stream may last."""
-_STALL_SECONDS = 60.0
+STALL_SECONDS = 60.0
 """How long the reader of a stream may take nothing."""
 
 _SERVICES = (
@@ -56,10 +56,16 @@ class Server:
     """One process of the service: a pool of connections behind a gRPC listener."""
 
     def __init__(
-        self, settings: Settings, *, reuse_port: bool = False, authenticator: Authenticator | None = None
+        self,
+        settings: Settings,
+        *,
+        reuse_port: bool = False,
+        authenticator: Authenticator | None = None,
+        stall_seconds: float = STALL_SECONDS,
     ) -> None:
         """`settings.database_url` is set; `reuse_port` lets other processes listen on the same port."""
         self._settings = settings
+        self._stall_seconds = stall_seconds
         self._reuse_port = reuse_port
         self._authenticator = authenticator or FixedTenant()
         self._draining = Draining()
@@ -89,7 +95,7 @@ class Server:
             ContextServicer(Contexts(database), tokens),
             MessageServicer(Messages(database, tokenizers), Windows(database, tokenizers), tokens, self._draining),
         )
-        calls = Calls(self._authenticator, settings.deadline, _STREAM_SECONDS, _STALL_SECONDS)
+        calls = Calls(self._authenticator, settings.deadline, _STREAM_SECONDS, self._stall_seconds)
         self._server = server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(self._reuse_port))])
         server.add_generic_rpc_handlers(
             tuple(calls.handler(service, servicer) for service, servicer in zip(_SERVICES, servicers, strict=True))

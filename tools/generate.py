@@ -15,7 +15,9 @@ import tempfile
 from pathlib import Path
 
 import grpc_tools
+from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.rpc import error_details_pb2, status_pb2
 
 from tools import nodejs
 from tools.service_config import service_config
@@ -103,6 +105,11 @@ def _descriptors(target: Path) -> FileDescriptorSet:
     for file in descriptors.file:
         if not file.package.startswith("kata."):
             file.ClearField("source_code_info")
+    # What error details are made of: with them in the set, grpcurl prints a refusal in words.
+    present = {file.name for file in descriptors.file}
+    for module in (any_pb2, duration_pb2, error_details_pb2, status_pb2):
+        if module.DESCRIPTOR.name not in present:
+            module.DESCRIPTOR.CopyToProto(descriptors.file.add())
     path.write_bytes(descriptors.SerializeToString(deterministic=True))
     return descriptors
 

@@ -31,6 +31,7 @@ from kata_grpc.cli.remote import Remote
 from kata_grpc.config import Settings
 from kata_grpc.db import migrate
 from kata_grpc.db.embedded import EmbeddedPostgres
+from kata_grpc.domain.messages import PINNED_ROLES
 from kata_grpc.formats import Conversation, read_conversations
 
 if TYPE_CHECKING:
@@ -126,9 +127,11 @@ class Demo:
         return context
 
     async def _windows(self, context: context_pb2.Context) -> None:
-        whole = await self._window(context, 2 * context.total_tokens, "With a large budget the window is all of it")
+        whole = await self._window(
+            context, _rounded(2 * context.total_tokens), "With a large budget the window is all of it"
+        )
         ledger = whole.trailer.ledger
-        small = ledger.pinned_tokens + (whole.header.window_tokens - ledger.pinned_tokens) // 2
+        small = _rounded(ledger.pinned_tokens + (whole.header.window_tokens - ledger.pinned_tokens) // 2)
         await self._window(
             context, small, "With a small one: what is pinned, and the newest; a call stays with its results"
         )
@@ -170,11 +173,16 @@ class Demo:
             self._say(self._remote.explain(error))
 
 
+def _rounded(tokens: int) -> int:
+    return -(-tokens // 100) * 100
+
+
 def choose() -> tuple[Path, Conversation]:
     """Find a conversation to show, and its file: a recorded one in KATA_TEST_DATA, or else the longest sample."""
     folder = os.environ.get("KATA_TEST_DATA")
     for path, conversation in _conversations(Path(folder)) if folder else ():
-        if len(conversation.messages) in _GOOD_LENGTH and _has_calls(conversation):
+        pinned = any(message.role in PINNED_ROLES for message in conversation.messages[:1])
+        if pinned and len(conversation.messages) in _GOOD_LENGTH and _has_calls(conversation):
             return path, conversation
     sample = _conversations(Path(kata_grpc.samples.__path__[0]))
     return max((found for found in sample if _has_calls(found[1])), key=lambda found: len(found[1].messages))

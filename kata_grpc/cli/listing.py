@@ -38,7 +38,7 @@ def output() -> Console:
 
 def one_line(text: str) -> str:
     """Return a text on one line, its control characters made visible: what a message says never reaches a terminal."""
-    return text.translate(_VISIBLE)
+    return text.replace("\r\n", "\n").translate(_VISIBLE)
 
 
 def print_rows(console: Console, columns: Sequence[Column], text_column: str, rows: Iterable[Sequence[str]]) -> None:

@@ -111,7 +111,9 @@ def show(window: pb.GetWindowResponse, console: Console) -> None:
     console.print(_bar(ledger, header.token_budget))
     for run in window.trailer.excluded:
         reason = _REASONS.get(run.reason) or enum_word(window_pb2.ExclusionReason.DESCRIPTOR, run.reason)
-        console.print(f"  not in the window: {run.first_version} to {run.last_version}, {reason}")
+        pinned = sum(run.first_version <= message.version <= run.last_version for message in window.messages)
+        apart = f", {pinned} pinned apart" if pinned else ""
+        console.print(f"  not in the window: {run.first_version} to {run.last_version}{apart}: {reason}")
     if pending := ", ".join(window.trailer.pending_call_ids):
         console.print(Text(f"  waiting for the results of: {one_line(pending)}"))
 

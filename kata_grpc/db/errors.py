@@ -39,9 +39,7 @@ def sqlstate(error: BaseException) -> str:
 
 
 def is_out_of_step(error: BaseException) -> bool:
-    """Tell whether the driver lost track of the connection, as when it is taken from the pool between the server's last
-    words and the end of the line; nothing can be done with it.
-    """
+    """Tell whether the driver lost track of a connection: it was used between the server's last words and its end."""
     return isinstance(error, asyncpg.InternalClientError)
 
 
@@ -58,7 +56,8 @@ def translate(error: Exception, within: float, *, connection_lost: bool = False)
     state = sqlstate(error)
     if state == CANCELLED or isinstance(error, TimeoutError):
         return errors.DeadlineExceeded(within)
-    if is_unavailable(error) or is_out_of_step(error) or (connection_lost and isinstance(error, asyncpg.InterfaceError)):
+    lost = connection_lost and isinstance(error, asyncpg.InterfaceError)
+    if lost or is_unavailable(error) or is_out_of_step(error):
         return errors.StorageUnavailable()
     if state in CONTENTION:
         return errors.WriteContention()

@@ -6,12 +6,14 @@ message that is dropped, moved or made up is reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from kata_grpc.domain.messages import PINNED_ROLES, Message, Part, Reasoning, Role, Text, ToolCall, ToolResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
 
 NO_RESULT = "No result: this call was never answered."
 """What a call that was abandoned is answered with."""
@@ -122,7 +124,9 @@ class _Arranging:
         """Match results, then build the turns."""
         for item in self._messages:
             self._match(item)
-        open_in = [s.version for slots in self._slots.values() for s in slots if not s.result and s.group == self._newest]
+        open_in = [
+            s.version for slots in self._slots.values() for s in slots if not s.result and s.group == self._newest
+        ]
         self._waiting = max(open_in, default=0)
         turns: list[Turn] = []
         waiting: Turn | None = None
@@ -134,7 +138,9 @@ class _Arranging:
                 waiting = turn
             else:
                 if waiting is not None:
-                    self._note(turn.version, What.MOVED, f"before the calls of {waiting.version}, which wait for results")
+                    self._note(
+                        turn.version, What.MOVED, f"before the calls of {waiting.version}, which wait for results"
+                    )
                 turns.append(turn)
         pending: tuple[ToolCall, ...] = ()
         if waiting is not None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from kata_grpc.dialects.rules import Rules
 
+_MARK = '"cache_control"'
 _SERVER_TOOL_ID = "srvtoolu_"
 _RESULT_SUFFIX = "_tool_result"
 _DOCUMENT_SOURCES = ({"type": "text", "media_type": "text/plain"}, {"type": "content"})
@@ -58,15 +59,16 @@ class Parts:
         return fitted
 
     def _fit(self, part: Part, place: Place, version: int, paired: frozenset[str]) -> Part:
+        nested = place is Place.RESULT
         match part:
             case Text():
-                return replace(part, extra_json=self.extras("text", part.extra_json, version))
+                return replace(part, extra_json=self.extras("text", part.extra_json, version, nested=nested))
             case Image(source=source) if can_send(part, place, self.rules.images):
                 source = replace(source, media_type=media_type(source))
-                return Image(source, part.detail, self.extras("image", part.extra_json, version))
+                return Image(source, part.detail, self.extras("image", part.extra_json, version, nested=nested))
             case File(source=source) if can_send(part, place, self.rules.files) and self._readable(source):
                 source = replace(source, media_type=media_type(source))
-                return File(source, part.filename, self.extras("file", part.extra_json, version))
+                return File(source, part.filename, self.extras("file", part.extra_json, version, nested=nested))
             case Refusal(text) if self.rules.refusals and place is Place.ASSISTANT:
                 return Refusal(text)
             case Unknown() if self._is_own(part, place, paired):
@@ -95,6 +97,8 @@ class Parts:
         value = _value(part)
         if value is None or value.get("type") != part.type or not rule[1] <= value.keys():
             return False
+        if part.json.count(_MARK) > (place is not Place.RESULT and _MARK[1:-1] in value and _marks_well(part)):
+            return False
         match part.type:
             case "server_tool_use":
                 return value["id"] in paired
@@ -106,16 +110,21 @@ class Parts:
             case _:
                 return True
 
-    def extras(self, kind: str, text: str, version: int) -> str:
-        """Return of further keys those that are fields of the provider, "" if there are none."""
+    def extras(self, kind: str, text: str, version: int, *, nested: bool = False) -> str:
+        """Return of further keys those that are fields of the provider, "" if there are none; within results none."""
         if not text:
             return ""
-        allowed = self.rules.extras.get(kind, frozenset())
+        allowed = frozenset() if nested else self.rules.extras.get(kind, frozenset())
         members = own_members(text)
         kept = [(key, node.text) for key, node in members.items() if key in allowed and _in_form(key, node)]
         if dropped := sorted(members.keys() - {key for key, _ in kept}):
             self.note(version, What.DROPPED, f"further keys of a {kind}: {', '.join(dropped)}")
         return object_text(kept) if kept else ""
+
+
+def _marks_well(part: Unknown) -> bool:
+    """Return whether the mark of the prompt cache on a part has its form."""
+    return _in_form(_MARK[1:-1], own_members(part.json)[_MARK[1:-1]])
 
 
 def _in_form(key: str, node: Node) -> bool:

@@ -5,7 +5,6 @@ Every renderer starts from this. What is done to a message is reported.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -91,7 +90,9 @@ class _Preparing:
         rules, version = self._rules, turn.version
         self._keeps_reasoning(turn)
         texts = [part for part in self._parts.fit(turn.parts, Place.SYSTEM, version) if isinstance(part, Text)]
-        apart = leading and (rules.system is SystemPlace.LEADING_APART or (first and rules.system is SystemPlace.FIRST_APART))
+        apart = leading and (
+            rules.system is SystemPlace.LEADING_APART or (first and rules.system is SystemPlace.FIRST_APART)
+        )
         if apart:
             if turn.name:
                 self._note(version, What.DROPPED, f"the name {turn.name!r} of a system message")
@@ -189,7 +190,7 @@ class _Preparing:
         if isinstance(first, Text):
             if first.text.lstrip().lower().startswith("error"):
                 return parts
-            parts = [replace(first, text=f"Error: {first.text}".rstrip(" ")), *parts[1:]]
+            parts = [replace(first, text=f"Error: {first.text}" if first.text else "Error:"), *parts[1:]]
         else:
             parts = [Text("Error:"), *parts]
         self._note(version, What.CHANGED, "text says that the result is an error, as no field does")

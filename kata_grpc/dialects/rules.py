@@ -7,12 +7,15 @@ docs/dialects.md. The validator in `checking` does not read this module, so that
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from kata_grpc.domain.windows import Dialect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class SystemPlace(StrEnum):
@@ -147,9 +150,7 @@ _RESPONSES = Rules(
     custom_calls=True,
     error_field=False,
     refusals=False,
-    images=MediaRule(
-        _USER_OR_RESULT, _COMMON_IMAGES, data=True, schemes=(*_WEB, "data:image/"), file_id=_OPENAI_FILE
-    ),
+    images=MediaRule(_USER_OR_RESULT, _COMMON_IMAGES, data=True, schemes=(*_WEB, "data:image/"), file_id=_OPENAI_FILE),
     files=MediaRule(_USER_OR_RESULT, None, data=True, schemes=_WEB, file_id=_OPENAI_FILE),
     pass_through=MappingProxyType({}),
     extras=MappingProxyType({"text": _BREAKPOINT, "image": _BREAKPOINT, "file": _BREAKPOINT}),

@@ -175,7 +175,7 @@ async def _ahead(pages: AsyncGenerator[Sequence[Row], None]) -> AsyncGenerator[S
             yield rows
     finally:
         reading.cancel()
-        await asyncio.wait((reading,))
+        await asyncio.gather(reading, return_exceptions=True)
         await pages.aclose()
 
 
@@ -426,7 +426,8 @@ class _Choice:
         else:
             before = await self._log.state(floor - 1)
             older = before.unpinned.messages
-            groups = {0} | passed_over | before.open_groups
+            trimmed = (await self._log.state(start - 1)).open_groups if self._trimmed_from else frozenset()
+            groups = {0} | passed_over | before.open_groups | trimmed
             entries = await self._log.group_members(groups, floor, state.version)
         runs = exclude((e for e in entries if not fits_from <= e.version < start), start, passed_over)
         if self._trimmed_from:

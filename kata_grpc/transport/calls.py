@@ -36,6 +36,8 @@ _DEADLINE_SLACK = 0.05
 """Seconds by which the server gives up before the client does, so that its answer still arrives."""
 _DEADLINE_SHARE = 0.1
 """What of a short deadline that may take at most."""
+_REFUSAL_SECONDS = 1.0
+"""For a refusal to leave; then it waits for its reader without a call that waits for it."""
 
 
 class Writer:
@@ -127,7 +129,16 @@ class Calls:
             request_id = str(uuid4())
             _log.exception("a call failed, request id %s", request_id)
             code, message, status = internal(request_id)
-        return await context.abort(code, message, ((STATUS_KEY, status),))
+        return await _refuse(context, code, message, status)
+
+
+async def _refuse(context: Context, code: grpc.StatusCode, message: str, status: bytes) -> NoReturn:
+    """Send a refusal. A reader that takes nothing finds it should it read again; nobody waits for that."""
+    try:
+        async with asyncio.timeout(_REFUSAL_SECONDS):
+            await context.abort(code, message, ((STATUS_KEY, status),))
+    except TimeoutError:
+        raise asyncio.CancelledError from None
 
 
 def _before(remaining: float) -> float:

@@ -22,24 +22,16 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SOURCES = {"counted": b"\x78\x01", "caller": b"\x78\x02", "estimated": b"\x78\x03"}
+_LAST_SEVEN_BITS = tuple(bytes((bits,)) for bits in range(0x80))
+_SEVEN_BITS = tuple(bytes((bits | 0x80,)) for bits in range(0x80))
 _COLUMNS = itemgetter("version", "revision", "create_seconds", "token_count", "token_count_source", "body")
 
 
 def varint(value: int) -> bytes:
     """Return a non-negative number as protobuf spells it."""
-    # Sizes, token counts and the first two million versions, without the loop: a long stream spells two a message.
     if value < 0x80:
-        return bytes((value,))
-    if value < 0x4000:
-        return bytes((value & 0x7F | 0x80, value >> 7))
-    if value < 0x20_0000:
-        return bytes((value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14))
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+        return _LAST_SEVEN_BITS[value]
+    return _SEVEN_BITS[value & 0x7F] + varint(value >> 7)
 
 
 def field(number: int, payload: bytes) -> bytes:
@@ -55,6 +47,11 @@ def timestamp(time: datetime) -> bytes:
 
 def _timestamp(seconds: int, micros: int) -> bytes:
     return b"\x08" + varint(seconds) + (b"\x10" + varint(micros * 1_000) if micros else b"")
+
+
+@lru_cache(maxsize=16_384)
+def _first_field(size: int) -> bytes:
+    return b"\x0a" + varint(size)
 
 
 @lru_cache(maxsize=4_096)
@@ -106,7 +103,7 @@ class ChunkBuilder:
             size = len(message)
             if self._count and (self._bytes + size > FRAME_BYTES or self._count >= FRAME_MESSAGES):
                 yield self._take()
-            self._parts += (b"\x0a" + varint(size), message)
+            self._parts += (_first_field(size), message)
             self._count += 1
             self._bytes += size
             self._last = row["version"]

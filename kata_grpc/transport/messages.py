@@ -69,7 +69,7 @@ class MessageServicer:
         header = _import_header(await anext(requests, pb.ImportMessagesRequest()))
         check = Checker()
         context_id = check.context_id(header.context_id, "header.context_id")
-        request_id = check.request_id(header.request_id, limits.MAX_IMPORT_REQUEST_ID_CHARS)
+        request_id = check.request_id(header.request_id, limits.MAX_IMPORT_REQUEST_ID_CHARS, "header.request_id")
         expected = header.expected_version if header.HasField("expected_version") else None
         check.at_least("header.expected_version", expected or 0, 0)
         check.done()

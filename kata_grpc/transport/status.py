@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 DOMAIN = "kata.context.v1"
 _PREFIX = "ERROR_REASON_"
 _RETRY_SECONDS = 1
+_MESSAGE_BYTES = 400
+_VIOLATION_BYTES = 4_000
+"""Clients take 8 KiB of trailers and drop the whole error beyond: in them the message is spelled twice, once with up to
+three bytes a byte, and the details in base64. What is not listed is still counted."""
 
 StatusError = tuple[grpc.StatusCode, str, bytes]
 """Code, message, and the serialized google.rpc.Status."""
@@ -40,11 +44,14 @@ class Row:
 
 
 def _bad_request(error: errors.InvalidRequest) -> list[Proto]:
-    violations = [
-        details.BadRequest.FieldViolation(field=v.field, description=v.description, reason=v.reason)
-        for v in error.violations
-    ]
-    return [details.BadRequest(field_violations=violations)]
+    listed, room = [], _VIOLATION_BYTES
+    for v in error.violations:
+        violation = details.BadRequest.FieldViolation(field=v.field, description=v.description, reason=v.reason)
+        room -= violation.ByteSize() + 4
+        if room < 0:
+            break
+        listed.append(violation)
+    return [details.BadRequest(field_violations=listed)]
 
 
 def _resource(error: errors.NotFound) -> list[Proto]:
@@ -129,6 +136,7 @@ def internal(request_id: str) -> StatusError:
 
 def _status(reason: str, message: str, metadata: dict[str, object], further: list[Proto]) -> StatusError:
     code = _CODES[reason]
+    message = message.encode()[:_MESSAGE_BYTES].decode(errors="ignore")
     info = details.ErrorInfo(
         reason=reason, domain=DOMAIN, metadata={key: str(value) for key, value in metadata.items()}
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import re
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ _RESULT_TYPES = ("", "function", LEGACY_CALL)
 _RESULT_PARTS = ("text", "image", "file", "refusal", "unknown")
 _EXPLICIT_FORMS = (pb.CONTENT_FORM_NULL, pb.CONTENT_FORM_ARRAY)
 _NO_ID = UUID(int=0)
+_FIELD_CHARS = 200
+"""How much of a field's path is named: keys of the caller's data may be part of it."""
 
 
 class Checker:
@@ -36,7 +39,7 @@ class Checker:
 
     def add(self, field: str, description: str, reason: str = "INVALID") -> None:
         """Note a violation."""
-        self.violations.append(Violation(field, description, reason))
+        self.violations.append(Violation(field[:_FIELD_CHARS], description, reason))
 
     def done(self) -> None:
         """Raise InvalidRequest if there was any."""
@@ -61,9 +64,11 @@ class Checker:
             self.add(field, "holds U+0000", "NUL_CHARACTER")
         return value
 
-    def request_id(self, value: str, most: int = limits.MAX_REQUEST_ID_CHARS) -> str | None:
-        """Read an optional request_id."""
-        return self.text("request_id", value, most) or None
+    def request_id(
+        self, value: str, most: int = limits.MAX_REQUEST_ID_CHARS, field: str = "request_id"
+    ) -> str | None:
+        """Reads an optional request_id."""
+        return self.text(field, value, most) or None
 
     def tokenizer(self, value: str) -> str:
         """Check the name of a tokenizer."""
@@ -113,7 +118,7 @@ class Checker:
     def _value(self, field: str, value: Value, depth: int) -> None:
         kind = value.WhichOneof("kind")
         if depth > limits.MAX_METADATA_DEPTH:
-            self.add(field[:200], f"is nested deeper than {limits.MAX_METADATA_DEPTH}", "TOO_DEEP")
+            self.add(field, f"is nested deeper than {limits.MAX_METADATA_DEPTH}", "TOO_DEEP")
         elif kind is None:
             self.add(field, "has no value; null is a value of its own", "REQUIRED")
         elif kind == "null_value" and value.null_value != 0:
@@ -133,12 +138,18 @@ class Checker:
             self._json(field, text, dict[str, msgspec.Raw], "the text of a JSON object")
 
     def _json(self, field: str, text: str, shape: type, what: str) -> None:
+        # What the garbage collector would finalize deep within nested JSON could fail for want of stack.
+        collecting = gc.isenabled()
+        gc.disable()
         try:
             msgspec.json.decode(text, type=shape)
             if shape is not object:
                 msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError) as error:
             self.add(field, f"is not {what}: {error}", "MALFORMED_JSON")
+        finally:
+            if collecting:
+                gc.enable()
 
     def messages(self, messages: Sequence[pb.Message], call_bytes: int) -> None:
         """Check a batch of messages and the size of the call that brought it."""

@@ -27,7 +27,7 @@ async def _create(address: str) -> str:
         return answer.context.context_id
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def saw(served: ServerProcess) -> dict[str, Any]:
     """What one session of the application saw: beside a row with a huge counter, and one that is locked."""
     application = await asyncio.to_thread(node_application)

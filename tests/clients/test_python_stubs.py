@@ -21,8 +21,6 @@ from kata.context.v1 import service_config
 from kata.context.v1.context_service_pb2_grpc import ContextServiceStub
 from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
 
-from tests.rpc.serving import loop
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
@@ -81,7 +79,6 @@ def _reason(error: object) -> str:
     return info.reason
 
 
-@loop
 @pytest.mark.holds("I4")
 async def test_calls_survive_a_server_that_dies_and_comes_back(
     served: ServerProcess, calling: ThreadPoolExecutor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,8 @@ from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
 from tests.rpc.serving import Refused, read_error
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
     from kata.context.v1.context_service_pb2_grpc import ContextServiceAsyncStub
     from kata.context.v1.message_service_pb2_grpc import MessageServiceAsyncStub
 

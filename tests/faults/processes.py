@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 import psutil
@@ -67,7 +68,9 @@ class ServerProcess:
         environ |= {"KATA_LISTEN": self.address, "KATA_DATA_DIR": str(self.data_dir), **self.settings}
         command = [sys.executable, "-m", "kata_grpc.cli", "serve"]
         with (self.home / "server.log").open("ab") as output:
-            self.process = subprocess.Popen(command, env=environ, stdout=output, stderr=output, cwd=self.home)
+            self.process = subprocess.Popen(  # noqa: ASYNC220 - as long as it takes
+                command, env=environ, stdout=output, stderr=output, cwd=self.home
+            )
         await until(self._accepts, "the server's port", START_SECONDS)
         await until(lambda: self.health(health_pb2.HealthCheckResponse.SERVING), "SERVING", START_SECONDS)
         if "DATABASE_URL" not in self.settings:
@@ -88,9 +91,8 @@ class ServerProcess:
     async def health(self, wanted: int) -> bool:
         async with dial(self.address) as client:
             try:
-                answer = await health_pb2_grpc.HealthStub(client.channel).Check(
-                    health_pb2.HealthCheckRequest(), timeout=5, wait_for_ready=True
-                )
+                stub: Any = health_pb2_grpc.HealthStub(client.channel)
+                answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=5, wait_for_ready=True)
             except grpc.RpcError:
                 return False
             return bool(answer.status == wanted)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -16,6 +16,9 @@ from tests.faults.waiting import LOCKED_OUT, direct, nobody, nothing_held, someb
 from tests.faults.workload import Batch, differences
 from tests.rpc import build as b
 from tests.rpc.serving import FreshDatabase, read_error, serve
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 _POOL = 2
 _WAITS_FOR_REPLICA = "wait_event = 'SyncRep'"
@@ -104,7 +107,7 @@ async def test_giving_up_before_the_commit_leaves_nothing(fresh_url: FreshDataba
 
 @pytest.mark.holds("I3", "I4")
 async def test_giving_up_in_the_commit_leaves_all_and_the_retry_says_so(fresh_url: FreshDatabase) -> None:
-    """A commit that waits for a replica, which never comes, has happened: the client is gone, and the batch is there."""
+    """A commit that waits for a replica, which never comes, has happened: the client is gone, the batch is there."""
     url = await fresh_url()
     async with _served(url) as client, direct(url) as other:
         context_id = await client.create()

@@ -1,4 +1,4 @@
-"""kill -9 of PostgreSQL, all of its processes, under the running server: clients are told to wait, and it comes back."""
+"""kill -9 of PostgreSQL, all of its processes, under the running server: clients are told to wait, it comes back."""
 
 from __future__ import annotations
 

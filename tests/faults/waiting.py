@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import asyncpg
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
     Connection = asyncpg.Connection[asyncpg.Record]
 
-_Value = TypeVar("_Value")
 _POLL_SECONDS = 0.005
 
 OTHERS = "datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()"
@@ -24,16 +24,15 @@ LOCKED_OUT = "wait_event_type = 'Lock'"
 """The condition of a connection that waits for a lock."""
 
 
-async def until(
-    look: Callable[[], _Value | Awaitable[_Value]], what: str, seconds: float = 20.0, pause: float = _POLL_SECONDS
-) -> _Value:
-    """Looks until it finds something true, and returns that; fails with `what` was waited for."""
+async def until(look: Callable[[], object], what: str, seconds: float = 20.0, pause: float = _POLL_SECONDS) -> None:
+    """Look, a call or a coroutine, until something true is found; fail with `what` was waited for."""
     give_up = time.monotonic() + seconds
     while True:
         found = look()
-        value: _Value = await found if inspect.isawaitable(found) else found
-        if value:
-            return value
+        if inspect.isawaitable(found):
+            found = await found
+        if found:
+            return
         if time.monotonic() > give_up:
             pytest.fail(f"waited {seconds:g} s for {what}")
         await asyncio.sleep(pause)

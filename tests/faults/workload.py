@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import grpc
 from kata.context.v1 import message_pb2 as pb
@@ -15,6 +15,9 @@ from kata_grpc.db.pool import Database, PoolOptions
 from kata_grpc.services.integrity import recount
 from tests.faults.clients import Client, told_to_retry
 from tests.rpc import build as b
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SERVER_FIELDS = ("context_id", "version", "revision", "tokenizer", "token_count", "token_count_source", "create_time")
 _RETRY_SECONDS = 0.05

@@ -11,13 +11,24 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from grpc_health.v1 import health_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COMMAND = [sys.executable, "-m", "kata_grpc.cli"]
 START_SECONDS = 60
+
+
+def health_check(channel: Any) -> Any:
+    """Give the method that asks for health over a channel of either kind; the generated stub has no types."""
+    return channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
 
 
 def free_port() -> int:

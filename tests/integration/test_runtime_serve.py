@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import tempfile
 import time
@@ -14,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from kata_grpc.db.connect import open_connection
-from tests.integration.processes import free_port, kata, serving
+from tests.integration.processes import health_check, kata, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,9 +33,7 @@ def data() -> Iterator[Path]:
 
 def health(address: str) -> int:
     with grpc.insecure_channel(address) as channel:
-        answer = health_pb2_grpc.HealthStub(channel).Check(
-            health_pb2.HealthCheckRequest(), timeout=10, wait_for_ready=True
-        )
+        answer = health_check(channel)(health_pb2.HealthCheckRequest(), timeout=10, wait_for_ready=True)
         return int(answer.status)
 
 
@@ -97,7 +94,7 @@ def test_workers_share_the_port_are_replaced_and_leave_nothing(fresh_db: str, tm
         killed = min(workers)
         os.kill(killed, signal.SIGKILL)
         give_up = time.monotonic() + 60
-        while process.log.count(": serving on") + process.log.count(" serving on") < 4:
+        while process.log.count(" serving on") < 4:
             assert health(process.address) == SERVING
             assert time.monotonic() < give_up
             time.sleep(0.05)
@@ -168,6 +165,5 @@ def test_help_is_there_for_a_newcomer() -> None:
     for command in ("serve", "migrate", "doctor", "health"):
         assert command in overview
         assert "usage: kata-grpc" in kata(command, "--help").stdout
-    assert shutil.which("kata-grpc") is None or kata("--version").stdout.startswith("kata-grpc ")
+    assert kata("--version").stdout.startswith("kata-grpc ")
     assert kata("no-such-command").returncode == 2
-    assert free_port() > 0

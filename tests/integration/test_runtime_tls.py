@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from kata_grpc.app import Server
 from kata_grpc.config import Settings
 from kata_grpc.transport.tls import CertificateError, Certificates
 from tests.integration.certificates import Authority, Pair
-from tests.integration.processes import kata, serving
+from tests.integration.processes import health_check, kata, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -70,7 +70,7 @@ async def server(files: Files, url: str, *, mutual: bool) -> AsyncIterator[str]:
 async def check(address: str, credentials: grpc.ChannelCredentials | None) -> int:
     channel = grpc.aio.secure_channel(address, credentials) if credentials else grpc.aio.insecure_channel(address)
     async with channel:
-        answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        answer = await health_check(channel)(health_pb2.HealthCheckRequest(), timeout=5)
         return int(answer.status)
 
 
@@ -85,7 +85,7 @@ async def shown_name(address: str, authority: Authority) -> str:
             context.wrap_socket(plain, server_hostname="localhost") as secured,
         ):
             certificate = secured.getpeercert() or {}
-            return str(dict(entry[0] for entry in certificate["subject"])["commonName"])  # type: ignore[misc,index,union-attr]
+            return str(dict(entry[0] for entry in certificate["subject"])["commonName"])  # type: ignore[misc]
 
     return await asyncio.to_thread(connect)
 

@@ -113,21 +113,17 @@ limit 1;
 -- A page of a window's tail, oldest first. A page stops before the row that would take its bodies above $8, but never
 -- before its first. $1 context_id, $2 tenant_id, $3 versions above this, $4 last version, $5 start of the tail,
 -- $6 groups to pass over, $7 limit, $8 bytes
-select version, revision, date_part('epoch', create_time) as create_seconds, token_count, token_count_source,
-       body
+select version, revision, date_part('epoch', create_time) as create_seconds, token_count, token_count_source, body
 from (
   select version, revision, create_time, token_count, token_count_source, body,
-         sum(octet_length(body)) over (order by version) as bytes, octet_length(body) as size
-  from (
-    select version, revision, create_time, token_count, token_count_source, body
-    from messages
-    where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
-      and (group_version >= $5 or role in ('system', 'developer')) and group_version <> all ($6::bigint[])
-    order by version
-    limit $7
-  ) page
-) counted
-where bytes = size or bytes <= $8::bigint
+         sum(octet_length(body)) over (order by version rows unbounded preceding) as bytes
+  from messages
+  where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
+    and (group_version >= $5 or role in ('system', 'developer')) and group_version <> all ($6::bigint[])
+  order by version
+  limit $7
+) page
+where bytes <= $8::bigint or bytes = octet_length(body)
 order by version;
 
 -- name: read_pinned_page

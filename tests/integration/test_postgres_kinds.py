@@ -1,0 +1,146 @@
+"""The same service on the PostgreSQL setups that users have: an older server, and behind PgBouncer."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kata_grpc.db import migrate
+from kata_grpc.db.migrate import SchemaStatus
+from kata_grpc.db.pool import Database, PoolOptions
+from kata_grpc.db.query import Query
+from tests.databases import Databases, with_database
+from tests.integration.kinds import Pooler, older_postgres, pgbouncer
+from tests.integration.processes import kata
+from tests.rpc import build
+from tests.rpc.serving import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SESSION_SETTINGS = (
+    "jit,plan_cache_mode,statement_timeout,idle_in_transaction_session_timeout,client_connection_check_interval"
+)
+
+
+@pytest.fixture(scope="module")
+def pooler(postgres: Databases) -> Iterator[Pooler]:
+    with tempfile.TemporaryDirectory(prefix="kata-tests-") as directory:
+        with pgbouncer(Path(directory), postgres.admin_url) as running:
+            yield running
+
+
+@pytest.fixture(scope="module")
+def older(postgres: Databases) -> Iterator[Databases]:
+    with tempfile.TemporaryDirectory(prefix="kata-tests-") as directory, older_postgres(Path(directory)) as url:
+        yield Databases(url)
+
+
+async def converse(url: str, direct: str | None = None) -> None:
+    """Append from many callers at once, and read everything back."""
+    async with serve(url, database_url_direct=direct, pool_max=4) as running:
+        context = await running.create(name="kinds")
+        await asyncio.gather(
+            *(running.append(context.context_id, build.user(f"message {n}"), request_id=f"r{n}") for n in range(40))
+        )
+        log = await running.log(context.context_id)
+        assert [message.version for message in log] == list(range(1, 41))
+        window = await running.window(context.context_id, 100_000)
+        assert window.header.snapshot_version == 40
+        assert len(window.messages) == 40
+
+
+@pytest.mark.holds("P6")
+async def test_a_pooler_is_found_out(pooler: Pooler, fresh_db: str, postgres: Databases) -> None:
+    options = PoolOptions(size=2)
+    for url, direct, expected in (
+        (pooler.url(fresh_db), None, True),
+        (pooler.url(fresh_db), fresh_db, True),
+        (fresh_db, None, False),
+    ):
+        database = await Database.open(url, options, direct_url=direct)
+        assert database.pooled is expected
+        await database.close()
+    with tempfile.TemporaryDirectory(prefix="kata-tests-") as directory:
+        with pgbouncer(Path(directory), postgres.admin_url, ignored=SESSION_SETTINGS) as lenient:
+            database = await Database.open(lenient.url(fresh_db), options)
+            assert database.pooled
+            await database.close()
+
+
+@pytest.mark.holds("P6", "P1")
+async def test_concurrent_statements_and_transactions_through_a_pooler(pooler: Pooler, fresh_db: str) -> None:
+    database = await Database.open(pooler.url(fresh_db), PoolOptions(size=8))
+    setting = Query("setting", "select current_setting($1)")
+    await database.execute(Query("t", "create table t (n int, tags text[])"))
+
+    async def write(n: int) -> str:
+        async with database.transaction() as executor:
+            await executor.execute(Query("i", "insert into t values ($1, $2)"), n, ["a", str(n)])
+            return str(await executor.fetchval(setting, "plan_cache_mode"))
+
+    answers = await asyncio.gather(
+        *(database.fetchval(Query(f"q{n % 7}", f"select $1::int * {n % 7}"), n) for n in range(300)),
+        *(write(n) for n in range(100)),
+    )
+    assert answers[:300] == [n * (n % 7) for n in range(300)]
+    assert set(answers[300:]) == {"force_generic_plan"}
+    assert await database.fetchval(Query("c", "select count(*) from t where tags[2] = n::text")) == 100
+    assert await database.fetchval(setting, "plan_cache_mode") == "auto"
+    backends = Query("b", "select count(*) from pg_stat_activity where datname = current_database()")
+    assert await database.fetchval(backends) <= pooler.backends
+    await database.close()
+
+
+@pytest.mark.holds("P6")
+async def test_the_service_runs_behind_a_pooler(pooler: Pooler, fresh_db: str) -> None:
+    await converse(pooler.url(fresh_db), fresh_db)
+    await converse(pooler.url(fresh_db))
+
+
+@pytest.mark.holds("P6", "P8")
+async def test_migrations_run_through_a_pooler_where_nothing_else_is_there(pooler: Pooler, empty_db: str) -> None:
+    url = pooler.url(empty_db)
+    for _ in range(2):
+        await asyncio.gather(*(migrate.upgrade(url) for _ in range(3)))
+        await migrate.downgrade(url, "base")
+    await migrate.upgrade(url)
+    await converse(url)
+
+
+@pytest.mark.holds("P7")
+async def test_the_doctor_sees_exchanged_urls(pooler: Pooler, fresh_db: str) -> None:
+    right = await asyncio.to_thread(
+        kata, "doctor", env={"DATABASE_URL": pooler.url(fresh_db), "DATABASE_URL_DIRECT": fresh_db}
+    )
+    assert "through a pooler in transaction mode" in right.stdout
+    assert "warn" not in right.stdout
+    exchanged = await asyncio.to_thread(
+        kata,
+        "doctor",
+        env={"DATABASE_URL": fresh_db, "DATABASE_URL_DIRECT": pooler.url(fresh_db), "KATA_DB_POOLER": "auto"},
+    )
+    assert "leads to a pooler" in exchanged.stdout
+    alone = await asyncio.to_thread(kata, "doctor", env={"DATABASE_URL": pooler.url(fresh_db)})
+    assert "set DATABASE_URL_DIRECT" in alone.stdout
+
+
+@pytest.mark.holds("P8")
+async def test_the_service_runs_on_an_older_server_without_vectors(older: Databases) -> None:
+    older.execute("create database kata")
+    url = with_database(older.admin_url, "kata")
+    await migrate.upgrade(url)
+    await converse(url)
+    doctor = await asyncio.to_thread(kata, "doctor", env={"DATABASE_URL": url})
+    assert doctor.returncode == 0
+    assert "vector features are off" in doctor.stdout
+    await migrate.downgrade(url, "base")
+    await migrate.upgrade(url)
+    database = await Database.open(url, PoolOptions(size=1))
+    assert database.server_version < 18
+    assert (await migrate.schema_state(database)).status is SchemaStatus.CURRENT
+    await database.close()
