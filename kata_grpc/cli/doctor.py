@@ -15,6 +15,7 @@ from kata_grpc.db.diagnosis import DatabaseFacts, database_facts
 from kata_grpc.db.errors import StartupError
 from kata_grpc.db.migrate import SchemaStatus
 from kata_grpc.db.pool import Database, PoolOptions
+from kata_grpc.services.integrity import recount
 from kata_grpc.transport.tls import Certificates
 
 if TYPE_CHECKING:
@@ -113,8 +114,21 @@ async def _database(settings: Settings, url: str, direct: str) -> AsyncIterator[
         yield _vector(facts)
         state = await migrate.schema_state(database)
         yield Finding("schema", "ok" if state.status is SchemaStatus.CURRENT else "problem", str(state))
+        if state.status is SchemaStatus.CURRENT:
+            async for finding in _recount(database):
+                yield finding
     finally:
         await database.close()
+
+
+async def _recount(database: Database) -> AsyncIterator[Finding]:
+    """Compare the stored counters of every context with its rows."""
+    contexts = 0
+    async for count, differences in recount(database):
+        contexts += count
+        for found in differences:
+            yield Finding("contents", "problem", f"context {found.context_id}: {found.difference}")
+    yield Finding("contents", "ok", f"the counters of {contexts:,} contexts were recounted")
 
 
 async def _direct(direct: str, *, pooled: bool, same: bool) -> Finding:

@@ -187,27 +187,50 @@ class Importer:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _once(self, conversation: Conversation) -> context_pb2.Context:
-        identity = hashlib.sha256(f"{conversation.format}\n{conversation.id}".encode()).hexdigest()[:40]
-        request_id = f"import/{identity}"
-        created = await self._contexts.CreateContext(
-            contexts_pb.CreateContextRequest(
-                name=conversation.id.replace("\x00", "")[: limits.MAX_NAME_CHARS],
-                tokenizer=self._tokenizer,
-                request_id=request_id,
-                origin=context_pb2.Origin(
-                    format=conversation.format, id=conversation.id, extra_json=conversation.extra_json
-                ),
-            ),
-            timeout=_CALL_SECONDS,
-        )
-        answer = await self._messages.ImportMessages(
-            _frames(created.context.context_id, request_id, conversation), timeout=_CALL_SECONDS
-        )
+        request = creation(conversation, self._tokenizer)
+        created = await self._contexts.CreateContext(request, timeout=_CALL_SECONDS)
+        batches = list(_batches(conversation))
+        context, added = await self._add(created.context, request.request_id, batches)
         self._report.conversations += 1
         self._report.messages += len(conversation.messages)
-        if answer.batch_count == answer.replayed_batch_count and created.replayed:
+        if created.replayed and not added:
             self._report.replayed += len(conversation.messages)
-        return answer.context
+        return context
+
+    async def _add(
+        self, context: context_pb2.Context, request_id: str, batches: list[pb.ImportBatch]
+    ) -> tuple[context_pb2.Context, bool]:
+        """Append the batches and tell whether any of them was new.
+
+        They are the beginning of their context: an append that came between them would be exported with them.
+        """
+        if not batches:
+            return context, False
+        if len(batches) == 1:
+            # What ImportMessages does with its first batch, and cheaper: most conversations are short.
+            request = pb.AppendMessagesRequest(
+                context_id=context.context_id,
+                messages=batches[0].messages,
+                request_id=f"{request_id}/0",
+                expected_version=0,
+            )
+            one = await self._messages.AppendMessages(request, timeout=_CALL_SECONDS)
+            return one.context, not one.replayed
+        header = pb.ImportHeader(context_id=context.context_id, request_id=request_id, expected_version=0)
+        frames = [pb.ImportMessagesRequest(header=header), *(pb.ImportMessagesRequest(batch=one) for one in batches)]
+        answer = await self._messages.ImportMessages(_each(frames), timeout=_CALL_SECONDS)
+        return answer.context, answer.batch_count > answer.replayed_batch_count
+
+
+def creation(conversation: Conversation, tokenizer: str) -> contexts_pb.CreateContextRequest:
+    """Return the request for a conversation's context: equal for equal conversations, and so is the request_id."""
+    identity = hashlib.sha256(f"{conversation.format}\n{conversation.id}".encode()).hexdigest()[:40]
+    return contexts_pb.CreateContextRequest(
+        name=conversation.id.replace("\x00", "")[: limits.MAX_NAME_CHARS],
+        tokenizer=tokenizer,
+        request_id=f"import/{identity}",
+        origin=context_pb2.Origin(format=conversation.format, id=conversation.id, extra_json=conversation.extra_json),
+    )
 
 
 def _is_away(error: grpc.aio.AioRpcError) -> bool:
@@ -215,14 +238,9 @@ def _is_away(error: grpc.aio.AioRpcError) -> bool:
     return error.code() is grpc.StatusCode.UNAVAILABLE
 
 
-async def _frames(
-    context_id: str, request_id: str, conversation: Conversation
-) -> AsyncIterator[pb.ImportMessagesRequest]:
-    # The conversation is the beginning of its context, or else an append that came between would be exported with it.
-    header = pb.ImportHeader(context_id=context_id, request_id=request_id, expected_version=0)
-    yield pb.ImportMessagesRequest(header=header)
-    for batch in _batches(conversation):
-        yield pb.ImportMessagesRequest(batch=batch)
+async def _each(frames: list[pb.ImportMessagesRequest]) -> AsyncIterator[pb.ImportMessagesRequest]:
+    for frame in frames:
+        yield frame
 
 
 def _batches(conversation: Conversation) -> Iterator[pb.ImportBatch]:

@@ -13,6 +13,8 @@ from rich.text import Text
 
 from kata_grpc.cli.listing import Column, enum_word, enum_words, one_line, output, print_rows
 from kata_grpc.cli.remote import Remote, add_connection_arguments
+from kata_grpc.dialects import check
+from kata_grpc.domain.windows import Dialect
 from kata_grpc.preview import preview
 
 if TYPE_CHECKING:
@@ -55,7 +57,10 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--view", default="current", choices=enum_words(window_pb2.View.DESCRIPTOR))
     parser.add_argument("--at-version", type=int, metavar="N", help="as of this version")
     parser.add_argument("--at-revision", type=int, metavar="N", help="as of this revision")
-    parser.add_argument("--json", action="store_true", help="the whole answer as JSON")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="the whole answer as JSON")
+    form.add_argument("--render", action="store_true", help="what the dialect's API takes, as its JSON")
+    form.add_argument("--check", action="store_true", help="hold what --render prints to the dialect's rules")
     add_connection_arguments(parser)
 
 
@@ -73,6 +78,10 @@ def run(args: argparse.Namespace) -> int:
     )
     window = pb.GetWindowResponse()
     remote = Remote.of(args)
+    if args.render or args.check:
+        with remote.channel() as channel, remote.refusals():
+            window = MessageServiceStub(channel).GetWindow(_rendering(request))
+        return _check(window) if args.check else _print_rendered(window)
     with remote.channel() as channel, remote.refusals():
         for frame in MessageServiceStub(channel).StreamWindow(request):
             match frame.WhichOneof("frame"):
@@ -92,6 +101,31 @@ def run(args: argparse.Namespace) -> int:
     else:
         show(window, output())
     return 0
+
+
+def _rendering(request: pb.StreamWindowRequest) -> pb.GetWindowRequest:
+    """Ask for the same window in one answer, rendered; the two requests have their fields and numbers in common."""
+    return pb.GetWindowRequest.FromString(request.SerializeToString() + pb.GetWindowRequest(render=True).SerializeToString())
+
+
+def _print_rendered(window: pb.GetWindowResponse) -> int:
+    """Print what the API takes, and on standard error where it differs from the log."""
+    sys.stdout.write(window.rendered_json + "\n")
+    for adjustment in window.adjustments:
+        kind = enum_word(window_pb2.RenderAdjustmentKind.DESCRIPTOR, adjustment.kind)
+        print(f"version {adjustment.version}, {kind}: {adjustment.description}", file=sys.stderr)
+    return 0
+
+
+def _check(window: pb.GetWindowResponse) -> int:
+    """Say whether the dialect's API would take the window."""
+    dialect = enum_word(window_pb2.Dialect.DESCRIPTOR, window.header.dialect)
+    problems = check(Dialect(dialect), window.rendered_json)
+    for problem in problems:
+        print(f"{problem.path}: {problem.rule}")
+    if not problems:
+        print(f"{window.header.message_count} messages, {window.header.window_tokens:,} tokens: legal for {dialect}")
+    return int(bool(problems))
 
 
 def show(window: pb.GetWindowResponse, console: Console) -> None:

@@ -159,15 +159,18 @@ class Precondition(KataError):
 class BudgetTooSmall(Precondition):
     """What must be in the window does not fit."""
 
-    def __init__(self, required: int, budget: int, reserve: int, pinned: int, newest_group: int) -> None:
+    def __init__(
+        self, required: int, budget: int, reserve: int, pinned: int, newest_group: int, *, tools: int = 0
+    ) -> None:
         self.required = required
+        self.tools = tools
         self.budget = budget
         self.reserve = reserve
         self.pinned = pinned
         self.newest_group = newest_group
         super().__init__(
-            f"The pinned messages ({pinned} tokens), the newest group ({newest_group}) and the reserve ({reserve}) "
-            f"need {required} tokens with framing; the budget is {budget}."
+            f"The pinned messages ({pinned} tokens), the newest group ({newest_group}), the tool schemas ({tools}) and "
+            f"the reserve ({reserve}) need {required} tokens with framing; the budget is {budget}."
         )
 
 

@@ -68,6 +68,7 @@ class WindowRequest:
 
     token_budget: int
     reserve_tokens: int = 0
+    tools_json: str = ""
     tokenizer: str = ""
     dialect: Dialect = Dialect.OPENAI_CHAT
     view: View = View.CURRENT

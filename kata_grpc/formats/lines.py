@@ -8,7 +8,7 @@ import itertools
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from kata_grpc.formats.conversation import Conversation, Format, parse_line
 from kata_grpc.formats.detection import detect
@@ -115,6 +115,20 @@ def _first_format(path: Path | str, max_line_bytes: int) -> Format:
     return "openai"
 
 
+class _Unzipped(io.RawIOBase):
+    """What a gzip file holds, piece by piece, so that all before the point of a damage is read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = gzip.GzipFile(fileobj=file, mode="rb")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # what BufferedReader gives
+        data = self._file.read1(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
 def _unzip(file: BinaryIO) -> io.BufferedReader:
-    # GzipFile is a reader of bytes in all but its declared type.
-    return io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=file, mode="rb")), BUFFER_BYTES)
+    return io.BufferedReader(_Unzipped(file), BUFFER_BYTES)

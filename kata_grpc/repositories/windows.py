@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kata_grpc.db.pool import Executor
     from kata_grpc.domain.contexts import TenantId
     from kata_grpc.domain.messages import Row
+    from kata_grpc.domain.tokens import Framing
 
 _SQL = load("kata_grpc.repositories", "sql/windows.sql")
 
@@ -46,16 +47,43 @@ class WindowRepository:
         self._db = executor
         self._of = (context_id, tenant)
 
-    async def snapshot(self, at_version: int | None, at_revision: int | None) -> Row | None:
-        """Return the context's facts and its running state at the snapshot."""
-        return await self._db.fetchrow(_SQL.get_snapshot, *self._of, at_version, at_revision)
+    async def look(
+        self,
+        at_version: int | None,
+        at_revision: int | None,
+        *,
+        tokenizer: str,
+        allowance: int,
+        framing: Framing,
+        least: int,
+        most: int,
+        most_pinned: int,
+        max_bytes: int,
+    ) -> tuple[Row, Sequence[Row]] | None:
+        """Return the context and its running state at the snapshot, and with it the rows of a first look.
 
-    async def newest(self, version: int, limit: int, pinned: int, max_bytes: int) -> Sequence[Row]:
-        """Return `pinned` pinned messages up to `version`, oldest first, then the newest messages, newest first.
-
-        Bodies beyond `max_bytes` are None.
+        These are the pinned messages, oldest first, unless they are more than `most_pinned`; then the newest messages,
+        newest first. Bodies beyond `max_bytes` are None. There are none when `tokenizer` is not the log's.
         """
-        return await self._db.fetch(_SQL.read_newest, *self._of, version, limit, pinned, max_bytes)
+        rows = await self._db.fetch(
+            _SQL.look,
+            *self._of,
+            at_version,
+            at_revision,
+            tokenizer,
+            allowance,
+            framing.per_message,
+            framing.per_item,
+            least,
+            most,
+            most_pinned,
+            max_bytes,
+        )
+        return (json.loads(rows[0]["snapshot"]), rows[1:]) if rows else None
+
+    async def newest(self, version: int, limit: int, max_bytes: int) -> Sequence[Row]:
+        """Return the newest messages up to `version`, newest first; bodies beyond `max_bytes` are None."""
+        return await self._db.fetch(_SQL.read_newest, *self._of, version, limit, max_bytes)
 
     async def costs(self, version: int, limit: int) -> list[Entry]:
         """Return what selection needs of the messages up to `version`, newest first."""
@@ -89,7 +117,7 @@ class WindowRepository:
         return version
 
     async def newest_turn(self, version: int) -> int | None:
-        """Returns the newest group up to `version` that a user's message starts."""
+        """Return the newest group up to `version` that a user's message starts."""
         turn: int | None = await self._db.fetchval(_SQL.find_newest_turn, *self._of, version)
         return turn
 

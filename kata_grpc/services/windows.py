@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kata_grpc.codec import decode_body
+from kata_grpc.dialects import Rendered, WindowMessage, render
 from kata_grpc.domain.errors import BudgetTooSmall, ContextNotFound, NoLegalWindow, OutOfRange
-from kata_grpc.domain.messages import PINNED_ROLES, Row, TokenCountSource
+from kata_grpc.domain.messages import PINNED_ROLES, Message, Role, Row, TokenCountSource
 from kata_grpc.domain.tokens import FRAMING, Framing
 from kata_grpc.domain.windows import (
     ENGINE_VERSION,
@@ -27,7 +28,7 @@ from kata_grpc.domain.windows import (
     WindowRequest,
     exclude,
 )
-from kata_grpc.limits import FRAME_MESSAGES, MAX_TOKEN_BUDGET, PAGE_BYTES
+from kata_grpc.limits import FRAME_MESSAGES, KIB, MAX_TOKEN_BUDGET, PAGE_BYTES
 from kata_grpc.repositories.windows import WindowRepository, entry_from_row, state_from_row
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ _PINNED_MOST = 64
 _HELD_BYTES = 2 * PAGE_BYTES
 """A window of up to this many bytes, pinned messages apart, is held and not read again."""
 _COSTS_PAGE = 512
+_RENDERED_AT_ONCE = 64 * KIB
+"""Rendering this many bytes takes about a millisecond."""
+_TOOLS_FRAMING = 8
+"""More than any recorded request had beyond the tokens of its schemas' JSON; see docs/tokens.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class Window:
     window_tokens: int
     pinned_tokens: int
     tail_tokens: int
+    tools_tokens: int
     accuracy: Accuracy
     excluded: Sequence[Excluded]
     pending: Sequence[str]
@@ -83,7 +89,7 @@ class Window:
     @property
     def unused_tokens(self) -> int:
         """What of the budget was not needed."""
-        return self.request.token_budget - self.request.reserve_tokens - self.window_tokens
+        return self.request.token_budget - self.request.reserve_tokens - self.tools_tokens - self.window_tokens
 
 
 class Windows:
@@ -105,9 +111,21 @@ class Windows:
         Raises BudgetTooSmall, NoLegalWindow, OutOfRange or ContextNotFound.
         """
         log = WindowRepository(self._db, context_id, tenant)
-        row = await log.snapshot(snapshot[0] if snapshot else request.at_version, request.at_revision)
-        if row is None or row["delete_time"] is not None:
+        framing = FRAMING[request.dialect]
+        look = await log.look(
+            snapshot[0] if snapshot else request.at_version,
+            request.at_revision,
+            tokenizer=request.tokenizer,
+            allowance=request.token_budget - request.reserve_tokens - framing.prime,
+            framing=framing,
+            least=_LOOK_LEAST,
+            most=_LOOK_MOST,
+            most_pinned=_PINNED_MOST,
+            max_bytes=_HELD_BYTES,
+        )
+        if look is None or look[0]["deleted"]:
             raise ContextNotFound(str(context_id))
+        row, newest = look
         for name, asked, latest in (
             ("at_version", request.at_version, row["latest_version"]),
             ("at_revision", request.at_revision, row["latest_revision"]),
@@ -122,13 +140,30 @@ class Windows:
         if snapshot:
             revision = snapshot[1]
         tokenizer = request.tokenizer or row["tokenizer"]
-        choice = _Choice(log, request, state, FRAMING[request.dialect])
+        tools = await self._tools_tokens(request.tools_json, tokenizer) if request.tools_json else 0
+        choice = _Choice(log, request, state, framing, tools)
         if tokenizer == row["tokenizer"]:
-            await choice.by_stored_counts()
+            await choice.by_stored_counts(newest)
         else:
             await choice.by_recount(self._tokenizers, tokenizer)
         await choice.open_legally()
         return await choice.window(context_id, tenant, tokenizer, row["tokenizer"], revision)
+
+    async def _tools_tokens(self, tools_json: str, tokenizer: str) -> int:
+        """Count tool schemas from above: providers write them in fewer tokens than their JSON has, but frame them."""
+        (counted,) = await self._tokenizers.count([Message(Role.USER, text=tools_json)], tokenizer)
+        return counted.tokens + _TOOLS_FRAMING
+
+    async def render(self, window: Window, rows: Sequence[Row]) -> Rendered:
+        """Return the messages of a window as its dialect's API takes them, off the event loop where they are many."""
+
+        def work() -> Rendered:
+            messages = [WindowMessage(row["version"], None, decode_body(row["body"])) for row in rows]
+            return render(window.request.dialect, messages)
+
+        if sum(len(row["body"]) for row in rows) < _RENDERED_AT_ONCE:
+            return work()
+        return await asyncio.to_thread(work)
 
     def pages(self, window: Window, after: int = 0) -> AsyncGenerator[Sequence[Row], None]:
         """Yield the window's messages beyond version `after`, in version order, a page at a time; close it at the end.
@@ -182,11 +217,14 @@ async def _ahead(pages: AsyncGenerator[Sequence[Row], None]) -> AsyncGenerator[S
 class _Choice:
     """One choosing of a window: what is known so far, and the steps that add to it."""
 
-    def __init__(self, log: WindowRepository, request: WindowRequest, state: RunningState, framing: Framing) -> None:
+    def __init__(
+        self, log: WindowRepository, request: WindowRequest, state: RunningState, framing: Framing, tools_tokens: int
+    ) -> None:
         self._log = log
         self._request = request
         self._state = state
         self._framing = framing
+        self._tools_tokens = tools_tokens
         self._pinned = state.pinned
         self._pins: Sequence[Row] | None = []
         self._newest: Sequence[Row] | None = None
@@ -199,18 +237,15 @@ class _Choice:
     def _allowance(self) -> int:
         """Find the tokens that are left for the tail; negative when the pinned messages alone are too many."""
         request = self._request
-        fixed = self._framing.prime + self._pinned.framed(self._framing)
+        fixed = self._framing.prime + self._pinned.framed(self._framing) + self._tools_tokens
         return request.token_budget - request.reserve_tokens - fixed
 
-    async def by_stored_counts(self) -> None:
-        """Select by the counts that stand in the log."""
+    async def by_stored_counts(self, rows: Sequence[Row]) -> None:
+        """Select by the counts that stand in the log, from the rows of the first look on."""
         state, selector = self._state, self._selector
         if not state.version:
             return
         all_pins = state.pinned_messages <= _PINNED_MOST
-        rows = await self._log.newest(
-            state.version, self._look(), state.pinned_messages if all_pins else 0, _HELD_BYTES
-        )
         count = state.pinned_messages if all_pins else 0
         self._pins = rows[:count] if all_pins else None
         self._newest = rows[count:]
@@ -219,15 +254,6 @@ class _Choice:
             if selector.feed(entry):
                 return
         await self._go_on_below(self._seen[-1].version - 1)
-
-    def _look(self) -> int:
-        """How many messages to look at first: those that should fit by the log's average, and some."""
-        unpinned = self._state.unpinned
-        average = max(1.0, unpinned.framed(self._framing) / max(1, unpinned.messages))
-        fit = max(0, self._allowance()) / average
-        # A quarter more for messages below the average, and the pinned ones that stand between.
-        share = self._state.version / max(1, unpinned.messages)
-        return int(min(_LOOK_MOST, min(fit, _LOOK_MOST) * 1.25 * min(share, 4.0) + _LOOK_LEAST))
 
     async def _go_on_below(self, version: int) -> None:
         """Goes on where the first look ended: by the running sums, and from there message by message."""
@@ -300,10 +326,11 @@ class _Choice:
         await self._feed_recounted(self._selector)
 
     async def _feed_recounted(self, selector: TailSelector, *, to_opening: bool = False) -> None:
-        """Feeds message by message until the selector is done or, if asked for, has a group that may open a window."""
-        version = self._state.version
+        """Feed message by message until the selector is done or, if asked for, has a group that may open a window."""
+        version, look = self._state.version, _LOOK_LEAST
         while version > 0:
-            rows = await self._log.newest(version, self._look(), 0, PAGE_BYTES)
+            look = min(_LOOK_MOST, 2 * look)
+            rows = await self._log.newest(version, look, PAGE_BYTES)
             with_body = [row for row in rows if row["body"] is not None]
             assert self._recounted is not None
             for entry in await self._recounted(with_body):
@@ -343,7 +370,7 @@ class _Choice:
         raise self._too_small(await self._least_tail())
 
     async def _least_tail(self) -> int:
-        """Returns the cost of the shortest tail that a window of this dialect may have."""
+        """Return the cost of the shortest tail that a window of this dialect may have."""
         selector, state = self._selector, self._state
         if not selector.newest or not self._request.dialect.starts_on_user:
             return (selector.blocked or Cost()).framed(self._framing)
@@ -360,8 +387,10 @@ class _Choice:
     def _too_small(self, tail: int) -> BudgetTooSmall:
         request = self._request
         pinned = self._pinned.framed(self._framing)
-        required = request.reserve_tokens + self._framing.prime + pinned + tail
-        return BudgetTooSmall(required, request.token_budget, request.reserve_tokens, pinned, tail)
+        required = request.reserve_tokens + self._tools_tokens + self._framing.prime + pinned + tail
+        return BudgetTooSmall(
+            required, request.token_budget, request.reserve_tokens, pinned, tail, tools=self._tools_tokens
+        )
 
     async def window(
         self, context_id: UUID, tenant: TenantId, tokenizer: str, context_tokenizer: str, revision: int
@@ -386,6 +415,7 @@ class _Choice:
             window_tokens=framed if message_count else 0,
             pinned_tokens=self._pinned.tokens,
             tail_tokens=selector.taken.tokens,
+            tools_tokens=self._tools_tokens,
             accuracy=Accuracy.ESTIMATED if await self._is_inexact(held, start) else Accuracy.EXACT,
             excluded=await self._excluded(start, passed_over),
             pending=state.pending(selector.newest) if selector.newest else (),

@@ -148,11 +148,8 @@ def _origin(check: Checker, origin: context_pb2.Origin) -> Origin:
     if origin.format not in ("openai", "anthropic"):
         check.add("origin.format", 'must be "openai" or "anthropic"', "UNKNOWN_VALUE")
     check.text("origin.id", origin.id, limits.MAX_ORIGIN_ID_CHARS)
-    size = len(origin.extra_json.encode())
-    if size > limits.MAX_ORIGIN_EXTRA_BYTES:
-        check.add("origin.extra_json", f"has {size} bytes, more than {limits.MAX_ORIGIN_EXTRA_BYTES}", "TOO_LARGE")
-    else:
-        check.json_object("origin.extra_json", origin.extra_json)
+    check.json_text("origin.extra_json", origin.extra_json, limits.MAX_ORIGIN_EXTRA_BYTES)
+    check.json_object("origin.extra_json", origin.extra_json)
     return Origin(origin.format, origin.id, origin.extra_json)
 
 

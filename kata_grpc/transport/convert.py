@@ -8,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from kata.context.v1 import context_pb2, message_service_pb2, window_pb2
 
 from kata_grpc.codec import NUMBER_OF_ROLE, metadata_from_json
+from kata_grpc.dialects import Adjustment, What
 from kata_grpc.domain.contexts import Context, Revision, RevisionKind
 from kata_grpc.domain.windows import Accuracy, Dialect, ExclusionReason, View
 from kata_grpc.transport import frames
@@ -42,6 +43,15 @@ _REASONS = {
     ExclusionReason.UNANSWERED_CALL: window_pb2.EXCLUSION_REASON_UNANSWERED_CALL,
     ExclusionReason.GROUP_OUT: window_pb2.EXCLUSION_REASON_GROUP_OUT,
     ExclusionReason.ILLEGAL_START: window_pb2.EXCLUSION_REASON_ILLEGAL_START,
+}
+_ADJUSTMENTS = {
+    What.DROPPED: window_pb2.RENDER_ADJUSTMENT_KIND_DROPPED,
+    What.CHANGED: window_pb2.RENDER_ADJUSTMENT_KIND_CHANGED,
+    What.PLACEHOLDER: window_pb2.RENDER_ADJUSTMENT_KIND_PLACEHOLDER,
+    What.RENAMED: window_pb2.RENDER_ADJUSTMENT_KIND_RENAMED,
+    What.MOVED: window_pb2.RENDER_ADJUSTMENT_KIND_MOVED,
+    What.MERGED: window_pb2.RENDER_ADJUSTMENT_KIND_MERGED,
+    What.SYNTHESIZED: window_pb2.RENDER_ADJUSTMENT_KIND_SYNTHESIZED,
 }
 _KINDS = {
     RevisionKind.APPEND: message_service_pb2.REVISION_KIND_APPEND,
@@ -122,6 +132,7 @@ def trailer_to_proto(window: Window) -> window_pb2.WindowTrailer:
             tail_tokens=window.tail_tokens,
             overhead_tokens=window.overhead_tokens,
             reserve_tokens=window.request.reserve_tokens,
+            tools_tokens=window.tools_tokens,
             unused_tokens=window.unused_tokens,
         ),
         excluded=[
@@ -129,4 +140,11 @@ def trailer_to_proto(window: Window) -> window_pb2.WindowTrailer:
             for run in window.excluded
         ],
         pending_call_ids=window.pending,
+    )
+
+
+def adjustment_to_proto(adjustment: Adjustment) -> window_pb2.RenderAdjustment:
+    """Return a difference between a rendered window and its messages."""
+    return window_pb2.RenderAdjustment(
+        version=adjustment.version, kind=_ADJUSTMENTS[adjustment.what], description=adjustment.why
     )

@@ -16,6 +16,7 @@ from kata_grpc.services.messages import Appended, Draft, Messages
 from kata_grpc.transport.convert import (
     DIALECTS,
     VIEWS,
+    adjustment_to_proto,
     context_to_proto,
     header_to_proto,
     revision_to_proto,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from kata_grpc.domain.contexts import TenantId
+    from kata_grpc.domain.messages import Row
     from kata_grpc.services.windows import Windows
     from kata_grpc.transport.calls import Writer
     from kata_grpc.transport.draining import Draining
@@ -157,14 +159,21 @@ class MessageServicer:
         encoder = MessageEncoder(context_id, window.context_tokenizer)
         parts = [field(1, header_to_proto(window).SerializeToString())]
         size = 0
+        kept: list[Row] = []
         async with aclosing(self._windows.pages(window)) as pages:
             async for rows in pages:
                 parts.append(encoder.repeated(2, rows))
                 size += len(parts[-1])
                 if size > limits.MAX_UNARY_WINDOW_BYTES:
                     raise ResponseTooLarge(size, limits.MAX_UNARY_WINDOW_BYTES)
-        parts.append(field(3, trailer_to_proto(window).SerializeToString()))
-        return b"".join(parts)
+                if request.render:
+                    kept.extend(rows)
+        rest = pb.GetWindowResponse(trailer=trailer_to_proto(window))
+        if request.render:
+            rendered = await self._windows.render(window, kept)
+            rest.rendered_json = rendered.json_text
+            rest.adjustments.extend(map(adjustment_to_proto, rendered.adjustments))
+        return b"".join((*parts, rest.SerializeToString()))
 
     async def StreamWindow(self, tenant: TenantId, request: pb.StreamWindowRequest, writer: Writer) -> None:
         """Streams a window."""
@@ -250,6 +259,7 @@ def _window_request(check: Checker, request: pb.GetWindowRequest | pb.StreamWind
     return WindowRequest(
         token_budget=budget,
         reserve_tokens=reserve,
+        tools_json=check.json_text("tools_json", request.tools_json, limits.MAX_TOOLS_BYTES),
         tokenizer=check.tokenizer(request.tokenizer),
         dialect=DIALECTS.get(check.known("dialect", request.dialect, DIALECTS), Dialect.OPENAI_CHAT),
         view=VIEWS.get(check.known("view", request.view, VIEWS), View.CURRENT),

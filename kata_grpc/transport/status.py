@@ -95,6 +95,7 @@ TABLE: dict[type[errors.KataError], Row] = {
             "reserve_tokens": e.reserve,
             "pinned_tokens": e.pinned,
             "newest_group_tokens": e.newest_group,
+            "tools_tokens": e.tools,
         },
         _precondition,
     ),

@@ -67,7 +67,7 @@ class Checker:
     def request_id(
         self, value: str, most: int = limits.MAX_REQUEST_ID_CHARS, field: str = "request_id"
     ) -> str | None:
-        """Reads an optional request_id."""
+        """Read an optional request_id."""
         return self.text(field, value, most) or None
 
     def tokenizer(self, value: str) -> str:
@@ -131,6 +131,14 @@ class Checker:
         elif kind == "list_value":
             for index, inner in enumerate(value.list_value.values):
                 self._value(f"{field}[{index}]", inner, depth + 1)
+
+    def json_text(self, field: str, text: str, most: int) -> str:
+        """Check JSON text of a bounded size, where there is any."""
+        if (size := len(text.encode())) > most:
+            self.add(field, f"has {size} bytes, more than {most}", "TOO_LARGE")
+        elif text:
+            self._json(field, text, object, "JSON text")
+        return text
 
     def json_object(self, field: str, text: str) -> None:
         """Check the text of a JSON object, where there is one."""

@@ -7,13 +7,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import kata_grpc.samples
 from tests.clients.process import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
 
 _SECONDS = 300.0
 _OTHER_KINDS = (".queries.jsonl.gz", ".passages.jsonl.gz")
@@ -57,11 +60,15 @@ class Command:
         assert (done.status, done.errors) == (0, ""), done.errors
         return done
 
-    def start(self, *words: str | Path, **environ: str) -> subprocess.Popen[bytes]:
-        """Starts a command."""
-        return subprocess.Popen(
-            self._line(words), env=self._environ(environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+    @contextmanager
+    def started(self, *words: str | Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Starts a command; it has ended when the block has."""
+        line, environment = self._line(words), self._environ(environ)
+        with subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def _line(self, words: Iterable[str | Path]) -> list[str]:
         return [sys.executable, "-m", "kata_grpc.cli", *map(str, words)]
@@ -96,20 +103,16 @@ def _number(spelling: str) -> tuple[str, str]:
 
 
 def _sorted(tree: Tree, key: str) -> Tree:
-    """Brings the members of objects into one order, but for those of a call's input, which stay as they are."""
+    """Turns objects into dicts, whose order does not count, but for what stands in the input of a call."""
     if isinstance(tree, list):
         return [_sorted(item, key) for item in tree]
-    if not isinstance(tree, tuple) or tree[:1] == ("number",) or key == "input":
-        return ("object", *tree) if isinstance(tree, tuple) and key == "input" else tree
+    if not isinstance(tree, tuple) or tree[:1] == ("number",):
+        return tree
+    if key == "input":
+        return ["in this order", *tree]
     members = {name: _sorted(value, name) for name, value in tree}
     assert len(members) == len(tree), "a key is repeated"
     return members
-
-
-def identity(line: bytes) -> str:
-    """Returns the id of a conversation, unique over both formats in the recorded data but for the two that share it."""
-    parsed = json.loads(line)
-    return str(parsed["id"])
 
 
 def conversation(name: str, messages: int = 2, **more: object) -> dict[str, object]:
@@ -124,7 +127,7 @@ def conversation(name: str, messages: int = 2, **more: object) -> dict[str, obje
     }
 
 
-def write_lines(path: Path, *lines: dict[str, object] | bytes) -> Path:
+def write_lines(path: Path, *lines: Mapping[str, object] | bytes) -> Path:
     """Writes conversations, or lines as they are, into a file."""
     data = b"".join((line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines)
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)

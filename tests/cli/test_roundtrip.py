@@ -61,7 +61,9 @@ def test_all_recorded_conversations_come_back_equal_and_are_imported_once(own_se
     assert len(kata.ok("export", "--all").lines) == len(given)
 
 
-def test_arguments_of_tools_come_back_byte_for_byte(kata: Command, contexts: ContextServiceStub, tmp_path: Path) -> None:
+def test_arguments_of_tools_come_back_byte_for_byte(
+    kata: Command, contexts: ContextServiceStub, tmp_path: Path
+) -> None:
     arguments = '{ "b":1.50,"a" : 1e400, "a": "\\u00e9/\\/", "broken'
     tool_input = b'{"z": 1.50, "a": [1E2, -0.0, 12345678901234567890], "\\u00e9": "\\/"}'
     openai = {
@@ -169,7 +171,9 @@ def test_a_conversion_that_would_lose_something_names_the_path_and_the_others_ar
             {"role": "assistant", "content": [{"type": "redacted_thinking", "data": "xyz"}]},
         ],
     }
-    kata.ok("import", write_lines(tmp_path / "a.jsonl", thought), write_lines(tmp_path / "b.jsonl", conversation("fine")))
+    kata.ok(
+        "import", write_lines(tmp_path / "a.jsonl", thought), write_lines(tmp_path / "b.jsonl", conversation("fine"))
+    )
     lossy, fine = of(contexts, "lossy").context_id, of(contexts, "fine").context_id
 
     done = kata.run("export", "--format", "openai", lossy, fine)

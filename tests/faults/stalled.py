@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_DATA, _HEADERS, _RESET, _SETTINGS, _WINDOW_UPDATE = 0, 1, 3, 4, 8
+HEADERS = 1
+"""The frame type of an answer's beginning, and of the status at its end."""
+_DATA, _RESET, _SETTINGS, _WINDOW_UPDATE = 0, 3, 4, 8
 _END_STREAM, _END_HEADERS, _ACK = 1, 4, 1
 _INITIAL_WINDOW_SIZE = 4
 _LARGEST_WINDOW = 2**31 - 1
@@ -20,8 +25,8 @@ _STREAM = 1
 def stalled_call(address: str, path: str, request: bytes, window: int | None = None) -> Iterator[socket.socket]:
     """Makes a call and takes nothing of the answer.
 
-    With a `window` the protocol's flow control holds the server back after that many bytes; without one nothing does but
-    the socket, whose buffers are small.
+    With a `window` the protocol's flow control holds the server back after that many bytes; without one only the
+    socket does, whose buffers are small.
     """
     host, _, port = address.rpartition(":")
     with socket.socket() as connection:
@@ -45,7 +50,7 @@ def stalled_call(address: str, path: str, request: bytes, window: int | None = N
             _PREFACE
             + _frame(_SETTINGS, 0, 0, settings)
             + more
-            + _frame(_HEADERS, _END_HEADERS, _STREAM, headers)
+            + _frame(HEADERS, _END_HEADERS, _STREAM, headers)
             + _frame(_DATA, _END_STREAM, _STREAM, b"\x00" + struct.pack(">I", len(request)) + request)
         )
         yield connection
@@ -57,7 +62,7 @@ def read_to_the_end(connection: socket.socket) -> int:
         while head := stream.read(9):
             length, kind, flags = int.from_bytes(head[:3], "big"), head[3], head[4]
             stream.read(length)
-            if kind == _RESET or (kind in {_DATA, _HEADERS} and flags & _END_STREAM):
+            if kind == _RESET or (kind in {_DATA, HEADERS} and flags & _END_STREAM):
                 return kind
     return -1
 

@@ -29,9 +29,11 @@ SESSION_SETTINGS = (
 
 @pytest.fixture(scope="module")
 def pooler(postgres: Databases) -> Iterator[Pooler]:
-    with tempfile.TemporaryDirectory(prefix="kata-tests-") as directory:
-        with pgbouncer(Path(directory), postgres.admin_url) as running:
-            yield running
+    with (
+        tempfile.TemporaryDirectory(prefix="kata-tests-") as directory,
+        pgbouncer(Path(directory), postgres.admin_url) as running,
+    ):
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +67,13 @@ async def test_a_pooler_is_found_out(pooler: Pooler, fresh_db: str, postgres: Da
         database = await Database.open(url, options, direct_url=direct)
         assert database.pooled is expected
         await database.close()
-    with tempfile.TemporaryDirectory(prefix="kata-tests-") as directory:
-        with pgbouncer(Path(directory), postgres.admin_url, ignored=SESSION_SETTINGS) as lenient:
-            database = await Database.open(lenient.url(fresh_db), options)
-            assert database.pooled
-            await database.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="kata-tests-") as directory,
+        pgbouncer(Path(directory), postgres.admin_url, ignored=SESSION_SETTINGS) as lenient,
+    ):
+        database = await Database.open(lenient.url(fresh_db), options)
+        assert database.pooled
+        await database.close()
 
 
 @pytest.mark.holds("P6", "P1")

@@ -37,8 +37,8 @@ ROLES = {
     "developer": pb.ROLE_DEVELOPER,
     "tool": pb.ROLE_TOOL,
 }
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
-LONG = settings(QUICK, max_examples=3_000)
+QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False, derandomize=True)
+LONG = settings(QUICK, max_examples=3_000, derandomize=False)
 
 # --- what is tried ----------------------------------------------------------------------------------------------------
 

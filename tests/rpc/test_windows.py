@@ -128,6 +128,7 @@ async def test_budget_too_small_says_what_would_do(server: Running, reserve: int
         "reserve_tokens": str(reserve),
         "pinned_tokens": str(10 + CHAT.per_message),
         "newest_group_tokens": str(20 + 2 * CHAT.per_message + 2 * CHAT.per_item),
+        "tools_tokens": "0",
     }
     again = await server.window(context_id, int(error.metadata["required_tokens"]), reserve_tokens=reserve)
     assert versions(again) == [1, 3, 4]
@@ -574,3 +575,19 @@ async def test_get_and_stream_are_one_window(server: Running) -> None:
             assert budget == sum(
                 (ledger.pinned_tokens, ledger.tail_tokens, ledger.overhead_tokens, ledger.unused_tokens)
             )
+
+
+async def test_tool_schemas_are_counted_and_taken_off_the_budget(server: Running) -> None:
+    context_id = await sizes(server, b.user("a"), b.user("b"))
+    tools = '[{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]'
+    roomy = await server.window(context_id, 1_000, tools_json=tools)
+    tokens = roomy.trailer.ledger.tools_tokens
+    assert versions(roomy) == [1, 2]
+    assert tokens > 8
+    assert versions(await server.window(context_id, fixed(2) + tokens, tools_json=tools)) == [1, 2]
+    assert versions(await server.window(context_id, fixed(2) + tokens - 1, tools_json=tools)) == [2]
+    error = await refused(server.window(context_id, fixed(1) + tokens - 1, tools_json=tools))
+    assert error.metadata["required_tokens"] == str(fixed(1) + tokens)
+    assert error.metadata["tools_tokens"] == str(tokens)
+    malformed = await refused(server.window(context_id, 1_000, tools_json="[{"))
+    assert (malformed.code, malformed.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")

@@ -114,3 +114,19 @@ where application_name = 'kata-grpc' and pid <> pg_backend_pid() and datname = c
 select count(*)
 from pg_stat_activity
 where application_name = 'kata-grpc' and pid <> pg_backend_pid() and state <> 'idle' and backend_type = 'client backend';
+
+-- name: imported_rows
+-- The messages of all imported contexts. No parameters.
+select m.*
+from messages m
+join contexts c on c.id = m.context_id
+where c.origin_format is not null
+order by m.context_id, m.version;
+
+-- name: make_copy_table
+-- An empty table like that of the messages. No parameters.
+create table bench_copy (like messages including all);
+
+-- name: drop_copy_table
+-- Its end. No parameters.
+drop table bench_copy;

@@ -1,46 +1,83 @@
 -- Statements that find and read windows. None of them looks at more of a log than the window and one group before it.
 
--- name: get_snapshot
--- The context and its running state at a snapshot; null state when the snapshot is empty.
--- $1 context_id, $2 tenant_id, $3 at_version or null, $4 at_revision or null
-select c.tokenizer, c.latest_version, c.latest_revision, c.delete_time,
-       coalesce($3, r.last_version, c.latest_version) as version, s.revision, s.total_tokens, s.total_items, s.inexact_messages, s.pinned_tokens, s.pinned_messages,
-       s.pinned_items, s.turn_version, s.open_calls
-from contexts c
-left join lateral (
-  select last_version from revisions
-  where context_id = c.id and tenant_id = c.tenant_id and revision <= $4
-  order by revision desc limit 1
-) r on $4::bigint is not null
-left join messages s
-  on s.context_id = c.id and s.tenant_id = c.tenant_id
-  and s.version = coalesce($3::bigint, r.last_version, c.latest_version)
-where c.id = $1 and c.tenant_id = $2;
+-- name: look
+-- One look at the end of a log. The first row has in `snapshot`, as JSON, the context and its running state at the
+-- snapshot (null when that is empty). Then come the pinned messages, unless they are more than $11, and the newest
+-- messages, newest first: as many as should fit by the log's average and a quarter more, $9 at least and $10 at most;
+-- none of both when the counts are to be of another tokenizer than the log's. Bodies that go beyond $12 bytes together
+-- are left out, but never the newest one. The limits keep the plan on the indexes from a connection's first execution on.
+-- $1 context_id, $2 tenant_id, $3 at_version or null, $4 at_revision or null, $5 tokenizer or '', $6 the most that
+-- pinned and newest messages may cost, $7 tokens a message, $8 tokens an item, $9 and $10 as above, $11 pinned messages,
+-- $12 bytes
+with snapshot as materialized (
+  select c.tokenizer, c.latest_version, c.latest_revision, c.delete_time is not null as deleted,
+         coalesce($3, r.last_version, c.latest_version) as version, s.revision, s.total_tokens, s.total_items,
+         s.inexact_messages, s.pinned_tokens, s.pinned_messages, s.pinned_items, s.turn_version,
+         s.open_calls::text as open_calls
+  from contexts c
+  left join lateral (
+    select last_version from revisions
+    where context_id = c.id and tenant_id = c.tenant_id and revision <= $4
+    order by revision desc limit 1
+  ) r on $4::bigint is not null
+  left join messages s
+    on s.context_id = c.id and s.tenant_id = c.tenant_id
+    and s.version = coalesce($3::bigint, r.last_version, c.latest_version)
+  where c.id = $1 and c.tenant_id = $2
+), costs as (
+  select version, pinned_messages, version::float8 / greatest(version - pinned_messages, 1) as share,
+         $6::bigint - (pinned_tokens + $7::bigint * pinned_messages + $8::bigint * pinned_items) as allowance,
+         (total_tokens - pinned_tokens + $7 * (version - pinned_messages) + $8 * (total_items - pinned_items))::float8
+         / greatest(version - pinned_messages, 1) as average
+  from snapshot
+  where revision is not null and ($5::text = '' or $5 = tokenizer)
+), limits as (
+  select version, case when pinned_messages <= $11::int then pinned_messages else 0 end as pinned,
+         least(least(greatest(allowance, 0) / greatest(average, 1), $10::int) * 1.25 * least(share, 4) + $9::int, $10)
+           ::int as newest
+  from costs
+)
+select row_to_json(s)::text as snapshot, null::bigint as version, null::bigint as revision,
+       null::float8 as create_seconds, null::int as token_count, null as token_count_source, null::bytea as body,
+       null::bigint as group_version, null::int as item_count, null as role
+from snapshot s
+union all
+select null, p.*
+from limits l
+cross join lateral (
+  select version, revision, date_part('epoch', create_time), token_count, token_count_source,
+         case when sum(octet_length(body)) over (order by version) <= $12::bigint then body end,
+         group_version, item_count, role
+  from messages
+  where context_id = $1 and tenant_id = $2 and version <= l.version and role in ('system', 'developer')
+  order by version
+  limit l.pinned
+) p
+union all
+select null, n.*
+from limits l
+cross join lateral (
+  select version, revision, date_part('epoch', create_time), token_count, token_count_source,
+         case when sum(octet_length(body)) over (order by version desc) <= greatest($12::bigint, octet_length(body))
+              then body end,
+         group_version, item_count, role
+  from messages
+  where context_id = $1 and tenant_id = $2 and version <= l.version
+  order by version desc
+  limit l.newest
+) n;
 
 -- name: read_newest
--- The pinned messages, first $5 of them, and after them the newest messages, newest first; without the bodies that go
--- beyond $6 bytes together, but never without the newest one. The limits keep the plan on the indexes from a connection's first execution on.
--- $1 context_id, $2 tenant_id, $3 versions up to this, $4 limit, $5 number of pinned messages to read, $6 bytes
-(
-  select version, revision, date_part('epoch', create_time) as create_seconds, token_count, token_count_source,
-         case when sum(octet_length(body)) over (order by version) <= $6::bigint then body end as body,
-         group_version, item_count, role
-  from messages
-  where context_id = $1 and tenant_id = $2 and version <= $3 and role in ('system', 'developer')
-  order by version
-  limit $5
-)
-union all
-(
-  select version, revision, date_part('epoch', create_time) as create_seconds, token_count, token_count_source,
-         case when sum(octet_length(body)) over (order by version desc) <= greatest($6::bigint, octet_length(body))
-              then body end as body,
-         group_version, item_count, role
-  from messages
-  where context_id = $1 and tenant_id = $2 and version <= $3
-  order by version desc
-  limit $4
-);
+-- The newest messages, newest first, without the bodies that go beyond $5 bytes together, but never without the newest
+-- one. $1 context_id, $2 tenant_id, $3 versions up to this, $4 limit, $5 bytes
+select version, revision, date_part('epoch', create_time) as create_seconds, token_count, token_count_source,
+       case when sum(octet_length(body)) over (order by version desc) <= greatest($5::bigint, octet_length(body))
+            then body end as body,
+       group_version, item_count, role
+from messages
+where context_id = $1 and tenant_id = $2 and version <= $3
+order by version desc
+limit $4;
 
 -- name: read_costs
 -- What selection needs of the messages below a version, newest first.

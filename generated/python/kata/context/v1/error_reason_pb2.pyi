@@ -52,7 +52,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The database gave up between concurrent writers; nothing was written. RetryInfo says when. Metadata: none."""
     ERROR_REASON_BUDGET_TOO_SMALL: _ErrorReason.ValueType  # 11
     """What must be in the window does not fit the budget.
-    Metadata: required_tokens, token_budget, reserve_tokens, pinned_tokens, newest_group_tokens.
+    Metadata: required_tokens, token_budget, reserve_tokens, pinned_tokens, newest_group_tokens, tools_tokens.
     """
     ERROR_REASON_NO_LEGAL_WINDOW: _ErrorReason.ValueType  # 12
     """No message up to the snapshot may open a window in this dialect. Metadata: dialect, snapshot_version."""
@@ -111,7 +111,7 @@ ERROR_REASON_WRITE_CONTENTION: ErrorReason.ValueType  # 10
 """The database gave up between concurrent writers; nothing was written. RetryInfo says when. Metadata: none."""
 ERROR_REASON_BUDGET_TOO_SMALL: ErrorReason.ValueType  # 11
 """What must be in the window does not fit the budget.
-Metadata: required_tokens, token_budget, reserve_tokens, pinned_tokens, newest_group_tokens.
+Metadata: required_tokens, token_budget, reserve_tokens, pinned_tokens, newest_group_tokens, tools_tokens.
 """
 ERROR_REASON_NO_LEGAL_WINDOW: ErrorReason.ValueType  # 12
 """No message up to the snapshot may open a window in this dialect. Metadata: dialect, snapshot_version."""

@@ -569,6 +569,8 @@ class GetWindowRequest(_message.Message):
     AT_VERSION_FIELD_NUMBER: _builtins.int
     AT_REVISION_FIELD_NUMBER: _builtins.int
     RESERVE_TOKENS_FIELD_NUMBER: _builtins.int
+    TOOLS_JSON_FIELD_NUMBER: _builtins.int
+    RENDER_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
     token_budget: _builtins.int
@@ -585,6 +587,12 @@ class GetWindowRequest(_message.Message):
     """Is the newest revision that the window may know of. Default: the latest."""
     reserve_tokens: _builtins.int
     """Is how many tokens of the budget to keep free, for example for the answer: 0 to less than `token_budget`."""
+    tools_json: _builtins.str
+    """Is the tool schemas that will be sent beside the window, as the JSON text that the provider takes: counted from above
+    and taken off the budget; at most 1 MiB.
+    """
+    render: _builtins.bool
+    """Asks for `rendered_json`, too."""
     def __init__(
         self,
         *,
@@ -596,10 +604,12 @@ class GetWindowRequest(_message.Message):
         at_version: _builtins.int | None = ...,
         at_revision: _builtins.int | None = ...,
         reserve_tokens: _builtins.int = ...,
+        tools_json: _builtins.str = ...,
+        render: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "context_id", b"context_id", "dialect", b"dialect", "reserve_tokens", b"reserve_tokens", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "context_id", b"context_id", "dialect", b"dialect", "render", b"render", "reserve_tokens", b"reserve_tokens", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "tools_json", b"tools_json", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
     _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015
@@ -621,6 +631,13 @@ class GetWindowResponse(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     MESSAGES_FIELD_NUMBER: _builtins.int
     TRAILER_FIELD_NUMBER: _builtins.int
+    RENDERED_JSON_FIELD_NUMBER: _builtins.int
+    ADJUSTMENTS_FIELD_NUMBER: _builtins.int
+    rendered_json: _builtins.str
+    """Is the window as the dialect's API takes it, where `render` asked for it: the array of messages for OPENAI_CHAT,
+    {instructions, input} for OPENAI_RESPONSES, {system, messages} for ANTHROPIC, {system_instruction, contents} for
+    GEMINI. Results stand in call order right behind their call; equal windows give equal texts. See docs/dialects.md.
+    """
     @_builtins.property
     def header(self) -> _window_pb2.WindowHeader:
         """Names everything that the window is a function of."""
@@ -633,16 +650,22 @@ class GetWindowResponse(_message.Message):
     def trailer(self) -> _window_pb2.WindowTrailer:
         """Accounts for the window."""
 
+    @_builtins.property
+    def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[_window_pb2.RenderAdjustment]:
+        """Says where `rendered_json` differs from the messages, in version order."""
+
     def __init__(
         self,
         *,
         header: _window_pb2.WindowHeader | None = ...,
         messages: _abc.Iterable[_message_pb2.Message] | None = ...,
         trailer: _window_pb2.WindowTrailer | None = ...,
+        rendered_json: _builtins.str = ...,
+        adjustments: _abc.Iterable[_window_pb2.RenderAdjustment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "trailer", b"trailer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "messages", b"messages", "trailer", b"trailer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "header", b"header", "messages", b"messages", "rendered_json", b"rendered_json", "trailer", b"trailer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -663,6 +686,7 @@ class StreamWindowRequest(_message.Message):
     AT_REVISION_FIELD_NUMBER: _builtins.int
     RESERVE_TOKENS_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    TOOLS_JSON_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
     token_budget: _builtins.int
@@ -683,6 +707,10 @@ class StreamWindowRequest(_message.Message):
     """Goes on after the chunk that carried it; everything else in the request must be as it was. The stream then holds
     the header again and the chunks that were missing.
     """
+    tools_json: _builtins.str
+    """Is the tool schemas that will be sent beside the window, as the JSON text that the provider takes: counted from above
+    and taken off the budget; at most 1 MiB.
+    """
     def __init__(
         self,
         *,
@@ -695,10 +723,11 @@ class StreamWindowRequest(_message.Message):
         at_revision: _builtins.int | None = ...,
         reserve_tokens: _builtins.int = ...,
         resume_token: _builtins.str = ...,
+        tools_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "context_id", b"context_id", "dialect", b"dialect", "reserve_tokens", b"reserve_tokens", "resume_token", b"resume_token", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "context_id", b"context_id", "dialect", b"dialect", "reserve_tokens", b"reserve_tokens", "resume_token", b"resume_token", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "tools_json", b"tools_json", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
     _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015

@@ -140,6 +140,50 @@ WINDOW_ACCURACY_ESTIMATED: WindowAccuracy.ValueType  # 2
 """Some content was estimated from above, or counted by the caller."""
 Global___WindowAccuracy: _TypeAlias = WindowAccuracy  # noqa: Y015
 
+class _RenderAdjustmentKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RenderAdjustmentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RenderAdjustmentKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RENDER_ADJUSTMENT_KIND_UNSPECIFIED: _RenderAdjustmentKind.ValueType  # 0
+    """Is never sent."""
+    RENDER_ADJUSTMENT_KIND_DROPPED: _RenderAdjustmentKind.ValueType  # 1
+    """Left something out."""
+    RENDER_ADJUSTMENT_KIND_CHANGED: _RenderAdjustmentKind.ValueType  # 2
+    """Spelled something in another way."""
+    RENDER_ADJUSTMENT_KIND_PLACEHOLDER: _RenderAdjustmentKind.ValueType  # 3
+    """Put a text in the place of something that the dialect cannot hold."""
+    RENDER_ADJUSTMENT_KIND_RENAMED: _RenderAdjustmentKind.ValueType  # 4
+    """Gave a call another id, and its result the same."""
+    RENDER_ADJUSTMENT_KIND_MOVED: _RenderAdjustmentKind.ValueType  # 5
+    """Put something in another place."""
+    RENDER_ADJUSTMENT_KIND_MERGED: _RenderAdjustmentKind.ValueType  # 6
+    """Joined messages that the dialect wants to be one."""
+    RENDER_ADJUSTMENT_KIND_SYNTHESIZED: _RenderAdjustmentKind.ValueType  # 7
+    """Added something that the dialect demands."""
+
+class RenderAdjustmentKind(_RenderAdjustmentKind, metaclass=_RenderAdjustmentKindEnumTypeWrapper):
+    """RenderAdjustmentKind says what rendering did to a message. May grow."""
+
+RENDER_ADJUSTMENT_KIND_UNSPECIFIED: RenderAdjustmentKind.ValueType  # 0
+"""Is never sent."""
+RENDER_ADJUSTMENT_KIND_DROPPED: RenderAdjustmentKind.ValueType  # 1
+"""Left something out."""
+RENDER_ADJUSTMENT_KIND_CHANGED: RenderAdjustmentKind.ValueType  # 2
+"""Spelled something in another way."""
+RENDER_ADJUSTMENT_KIND_PLACEHOLDER: RenderAdjustmentKind.ValueType  # 3
+"""Put a text in the place of something that the dialect cannot hold."""
+RENDER_ADJUSTMENT_KIND_RENAMED: RenderAdjustmentKind.ValueType  # 4
+"""Gave a call another id, and its result the same."""
+RENDER_ADJUSTMENT_KIND_MOVED: RenderAdjustmentKind.ValueType  # 5
+"""Put something in another place."""
+RENDER_ADJUSTMENT_KIND_MERGED: RenderAdjustmentKind.ValueType  # 6
+"""Joined messages that the dialect wants to be one."""
+RENDER_ADJUSTMENT_KIND_SYNTHESIZED: RenderAdjustmentKind.ValueType  # 7
+"""Added something that the dialect demands."""
+Global___RenderAdjustmentKind: _TypeAlias = RenderAdjustmentKind  # noqa: Y015
+
 @_typing.final
 class WindowHeader(_message.Message):
     """WindowHeader names everything that a window is a function of: equal headers mean equal windows."""
@@ -291,6 +335,7 @@ class WindowLedger(_message.Message):
     OVERHEAD_TOKENS_FIELD_NUMBER: _builtins.int
     RESERVE_TOKENS_FIELD_NUMBER: _builtins.int
     UNUSED_TOKENS_FIELD_NUMBER: _builtins.int
+    TOOLS_TOKENS_FIELD_NUMBER: _builtins.int
     pinned_tokens: _builtins.int
     """Is the content of pinned messages."""
     tail_tokens: _builtins.int
@@ -301,6 +346,8 @@ class WindowLedger(_message.Message):
     """Was kept free on request."""
     unused_tokens: _builtins.int
     """Was not needed."""
+    tools_tokens: _builtins.int
+    """Is kept for the tool schemas of the request, counted from above."""
     def __init__(
         self,
         *,
@@ -309,10 +356,11 @@ class WindowLedger(_message.Message):
         overhead_tokens: _builtins.int = ...,
         reserve_tokens: _builtins.int = ...,
         unused_tokens: _builtins.int = ...,
+        tools_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["overhead_tokens", b"overhead_tokens", "pinned_tokens", b"pinned_tokens", "reserve_tokens", b"reserve_tokens", "tail_tokens", b"tail_tokens", "unused_tokens", b"unused_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["overhead_tokens", b"overhead_tokens", "pinned_tokens", b"pinned_tokens", "reserve_tokens", b"reserve_tokens", "tail_tokens", b"tail_tokens", "tools_tokens", b"tools_tokens", "unused_tokens", b"unused_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -347,3 +395,33 @@ class ExcludedRange(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExcludedRange: _TypeAlias = ExcludedRange  # noqa: Y015
+
+@_typing.final
+class RenderAdjustment(_message.Message):
+    """RenderAdjustment is one difference between a rendered window and its messages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Is the message's version; 0 stands for no message."""
+    kind: Global___RenderAdjustmentKind.ValueType
+    """Says what was done."""
+    description: _builtins.str
+    """Says why, for a person."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        kind: Global___RenderAdjustmentKind.ValueType = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "kind", b"kind", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenderAdjustment: _TypeAlias = RenderAdjustment  # noqa: Y015

@@ -37,7 +37,7 @@ export declare enum ErrorReason {
     ERROR_REASON_WRITE_CONTENTION = 10,
     /**
      * ERROR_REASON_BUDGET_TOO_SMALL - What must be in the window does not fit the budget.
-     * Metadata: required_tokens, token_budget, reserve_tokens, pinned_tokens, newest_group_tokens.
+     * Metadata: required_tokens, token_budget, reserve_tokens, pinned_tokens, newest_group_tokens, tools_tokens.
      */
     ERROR_REASON_BUDGET_TOO_SMALL = 11,
     /** ERROR_REASON_NO_LEGAL_WINDOW - No message up to the snapshot may open a window in this dialect. Metadata: dialect, snapshot_version. */

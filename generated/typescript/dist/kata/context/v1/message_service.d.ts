@@ -3,7 +3,7 @@ import { type CallOptions, type ChannelCredentials, Client, type ClientOptions, 
 import { Timestamp } from "../../../google/protobuf/timestamp";
 import { Context } from "./context";
 import { Message, Role } from "./message";
-import { Dialect, View, WindowChunk, WindowHeader, WindowTrailer } from "./window";
+import { Dialect, RenderAdjustment, View, WindowChunk, WindowHeader, WindowTrailer } from "./window";
 /** The service that writes messages and reads windows. */
 /** ListOrder says which end a listing starts from. */
 export declare enum ListOrder {
@@ -196,6 +196,13 @@ export interface GetWindowRequest {
     atRevision?: bigint | undefined;
     /** Is how many tokens of the budget to keep free, for example for the answer: 0 to less than `token_budget`. */
     reserveTokens: bigint;
+    /**
+     * Is the tool schemas that will be sent beside the window, as the JSON text that the provider takes: counted from above
+     * and taken off the budget; at most 1 MiB.
+     */
+    toolsJson: string;
+    /** Asks for `rendered_json`, too. */
+    render: boolean;
 }
 /** GetWindowResponse is a whole window. */
 export interface GetWindowResponse {
@@ -205,6 +212,14 @@ export interface GetWindowResponse {
     messages: Message[];
     /** Accounts for the window. */
     trailer: WindowTrailer | undefined;
+    /**
+     * Is the window as the dialect's API takes it, where `render` asked for it: the array of messages for OPENAI_CHAT,
+     * {instructions, input} for OPENAI_RESPONSES, {system, messages} for ANTHROPIC, {system_instruction, contents} for
+     * GEMINI. Results stand in call order right behind their call; equal windows give equal texts. See docs/dialects.md.
+     */
+    renderedJson: string;
+    /** Says where `rendered_json` differs from the messages, in version order. */
+    adjustments: RenderAdjustment[];
 }
 /** StreamWindowRequest asks for a window as a stream. */
 export interface StreamWindowRequest {
@@ -229,6 +244,11 @@ export interface StreamWindowRequest {
      * the header again and the chunks that were missing.
      */
     resumeToken: string;
+    /**
+     * Is the tool schemas that will be sent beside the window, as the JSON text that the provider takes: counted from above
+     * and taken off the budget; at most 1 MiB.
+     */
+    toolsJson: string;
 }
 /** StreamWindowResponse is one frame of a window. */
 export interface StreamWindowResponse {

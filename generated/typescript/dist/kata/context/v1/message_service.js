@@ -1246,6 +1246,8 @@ function createBaseGetWindowRequest() {
         atVersion: undefined,
         atRevision: undefined,
         reserveTokens: 0n,
+        toolsJson: "",
+        render: false,
     };
 }
 exports.GetWindowRequest = {
@@ -1285,6 +1287,12 @@ exports.GetWindowRequest = {
                 throw new globalThis.Error("value provided for field message.reserveTokens of type int64 too large");
             }
             writer.uint32(64).int64(message.reserveTokens);
+        }
+        if (message.toolsJson !== "") {
+            writer.uint32(82).string(message.toolsJson);
+        }
+        if (message.render !== false) {
+            writer.uint32(88).bool(message.render);
         }
         return writer;
     },
@@ -1357,6 +1365,20 @@ exports.GetWindowRequest = {
                         message.reserveTokens = reader.int64();
                         continue;
                     }
+                    case 10: {
+                        if (tag !== 82) {
+                            break;
+                        }
+                        message.toolsJson = reader.string();
+                        continue;
+                    }
+                    case 11: {
+                        if (tag !== 88) {
+                            break;
+                        }
+                        message.render = reader.bool();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -1390,11 +1412,13 @@ exports.GetWindowRequest = {
         message.reserveTokens = (object.reserveTokens !== undefined && object.reserveTokens !== null)
             ? BigInt(object.reserveTokens)
             : 0n;
+        message.toolsJson = object.toolsJson ?? "";
+        message.render = object.render ?? false;
         return message;
     },
 };
 function createBaseGetWindowResponse() {
-    return { header: undefined, messages: [], trailer: undefined };
+    return { header: undefined, messages: [], trailer: undefined, renderedJson: "", adjustments: [] };
 }
 exports.GetWindowResponse = {
     encode(message, writer = new wire_1.BinaryWriter()) {
@@ -1406,6 +1430,12 @@ exports.GetWindowResponse = {
         }
         if (message.trailer !== undefined) {
             window_1.WindowTrailer.encode(message.trailer, writer.uint32(26).fork()).join();
+        }
+        if (message.renderedJson !== "") {
+            writer.uint32(34).string(message.renderedJson);
+        }
+        for (const v of message.adjustments) {
+            window_1.RenderAdjustment.encode(v, writer.uint32(42).fork()).join();
         }
         return writer;
     },
@@ -1443,6 +1473,20 @@ exports.GetWindowResponse = {
                         message.trailer = window_1.WindowTrailer.decode(reader, reader.uint32());
                         continue;
                     }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.renderedJson = reader.string();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 42) {
+                            break;
+                        }
+                        message.adjustments.push(window_1.RenderAdjustment.decode(reader, reader.uint32()));
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -1467,6 +1511,8 @@ exports.GetWindowResponse = {
         message.trailer = (object.trailer !== undefined && object.trailer !== null)
             ? window_1.WindowTrailer.fromPartial(object.trailer)
             : undefined;
+        message.renderedJson = object.renderedJson ?? "";
+        message.adjustments = object.adjustments?.map((e) => window_1.RenderAdjustment.fromPartial(e)) || [];
         return message;
     },
 };
@@ -1481,6 +1527,7 @@ function createBaseStreamWindowRequest() {
         atRevision: undefined,
         reserveTokens: 0n,
         resumeToken: "",
+        toolsJson: "",
     };
 }
 exports.StreamWindowRequest = {
@@ -1523,6 +1570,9 @@ exports.StreamWindowRequest = {
         }
         if (message.resumeToken !== "") {
             writer.uint32(74).string(message.resumeToken);
+        }
+        if (message.toolsJson !== "") {
+            writer.uint32(82).string(message.toolsJson);
         }
         return writer;
     },
@@ -1602,6 +1652,13 @@ exports.StreamWindowRequest = {
                         message.resumeToken = reader.string();
                         continue;
                     }
+                    case 10: {
+                        if (tag !== 82) {
+                            break;
+                        }
+                        message.toolsJson = reader.string();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -1636,6 +1693,7 @@ exports.StreamWindowRequest = {
             ? BigInt(object.reserveTokens)
             : 0n;
         message.resumeToken = object.resumeToken ?? "";
+        message.toolsJson = object.toolsJson ?? "";
         return message;
     },
 };

@@ -53,6 +53,26 @@ export declare enum WindowAccuracy {
     WINDOW_ACCURACY_ESTIMATED = 2,
     UNRECOGNIZED = -1
 }
+/** RenderAdjustmentKind says what rendering did to a message. May grow. */
+export declare enum RenderAdjustmentKind {
+    /** RENDER_ADJUSTMENT_KIND_UNSPECIFIED - Is never sent. */
+    RENDER_ADJUSTMENT_KIND_UNSPECIFIED = 0,
+    /** RENDER_ADJUSTMENT_KIND_DROPPED - Left something out. */
+    RENDER_ADJUSTMENT_KIND_DROPPED = 1,
+    /** RENDER_ADJUSTMENT_KIND_CHANGED - Spelled something in another way. */
+    RENDER_ADJUSTMENT_KIND_CHANGED = 2,
+    /** RENDER_ADJUSTMENT_KIND_PLACEHOLDER - Put a text in the place of something that the dialect cannot hold. */
+    RENDER_ADJUSTMENT_KIND_PLACEHOLDER = 3,
+    /** RENDER_ADJUSTMENT_KIND_RENAMED - Gave a call another id, and its result the same. */
+    RENDER_ADJUSTMENT_KIND_RENAMED = 4,
+    /** RENDER_ADJUSTMENT_KIND_MOVED - Put something in another place. */
+    RENDER_ADJUSTMENT_KIND_MOVED = 5,
+    /** RENDER_ADJUSTMENT_KIND_MERGED - Joined messages that the dialect wants to be one. */
+    RENDER_ADJUSTMENT_KIND_MERGED = 6,
+    /** RENDER_ADJUSTMENT_KIND_SYNTHESIZED - Added something that the dialect demands. */
+    RENDER_ADJUSTMENT_KIND_SYNTHESIZED = 7,
+    UNRECOGNIZED = -1
+}
 /** WindowHeader names everything that a window is a function of: equal headers mean equal windows. */
 export interface WindowHeader {
     /** Identifies the context. */
@@ -115,6 +135,8 @@ export interface WindowLedger {
     reserveTokens: bigint;
     /** Was not needed. */
     unusedTokens: bigint;
+    /** Is kept for the tool schemas of the request, counted from above. */
+    toolsTokens: bigint;
 }
 /** ExcludedRange is a run of versions that are not in the window. Pinned messages within it are in the window. */
 export interface ExcludedRange {
@@ -125,11 +147,21 @@ export interface ExcludedRange {
     /** Says why. */
     reason: ExclusionReason;
 }
+/** RenderAdjustment is one difference between a rendered window and its messages. */
+export interface RenderAdjustment {
+    /** Is the message's version; 0 stands for no message. */
+    version: bigint;
+    /** Says what was done. */
+    kind: RenderAdjustmentKind;
+    /** Says why, for a person. */
+    description: string;
+}
 export declare const WindowHeader: MessageFns<WindowHeader>;
 export declare const WindowChunk: MessageFns<WindowChunk>;
 export declare const WindowTrailer: MessageFns<WindowTrailer>;
 export declare const WindowLedger: MessageFns<WindowLedger>;
 export declare const ExcludedRange: MessageFns<ExcludedRange>;
+export declare const RenderAdjustment: MessageFns<RenderAdjustment>;
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 type DeepPartial<T> = T extends bigint ? string | number | bigint : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>> : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>> : T extends {
     $case: string;

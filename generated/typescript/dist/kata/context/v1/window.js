@@ -5,7 +5,7 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/window.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.ExcludedRange = exports.WindowLedger = exports.WindowTrailer = exports.WindowChunk = exports.WindowHeader = exports.WindowAccuracy = exports.ExclusionReason = exports.View = exports.Dialect = void 0;
+exports.RenderAdjustment = exports.ExcludedRange = exports.WindowLedger = exports.WindowTrailer = exports.WindowChunk = exports.WindowHeader = exports.RenderAdjustmentKind = exports.WindowAccuracy = exports.ExclusionReason = exports.View = exports.Dialect = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const message_1 = require("./message");
@@ -66,6 +66,27 @@ var WindowAccuracy;
     WindowAccuracy[WindowAccuracy["WINDOW_ACCURACY_ESTIMATED"] = 2] = "WINDOW_ACCURACY_ESTIMATED";
     WindowAccuracy[WindowAccuracy["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(WindowAccuracy || (exports.WindowAccuracy = WindowAccuracy = {}));
+/** RenderAdjustmentKind says what rendering did to a message. May grow. */
+var RenderAdjustmentKind;
+(function (RenderAdjustmentKind) {
+    /** RENDER_ADJUSTMENT_KIND_UNSPECIFIED - Is never sent. */
+    RenderAdjustmentKind[RenderAdjustmentKind["RENDER_ADJUSTMENT_KIND_UNSPECIFIED"] = 0] = "RENDER_ADJUSTMENT_KIND_UNSPECIFIED";
+    /** RENDER_ADJUSTMENT_KIND_DROPPED - Left something out. */
+    RenderAdjustmentKind[RenderAdjustmentKind["RENDER_ADJUSTMENT_KIND_DROPPED"] = 1] = "RENDER_ADJUSTMENT_KIND_DROPPED";
+    /** RENDER_ADJUSTMENT_KIND_CHANGED - Spelled something in another way. */
+    RenderAdjustmentKind[RenderAdjustmentKind["RENDER_ADJUSTMENT_KIND_CHANGED"] = 2] = "RENDER_ADJUSTMENT_KIND_CHANGED";
+    /** RENDER_ADJUSTMENT_KIND_PLACEHOLDER - Put a text in the place of something that the dialect cannot hold. */
+    RenderAdjustmentKind[RenderAdjustmentKind["RENDER_ADJUSTMENT_KIND_PLACEHOLDER"] = 3] = "RENDER_ADJUSTMENT_KIND_PLACEHOLDER";
+    /** RENDER_ADJUSTMENT_KIND_RENAMED - Gave a call another id, and its result the same. */
+    RenderAdjustmentKind[RenderAdjustmentKind["RENDER_ADJUSTMENT_KIND_RENAMED"] = 4] = "RENDER_ADJUSTMENT_KIND_RENAMED";
+    /** RENDER_ADJUSTMENT_KIND_MOVED - Put something in another place. */
+    RenderAdjustmentKind[RenderAdjustmentKind["RENDER_ADJUSTMENT_KIND_MOVED"] = 5] = "RENDER_ADJUSTMENT_KIND_MOVED";
+    /** RENDER_ADJUSTMENT_KIND_MERGED - Joined messages that the dialect wants to be one. */
+    RenderAdjustmentKind[RenderAdjustmentKind["RENDER_ADJUSTMENT_KIND_MERGED"] = 6] = "RENDER_ADJUSTMENT_KIND_MERGED";
+    /** RENDER_ADJUSTMENT_KIND_SYNTHESIZED - Added something that the dialect demands. */
+    RenderAdjustmentKind[RenderAdjustmentKind["RENDER_ADJUSTMENT_KIND_SYNTHESIZED"] = 7] = "RENDER_ADJUSTMENT_KIND_SYNTHESIZED";
+    RenderAdjustmentKind[RenderAdjustmentKind["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
+})(RenderAdjustmentKind || (exports.RenderAdjustmentKind = RenderAdjustmentKind = {}));
 function createBaseWindowHeader() {
     return {
         contextId: "",
@@ -453,7 +474,7 @@ exports.WindowTrailer = {
     },
 };
 function createBaseWindowLedger() {
-    return { pinnedTokens: 0n, tailTokens: 0n, overheadTokens: 0n, reserveTokens: 0n, unusedTokens: 0n };
+    return { pinnedTokens: 0n, tailTokens: 0n, overheadTokens: 0n, reserveTokens: 0n, unusedTokens: 0n, toolsTokens: 0n };
 }
 exports.WindowLedger = {
     encode(message, writer = new wire_1.BinaryWriter()) {
@@ -486,6 +507,12 @@ exports.WindowLedger = {
                 throw new globalThis.Error("value provided for field message.unusedTokens of type int64 too large");
             }
             writer.uint32(40).int64(message.unusedTokens);
+        }
+        if (message.toolsTokens !== 0n) {
+            if (BigInt.asIntN(64, message.toolsTokens) !== message.toolsTokens) {
+                throw new globalThis.Error("value provided for field message.toolsTokens of type int64 too large");
+            }
+            writer.uint32(48).int64(message.toolsTokens);
         }
         return writer;
     },
@@ -537,6 +564,13 @@ exports.WindowLedger = {
                         message.unusedTokens = reader.int64();
                         continue;
                     }
+                    case 6: {
+                        if (tag !== 48) {
+                            break;
+                        }
+                        message.toolsTokens = reader.int64();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -568,6 +602,9 @@ exports.WindowLedger = {
             : 0n;
         message.unusedTokens = (object.unusedTokens !== undefined && object.unusedTokens !== null)
             ? BigInt(object.unusedTokens)
+            : 0n;
+        message.toolsTokens = (object.toolsTokens !== undefined && object.toolsTokens !== null)
+            ? BigInt(object.toolsTokens)
             : 0n;
         return message;
     },
@@ -652,6 +689,82 @@ exports.ExcludedRange = {
             ? BigInt(object.lastVersion)
             : 0n;
         message.reason = object.reason ?? 0;
+        return message;
+    },
+};
+function createBaseRenderAdjustment() {
+    return { version: 0n, kind: 0, description: "" };
+}
+exports.RenderAdjustment = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.version !== 0n) {
+            if (BigInt.asIntN(64, message.version) !== message.version) {
+                throw new globalThis.Error("value provided for field message.version of type int64 too large");
+            }
+            writer.uint32(8).int64(message.version);
+        }
+        if (message.kind !== 0) {
+            writer.uint32(16).int32(message.kind);
+        }
+        if (message.description !== "") {
+            writer.uint32(26).string(message.description);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseRenderAdjustment();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.version = reader.int64();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.kind = reader.int32();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.description = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.RenderAdjustment.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseRenderAdjustment();
+        message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
+        message.kind = object.kind ?? 0;
+        message.description = object.description ?? "";
         return message;
     },
 };
