@@ -38,6 +38,10 @@ _STREAM_SECONDS = 600.0
 """How long a stream may last."""
 STALL_SECONDS = 60.0
 """How long the reader of a stream may take nothing."""
+_NOTICE_SECONDS = 0.25
+"""From NOT_SERVING to the end of the listener; calls that come meanwhile are told where the server stands."""
+_ANSWER_SECONDS = 1.0
+"""For the last answers to leave."""
 
 _SERVICES = (
     context_service_pb2.DESCRIPTOR.services_by_name["ContextService"],
@@ -95,7 +99,7 @@ class Server:
             ContextServicer(Contexts(database), tokens),
             MessageServicer(Messages(database, tokenizers), Windows(database, tokenizers), tokens, self._draining),
         )
-        calls = Calls(self._authenticator, settings.deadline, _STREAM_SECONDS, self._stall_seconds)
+        calls = Calls(self._authenticator, self._draining, settings.deadline, _STREAM_SECONDS, self._stall_seconds)
         self._server = server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(self._reuse_port))])
         server.add_generic_rpc_handlers(
             tuple(calls.handler(service, servicer) for service, servicer in zip(_SERVICES, servicers, strict=True))
@@ -130,11 +134,27 @@ class Server:
         assert self._database is not None, "the server was started"
         return self._database
 
+    async def _say_not_serving(self, notice: float) -> None:
+        """Tell everyone who watches, and give calls on their way time to arrive: gRPC would cancel them untyped."""
+        telling = [
+            asyncio.create_task(self._health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING))
+            for name in ("", *(service.full_name for service in _SERVICES))
+        ]
+        await asyncio.sleep(notice)
+        # A watcher that takes nothing holds up the telling for as long as it likes.
+        for task in telling:
+            task.cancel()
+        await asyncio.gather(*telling, return_exceptions=True)
+
     async def stop(self, grace: float) -> None:
         """Drains: says NOT_SERVING, finishes unary calls, ends streams where they can be resumed, closes the pool."""
-        await self._health.enter_graceful_shutdown()
+        begun = asyncio.get_running_loop().time()
         self._draining.start()
         if self._server is not None:
-            await self._server.stop(grace)
+            await self._say_not_serving(min(grace, _NOTICE_SECONDS))
+            left = grace - (asyncio.get_running_loop().time() - begun)
+            # What is left then only listens, as watchers of the health do: they would stay for the whole grace.
+            finished = await self._draining.finished(within=max(left, 0))
+            await self._server.stop(min(grace, _ANSWER_SECONDS) if finished else 0)
         if self._database is not None:
             await self._database.close()

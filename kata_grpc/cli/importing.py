@@ -182,13 +182,13 @@ class Importer:
                 if loop.time() >= give_up:
                     raise ServerGone(self._remote.explain(error)) from error
             else:
-                self._answered = True
                 return context
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _once(self, conversation: Conversation) -> context_pb2.Context:
         request = creation(conversation, self._tokenizer)
         created = await self._contexts.CreateContext(request, timeout=_CALL_SECONDS)
+        self._answered = True
         batches = list(_batches(conversation))
         context, added = await self._add(created.context, request.request_id, batches)
         self._report.conversations += 1

@@ -105,7 +105,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _rendering(request: pb.StreamWindowRequest) -> pb.GetWindowRequest:
     """Ask for the same window in one answer, rendered; the two requests have their fields and numbers in common."""
-    return pb.GetWindowRequest.FromString(request.SerializeToString() + pb.GetWindowRequest(render=True).SerializeToString())
+    return pb.GetWindowRequest.FromString(
+        request.SerializeToString() + pb.GetWindowRequest(render=True).SerializeToString()
+    )
 
 
 def _print_rendered(window: pb.GetWindowResponse) -> int:

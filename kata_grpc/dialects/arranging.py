@@ -116,7 +116,7 @@ class _Arranging:
         self._unanswered = unanswered
         self._adjustments: list[Adjustment] = []
         self._slots: dict[int, list[_Slot]] = {}
-        self._by_key: dict[str, list[_Slot]] = {}
+        self._open: dict[str, list[_Slot]] = {}
         self._newest = 0
         self._waiting = 0
 
@@ -161,7 +161,7 @@ class _Arranging:
             if slot is not None:
                 slot.result, slot.result_version = result, version
                 found = max(found, slot.group)
-            elif result.key in self._by_key:
+            elif result.key in self._open:
                 self._note(version, What.DROPPED, f"a second result of call {result.key!r}")
             else:
                 self._note(version, What.DROPPED, f"a result without its call {result.key!r}")
@@ -178,7 +178,7 @@ class _Arranging:
         for call in calls:
             slot = _Slot(version, start, call)
             self._slots.setdefault(version, []).append(slot)
-            self._by_key.setdefault(call.key, []).append(slot)
+            self._open.setdefault(call.key, []).append(slot)
 
     @staticmethod
     def _newest_group(item: WindowMessage) -> int | None:
@@ -191,10 +191,11 @@ class _Arranging:
         return 0 if group == version else group
 
     def _open_call(self, key: str, newest: int | None) -> _Slot | None:
-        """Return the newest call of this key that has no result yet."""
-        for slot in reversed(self._by_key.get(key, [])):
-            if slot.result is None and (newest is None or slot.group <= newest):
-                return slot
+        """Take out the newest call of this key that has no result yet."""
+        waiting = self._open.get(key, [])
+        for place in range(len(waiting) - 1, -1, -1):
+            if newest is None or waiting[place].group <= newest:
+                return waiting.pop(place)
         return None
 
     def _turn(self, item: WindowMessage) -> Turn | None:

@@ -32,6 +32,9 @@ _ENDINGS = {
 _MOST_DEPTH = 64
 """Arguments nested deeper are sent as their text: a provider's own limit lies not far beyond."""
 
+_MOST_URL = 200
+"""How much of a URL tells which it is; a stand-in must not cost more than what it stands for."""
+
 
 def object_of(arguments: str) -> str | None:
     """Return the arguments if they are the text of one JSON object that every reader takes alike, else None."""
@@ -111,7 +114,9 @@ def _which(source: Media) -> str:
     if source.file_id is not None:
         return f"id {source.file_id}"
     url = source.url or "nowhere"
-    return "inline data" if url.startswith("data:") else url
+    if url.startswith("data:"):
+        return "inline data"
+    return url if len(url) <= _MOST_URL else f"{url[:_MOST_URL]}…"
 
 
 def own_members(text: str) -> dict[str, Node]:

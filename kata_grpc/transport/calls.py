@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
     from kata_grpc.transport.auth import Authenticator
+    from kata_grpc.transport.draining import Draining
 
 _log = logging.getLogger(__name__)
 
@@ -65,9 +66,15 @@ class Calls:
     """Turns a servicer's methods into gRPC handlers."""
 
     def __init__(
-        self, authenticator: Authenticator, call_seconds: float, stream_seconds: float, stall_seconds: float
+        self,
+        authenticator: Authenticator,
+        draining: Draining,
+        call_seconds: float,
+        stream_seconds: float,
+        stall_seconds: float,
     ) -> None:
         self._authenticator = authenticator
+        self._draining = draining
         self._call_seconds = call_seconds
         self._stream_seconds = stream_seconds
         self._stall_seconds = stall_seconds
@@ -118,9 +125,10 @@ class Calls:
         seconds = most_seconds if remaining is None else min(most_seconds, _before(remaining))
         call_deadline.set(asyncio.get_running_loop().time() + seconds)
         try:
-            tenant = self._authenticator.tenant(tuple(context.invocation_metadata() or ()))
-            async with asyncio.timeout(seconds):
-                return await call(tenant)
+            with self._draining.call():
+                tenant = self._authenticator.tenant(tuple(context.invocation_metadata() or ()))
+                async with asyncio.timeout(seconds):
+                    return await call(tenant)
         except KataError as error:
             code, message, status = status_of(error)
         except TimeoutError:

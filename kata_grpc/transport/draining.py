@@ -1,6 +1,15 @@
-"""Whether the server is stopping: long calls look between two steps."""
+"""Whether the server is stopping, and what still runs: long calls look between two steps, new ones are refused."""
 
 from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from kata_grpc.domain.errors import ShuttingDown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Draining:
@@ -8,7 +17,32 @@ class Draining:
 
     def __init__(self) -> None:
         self.started = False
+        self._running = 0
+        self._changed = asyncio.Event()
 
     def start(self) -> None:
-        """From now on long calls end where they can be resumed."""
+        """From now on new calls are refused, and long ones end where they can be resumed."""
         self.started = True
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Count a call that runs; ShuttingDown when it comes too late."""
+        if self.started:
+            raise ShuttingDown
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+            self._changed.set()
+
+    async def finished(self, within: float) -> bool:
+        """Wait until no call runs; tell whether that was so in time."""
+        try:
+            async with asyncio.timeout(within):
+                while self._running:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True

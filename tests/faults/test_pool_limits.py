@@ -87,7 +87,7 @@ async def test_calls_that_get_no_connection_are_told_when_to_retry(
 ) -> None:
     """Both connections wait for a lock for longer than a call may wait for a connection."""
     url = await fresh_url()
-    server = await start_server(DATABASE_URL=url, KATA_POOL_MAX=str(_POOL), KATA_POOL_ACQUIRE_TIMEOUT="0.3")
+    server = await start_server(DATABASE_URL=url, KATA_POOL_MAX=str(_POOL), KATA_POOL_ACQUIRE_TIMEOUT="1")
     async with server.dialed() as client, direct(url) as other, _counted(url) as samples:
         locked, free = await client.create(), await client.create()
         async with other.transaction():

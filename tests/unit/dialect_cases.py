@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
@@ -26,6 +26,9 @@ from kata_grpc.domain.messages import (
 )
 from kata_grpc.domain.tokens import FRAMING, measure
 from kata_grpc.domain.windows import Dialect, Entry, TailSelector
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
 PDF = b"%PDF-1.7 nothing"
@@ -163,13 +166,17 @@ arguments = st.one_of(
     ),
     st.dictionaries(texts, st.integers() | texts, max_size=2).map(str),
 )
+data = st.sampled_from([PNG, PDF, b"", b"plain", b"  ", b"\xff\xfe", b"GIF89a...", b"RIFF....WEBPVP8 "])
+types = st.sampled_from(
+    ["", "", "image/png", "image/tiff", "application/pdf", "text/plain", "Text/Plain; charset=utf-8"]
+)
+web = ["https://a.b/c.png", "http://a.b/c", "https://a.b/d.pdf?x=1", "https://", "https://a b/c"]
+urls = st.sampled_from([*web, "ftp://a/b", "", "data:image/png;base64,AA", "data:,x", "gs://a/b.png"])
 sources = st.one_of(
-    st.builds(Media, data=st.sampled_from([PNG, PDF, b"", b"plain", b"  ", b"\xff\xfe", b"GIF89a...", b"RIFF....WEBPVP8 "]),
-              media_type=st.sampled_from(["", "image/png", "image/tiff", "application/pdf", "text/plain", "Text/Plain; charset=utf-8"])),
-    st.builds(Media, url=st.sampled_from(["https://a.b/c.png", "http://a.b/c", "https://a.b/d.pdf?x=1", "ftp://a/b", "", "data:image/png;base64,AA", "data:,x", "gs://a/b.png", "https://a b/c"]),
-              media_type=st.sampled_from(["", "image/png"])),
+    st.builds(Media, data=data, media_type=types),
+    st.builds(Media, url=urls, media_type=st.sampled_from(["", "image/png"])),
     st.builds(Media, file_id=st.sampled_from(["file-abc", "file_abc", "", "file x"])),
-)  # fmt: skip
+)
 extras = st.sampled_from(
     [
         "",
@@ -203,7 +210,7 @@ unknowns = st.sampled_from(
             '{"type":"search_result","source":"s","title":"t",'
             '"content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]}',
         ),
-        Unknown("server_tool_use", '{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{"query":"x"}}'),
+        Unknown("server_tool_use", '{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{}}'),
         Unknown("web_search_tool_result", '{"type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":[]}'),
         Unknown("tool_use", "not json"),
     ]
@@ -226,7 +233,12 @@ errors = st.sampled_from([None, None, True, False])
 results = st.one_of(
     st.builds(ToolResult, call_ids, texts, is_error=errors, extra_json=extras),
     st.builds(
-        ToolResult, call_ids, st.none(), st.lists(plain_parts, max_size=2).map(tuple), errors, st.just(ContentForm.ARRAY)
+        ToolResult,
+        call_ids,
+        st.none(),
+        st.lists(plain_parts, max_size=2).map(tuple),
+        errors,
+        st.just(ContentForm.ARRAY),
     ),
     st.builds(
         ToolResult, st.just(""), texts, name=st.sampled_from(["look", "find"]), type=st.just(LEGACY_CALL)

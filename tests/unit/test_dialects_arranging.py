@@ -117,7 +117,7 @@ def test_legacy_calls_are_matched_by_name() -> None:
 
 
 def test_what_the_log_knows_of_groups_counts_more_than_ids() -> None:
-    """A window from which the call that a result answers is gone: an older call of the same id is not answered by it."""
+    """The call that a result answers is not in the window: an older one of the same id is not answered by it."""
     log = numbered(assistant(call("a")), assistant(call("a"), call("b")), tool(result("b")), user(result("z"), "x"))
     late = WindowMessage(5, 0, tool(result("a", "of neither")))
 

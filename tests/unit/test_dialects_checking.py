@@ -99,11 +99,13 @@ CASES: list[tuple[Dialect, Steps, Any, str, str]] = [
     (ANTHROPIC, ("messages", 0, "content", 2), TOOL_USE, "messages[0].content[2]", "must be a block"),
     (ANTHROPIC, ("messages", 0, "content", 2), RESULT, "messages[0].content", "results must"),
     (ANTHROPIC, ("messages", 1, "content", 0, "signature"), DELETE, "messages[1].content[0]", "key 'signature'"),
-    (ANTHROPIC, ("messages", 1, "content", 4), {"type": "text", "text": "x"}, "messages[1].content", "nothing may stand"),
+    (ANTHROPIC, ("messages", 1, "content", 4), {"type": "text", "text": "x"},
+     "messages[1].content", "nothing may stand"),
     (ANTHROPIC, ("messages", 1, "content", 2, "id"), "a.b", "messages[1].content.id", "must match"),
     (ANTHROPIC, ("messages", 1, "content", 2, "id"), "b", "messages[1].content", "must be unique"),
     (ANTHROPIC, ("messages", 1, "content", 2, "input"), "{}", "messages[1].content[2].input", "must be an object"),
-    (ANTHROPIC, ("messages", 1, "content", 0), {"type": "server_tool_use", "id": "srvtoolu_1", "name": "x", "input": {}},
+    (ANTHROPIC, ("messages", 1, "content", 0),
+     {"type": "server_tool_use", "id": "srvtoolu_1", "name": "x", "input": {}},
      "messages[1].content", "followed by its result"),
     (ANTHROPIC, ("messages", 2, "content", 0), DELETE, "messages[2].content", "calls without results: a"),
     (ANTHROPIC, ("messages", 2, "content"), lambda blocks: blocks[::-1], "messages[2].content", "in order"),
@@ -175,7 +177,8 @@ def test_any_value_in_any_place_is_a_problem_and_no_error(dialect: Dialect) -> N
         return [steps, *(place for step, item in inner for place in places(item, (*steps, step)))]
 
     for steps in places(whole, ())[1:]:
-        for value in (None, True, 0, "", [], {}, [[]], [{}], {"type": []}):
+        values: list[Any] = [None, True, 0, "", [], {}, [[]], [{}], {"type": []}]
+        for value in values:
             check(dialect, broken(dialect, steps, value))
 
 

@@ -185,7 +185,7 @@ class _Checking:
         """Check how an assistant's message ends."""
         final = content[-1] if isinstance(content, list) and content else content
         if isinstance(final, dict):
-            self._findings.require(final.get("type") not in _REASONING, path, "must not end with reasoning")
+            self._findings.require(str(final.get("type")) not in _REASONING, path, "must not end with reasoning")
             final = final.get("text")
         if last and isinstance(final, str):
             self._findings.require(final == final.rstrip(), path, "the last message must not end with white space")

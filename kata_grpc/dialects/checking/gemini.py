@@ -81,9 +81,10 @@ def _calls(parts: Any, path: str, ids: set[str], findings: Findings) -> list[tup
     calls: list[tuple[str, str]] = []
     for part in parts if isinstance(parts, list) else []:
         if isinstance(part, dict) and isinstance(call := part.get("function_call"), dict):
-            findings.require(call.get("id") not in ids, path, f"the id {call.get('id')!r} must be unique")
-            ids.add(str(call.get("id")))
-            calls.append((str(call.get("id")), str(call.get("name"))))
+            call_id = str(call.get("id"))
+            findings.require(call_id not in ids, path, f"the id {call_id!r} must be unique")
+            ids.add(call_id)
+            calls.append((call_id, str(call.get("name"))))
         else:
             findings.require(not calls, path, "nothing may follow calls but their responses")
     return calls

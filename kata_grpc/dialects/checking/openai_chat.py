@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kata_grpc.dialects.checking.findings import join
+from kata_grpc.dialects.checking.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -30,7 +31,7 @@ _BLOCKS = {
 
 def check_openai_chat(value: Any, findings: Findings) -> None:
     """Check the array of messages."""
-    waiting: list[str] = []
+    waiting: Waiting[str] = Waiting()
     for path, message in findings.items(value, "messages", empty=True):
         role = message.get("role") if isinstance(message, dict) else None
         if not isinstance(role, str) or role not in _KEYS:
@@ -40,25 +41,17 @@ def check_openai_chat(value: Any, findings: Findings) -> None:
         if "name" in members:
             findings.matching(members["name"], f"{path}.name", _NAME)
         if role == "tool":
-            _answer(members.get("tool_call_id"), f"{path}.tool_call_id", waiting, findings)
-        elif waiting:
-            findings.add(path, f"follows calls without results: {', '.join(waiting)}")
-            waiting.clear()
+            answers = waiting.answer(members.get("tool_call_id"))
+            findings.require(answers, f"{path}.tool_call_id", "must answer a call right before it, in call order")
+        elif left := waiting.close():
+            findings.add(path, f"follows calls without results: {', '.join(left)}")
         if role == "assistant":
             _assistant(members, path, waiting, findings)
         else:
             _content(members.get("content"), f"{path}.content", role, findings)
 
 
-def _answer(call_id: Any, path: str, waiting: list[str], findings: Findings) -> None:
-    """Check that a result answers a call right before it; in call order, of which some may still wait at the end."""
-    if not findings.require(call_id in waiting, path, "must answer a call right before it, once and in call order"):
-        return
-    while waiting and waiting.pop(0) != call_id:
-        pass
-
-
-def _assistant(members: dict[str, Any], path: str, waiting: list[str], findings: Findings) -> None:
+def _assistant(members: dict[str, Any], path: str, waiting: Waiting[str], findings: Findings) -> None:
     content = members.get("content")
     calls = members.get("tool_calls")
     if content is None:
@@ -80,7 +73,7 @@ def _assistant(members: dict[str, Any], path: str, waiting: list[str], findings:
         call_id = findings.text(outer.get("id"), f"{at}.id", empty=False)
         findings.require(len(call_id) <= 40, f"{at}.id", "must have at most 40 characters")
         findings.require(call_id not in waiting, f"{at}.id", "must be unique in its message")
-        waiting.append(call_id)
+        waiting.add(call_id)
 
 
 def _content(value: Any, path: str, role: str, findings: Findings) -> None:

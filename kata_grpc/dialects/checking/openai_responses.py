@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kata_grpc.dialects.checking.findings import join
+from kata_grpc.dialects.checking.waiting import Waiting
 
 if TYPE_CHECKING:
     from kata_grpc.dialects.checking.findings import Findings
@@ -21,7 +22,7 @@ def check_openai_responses(value: Any, findings: Findings) -> None:
         findings.text(members["instructions"], "instructions", blank=False)
     state = _Calls(findings)
     for path, item in findings.items(members.get("input"), "input", empty=True):
-        kind = item.get("type", "message") if isinstance(item, dict) else None
+        kind = str(item.get("type", "message")) if isinstance(item, dict) else ""
         if kind in _CALLS:
             state.call(item, path, kind)
         elif kind in _OUTPUTS:
@@ -39,7 +40,7 @@ class _Calls:
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self._ids: set[str] = set()
-        self._waiting: list[tuple[str, str]] = []
+        self._waiting: Waiting[tuple[str, str]] = Waiting()
         self._answering = False
 
     def call(self, item: Any, path: str, kind: str) -> None:
@@ -52,23 +53,19 @@ class _Calls:
         if self._answering:
             self.message(path)
         self._ids.add(call_id)
-        self._waiting.append((call_id, kind))
+        self._waiting.add((call_id, kind))
 
     def output(self, item: Any, path: str, kind: str) -> None:
         members = self._findings.members(item, path, {"type", "call_id", "output"})
-        wanted = (members.get("call_id"), _OUTPUTS[kind])
-        rule = "must answer a call right before it, once and in call order"
-        if self._findings.require(wanted in self._waiting, f"{path}.call_id", rule):
-            while self._waiting.pop(0) != wanted:
-                pass
+        answers = self._waiting.answer((members.get("call_id"), _OUTPUTS[kind]))
+        self._findings.require(answers, f"{path}.call_id", "must answer a call right before it, in call order")
         self._answering = True
         _content(members.get("output"), f"{path}.output", self._findings)
 
     def message(self, path: str) -> None:
         """Whatever follows calls, all of them are answered."""
-        left = ", ".join(call_id for call_id, _ in self._waiting)
-        self._findings.require(not self._waiting, path, f"follows calls without outputs: {left}")
-        self._waiting.clear()
+        if left := self._waiting.close():
+            self._findings.add(path, f"follows calls without outputs: {', '.join(str(call[0]) for call in left)}")
         self._answering = False
 
 

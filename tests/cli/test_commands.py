@@ -1,0 +1,174 @@
+"""What a person sees of the commands that look at a server: tables, JSON, help, and sentences when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+from kata.context.v1 import context_service_pb2 as cs
+from kata.context.v1 import message_pb2
+from kata.context.v1 import message_service_pb2 as ms
+
+from kata_grpc.cli import COMMANDS
+from tests.cli.command import Command, conversation, write_lines
+from tests.clients.process import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kata.context.v1.context_service_pb2_grpc import ContextServiceStub
+    from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
+
+LONG = "A long text, " * 30
+HELP = {
+    "": ["what to send to the model now", "examples:", ".env.example", *COMMANDS],
+    "serve": ["KATA_DATA_DIR", "SIGTERM or Ctrl-C drains", "--listen"],
+    "migrate": ["current", "up", "down", "schema"],
+    "doctor": ["usage: kata-grpc doctor"],
+    "health": ["Exits 0 when it does, and 1 when it does not", "--ca", "KATA_LISTEN"],
+    "import": ["one JSON object a line", "adds", "nothing twice", ".jsonl.gz", "default auto", "--jobs", "--tokenizer"],
+    "export": ["comes back equal to its line", "Nothing is lost silently", "--all", "exit status is 3", "openai"],
+    "window": ["newest messages that fit a token budget", "--budget", "default 8000", "--at-version", "anthropic"],
+    "history": ["newest first", "--limit", "default 50, 0 for all", "--json"],
+    "demo": ["step by step", "leaves nothing behind"],
+}
+
+
+@pytest.fixture(scope="module")
+def told(
+    kata: Command,
+    contexts: ContextServiceStub,
+    messages: MessageServiceStub,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> str:
+    """A context whose messages would spoil a careless table: long, on many lines, wide, and full of codes."""
+    made: str = contexts.CreateContext(cs.CreateContextRequest(name="told")).context.context_id
+    texts = ["Be [bold]brief[/].", LONG, "one\r\ntwo\nthree\x1b[31mred\x07", "宽" * 200, "the last"]
+    roles = [message_pb2.ROLE_SYSTEM, *[message_pb2.ROLE_USER, message_pb2.ROLE_ASSISTANT] * 2]
+    for role, text in zip(roles, texts, strict=True):
+        batch = [message_pb2.Message(role=role, text=text)]
+        messages.AppendMessages(ms.AppendMessagesRequest(context_id=made, messages=batch))
+    return made
+
+
+@pytest.mark.parametrize("command", ["window", "history"])
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_table_keeps_its_narrow_columns_and_cuts_the_text(kata: Command, told: str, command: str, width: int) -> None:
+    lines = kata.ok(command, told, COLUMNS=str(width)).text.splitlines()
+
+    heading = lines[0].split()
+    rows = [line for line in lines[1:] if line.lstrip()[:1].isdigit()][:5]
+    assert (
+        heading
+        == {
+            "window": ["version", "role", "tokens", "message"],
+            "history": ["revision", "versions", "time", "(UTC)", "kind", "role", "begins", "with"],
+        }[command]
+    )
+    assert len(rows) == 5
+    assert {row.split()[0] for row in rows} == set("12345")
+    long = next(row for row in rows if "A long" in row)
+    assert long.endswith("…")
+    assert len(long) <= max(width, 80)
+    assert any("assistant" in row for row in rows)
+    if command == "window":
+        place = lines[0].index("message")
+        assert [row[place] for row in sorted(rows)] == ["B", "A", "o", "宽", "t"]
+
+
+@pytest.mark.parametrize("command", ["window", "history"])
+def test_without_a_terminal_a_preview_is_whole_and_holds_no_codes(kata: Command, told: str, command: str) -> None:
+    shown = kata.ok(command, told).text
+
+    assert LONG[:100].rstrip() in shown
+    assert "Be [bold]brief[/]." in shown
+    assert "one⏎two⏎three␛[31mred␇" in shown
+    assert "\x1b" not in shown
+    assert not any(line.endswith(" ") for line in shown.splitlines() if "message" not in line and "■" not in line)
+
+
+def test_a_window_shows_the_budget_and_what_is_out(kata: Command, told: str) -> None:
+    shown = kata.ok("window", told, "--budget", "60", "--reserve", "10").text
+
+    assert "of 60 tokens (o200k_base, openai_chat), 2 messages, version 5, revision 6" in shown
+    assert "not in the window: 1 to 4, 1 pinned apart: older than what fits the budget" in shown
+    assert "■ pinned" in shown
+    assert "■ reserve 10" in shown
+
+
+def test_windows_and_histories_for_machines(kata: Command, told: str) -> None:
+    window = json.loads(kata.ok("window", told, "--json", "--at-version", "3", "--dialect", "anthropic").output)
+    history = [json.loads(line) for line in kata.ok("history", told, "--json", "--limit", "2").lines]
+    whole = kata.ok("history", told, "--json", "--limit", "0").lines
+
+    assert window["header"]["snapshotVersion"] == "3"
+    assert window["header"]["dialect"] == "DIALECT_ANTHROPIC"
+    assert [message["version"] for message in window["messages"]] == ["1", "2", "3"]
+    assert window["messages"][2]["text"] == "one\r\ntwo\nthree\x1b[31mred\x07"
+    assert "ledger" in window["trailer"]
+    assert [revision["revision"] for revision in history] == ["6", "5"]
+    assert len(whole) == 6
+
+
+def test_imports_for_machines(kata: Command, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", conversation("for machines", 3), conversation("for machines too", 4))
+    first = json.loads(kata.ok("import", "--json", "--jobs", "1", path).output)
+    again = json.loads(kata.ok("import", "--json", path).output)
+    assert first == {"conversations": 2, "messages": 7, "replayed": 0, "errors": []}
+    assert again == {"conversations": 2, "messages": 7, "replayed": 7, "errors": []}
+    assert kata.ok("import", path).text == "2 conversations with 7 messages, 7 of them there already\n"
+
+
+@pytest.mark.parametrize("command", ["window", "history", "export"])
+def test_a_context_that_is_not_there(kata: Command, command: str) -> None:
+    missing = str(uuid4())
+    done = kata.run(command, missing)
+    assert (done.status, done.output) == (1, b"")
+    assert f"NOT_FOUND: There is no context {missing}." in done.errors
+    assert len(done.errors.splitlines()) == 1
+
+
+def test_export_goes_on_after_a_context_that_is_not_there(kata: Command, told: str) -> None:
+    done = kata.run("export", "not an id", str(uuid4()), told)
+    assert done.status == 1
+    assert [json.loads(line)["id"] for line in done.lines] == [told]
+    assert "context not an id: INVALID_ARGUMENT: context_id" in done.errors
+
+
+def test_everything_that_is_wrong_with_a_request_is_said(kata: Command) -> None:
+    done = kata.run("window", "not an id", "--budget", "0", "--reserve", "-1")
+    assert done.status == 1
+    for path in ("context_id: ", "token_budget: ", "reserve_tokens: "):
+        assert path in done.errors
+    assert "Traceback" not in done.errors
+
+
+@pytest.mark.parametrize("command", ["import", "export", "window", "history", "health"])
+def test_a_server_that_is_not_there_is_said_in_one_sentence(command: str, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+        words: list[str | Path] = {
+            "import": [write_lines(tmp_path / "a.jsonl", *map(conversation, "abcdefghijkl"))]
+        }.get(command, [] if command == "health" else [str(uuid4())])  # type: ignore[assignment]
+        done = Command(address).run(command, *words)
+    assert done.status == 1
+    assert done.errors.startswith(f"kata-grpc: No server answers at {address}: start one with `kata-grpc serve`")
+    assert len(done.errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", HELP)
+def test_help_is_readable(command: str) -> None:
+    done = run(sys.executable, "-m", "kata_grpc.cli", *([command] if command else []), "--help", COLUMNS="120")
+    assert (done.status, done.errors) == (0, "")
+    assert [phrase for phrase in HELP[command] if phrase not in done.output] == []
+    assert all(len(line) <= 120 for line in done.output.splitlines())
+
+
+def test_every_command_has_its_help_tested() -> None:
+    # `bench` measures for minutes and is tested beside its figures.
+    assert set(COMMANDS) - {"bench"} <= set(HELP)
