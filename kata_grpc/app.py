@@ -79,7 +79,7 @@ class Server:
         self._port = 0
 
     async def start(self) -> None:
-        """Open the pool, binds the listener and says SERVING once calls can be answered."""
+        """Open the pool, bind the listener, and say SERVING once calls can be answered."""
         settings = self._settings
         assert settings.database_url is not None, "whoever starts the embedded database sets its URL"
         options = PoolOptions(
@@ -147,7 +147,7 @@ class Server:
         await asyncio.gather(*telling, return_exceptions=True)
 
     async def stop(self, grace: float) -> None:
-        """Drains: says NOT_SERVING, finishes unary calls, ends streams where they can be resumed, closes the pool."""
+        """Drain: say NOT_SERVING, finish unary calls, end streams where they can be resumed, close the pool."""
         begun = asyncio.get_running_loop().time()
         self._draining.start()
         if self._server is not None:

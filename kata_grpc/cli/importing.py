@@ -174,15 +174,13 @@ class Importer:
         give_up: float | None = None
         while True:
             try:
-                context = await self._once(conversation)
+                return await self._once(conversation)
             except grpc.aio.AioRpcError as error:
                 if not _is_away(error):
                     raise
                 give_up = give_up or loop.time() + (_PATIENCE_SECONDS if self._answered else 0.0)
                 if loop.time() >= give_up:
                     raise ServerGone(self._remote.explain(error)) from error
-            else:
-                return context
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _once(self, conversation: Conversation) -> context_pb2.Context:

@@ -201,7 +201,7 @@ class TailSelector:
         return self._open - {self.newest}
 
     def skip_to(self, start: int, taken: Cost, waiting: Mapping[int, Cost]) -> None:
-        """Goes on below `start`, everything from there on being taken at a cost known from running sums.
+        """Go on below `start`, everything from there on being taken at a cost known from running sums.
 
         `waiting` holds the cost of members, from `start` on, of groups that begin before it.
         """
@@ -220,7 +220,7 @@ class Excluded:
 
 
 def exclude(entries: Iterable[Entry], start: int, passed_over: Collection[int]) -> list[Excluded]:
-    """Says of messages in rising order which are not in the tail from `start` on, and why, in runs."""
+    """Say of messages in rising order which are not in the tail from `start` on, and why, in runs."""
     runs: list[Excluded] = []
     for entry in entries:
         if entry.pinned:

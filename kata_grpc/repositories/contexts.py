@@ -145,7 +145,7 @@ class ContextRepository:
         request_id: str | None,
         fingerprint: bytes,
     ) -> Context:
-        """Write name, labels, metadata and deletion of a locked context, and takes a revision."""
+        """Write name, labels, metadata and deletion of a locked context, and take a revision."""
         row = await self._db.fetchrow(
             _SQL.change_context,
             context.id,

@@ -63,7 +63,7 @@ class MessageRepository:
         request_id: str | None,
         fingerprint: bytes,
     ) -> Context | None:
-        """Append the batch as one revision and returns the context after it; None when a condition does not hold.
+        """Append the batch as one revision and return the context after it; None when a condition does not hold.
 
         Raises ConstraintViolated("revisions_request_uq") when the request_id was used.
         """

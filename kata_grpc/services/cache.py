@@ -17,7 +17,7 @@ class BoundedCache(OrderedDict[K, V]):
         self._size = size
 
     def __setitem__(self, key: K, value: V) -> None:
-        """Write an entry and forgets the oldest above the bound."""
+        """Write an entry and forget the oldest above the bound."""
         super().__setitem__(key, value)
         if len(self) > self._size:
             self.popitem(last=False)

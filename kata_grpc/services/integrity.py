@@ -39,7 +39,7 @@ class Finding:
 
 
 async def recount(database: Executor) -> AsyncIterator[tuple[int, list[Finding]]]:
-    """Recounts every context, a page at a time; yields how many there were and what was found."""
+    """Recount every context, a page at a time; yield how many there were and what was found."""
     contexts = IntegrityRepository(database)
     after: UUID | None = None
     while rows := await contexts.recount(after, _PAGE):

@@ -256,7 +256,7 @@ class _Choice:
         await self._go_on_below(self._seen[-1].version - 1)
 
     async def _go_on_below(self, version: int) -> None:
-        """Goes on where the first look ended: by the running sums, and from there message by message."""
+        """Go on where the first look ended: by the running sums, and from there message by message."""
         if version <= 0:
             return
         self._newest = self._seen = None
@@ -445,7 +445,7 @@ class _Choice:
         return self._state.inexact > before.inexact or bool(before.pinned_messages and before.inexact)
 
     async def _excluded(self, start: int, passed_over: frozenset[int]) -> list[Excluded]:
-        """Says what is not in the window, and why."""
+        """Say what is not in the window, and why."""
         state, blocked = self._state, self._selector.blocked is not None
         fits_from = self._trimmed_from or start
         # Where nothing was too large every message was looked at, and each that is out has a reason of its own.

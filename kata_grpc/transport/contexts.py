@@ -148,8 +148,7 @@ def _origin(check: Checker, origin: context_pb2.Origin) -> Origin:
     if origin.format not in ("openai", "anthropic"):
         check.add("origin.format", 'must be "openai" or "anthropic"', "UNKNOWN_VALUE")
     check.text("origin.id", origin.id, limits.MAX_ORIGIN_ID_CHARS)
-    check.json_text("origin.extra_json", origin.extra_json, limits.MAX_ORIGIN_EXTRA_BYTES)
-    check.json_object("origin.extra_json", origin.extra_json)
+    check.json_object("origin.extra_json", origin.extra_json, limits.MAX_ORIGIN_EXTRA_BYTES)
     return Origin(origin.format, origin.id, origin.extra_json)
 
 

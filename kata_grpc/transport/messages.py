@@ -176,7 +176,7 @@ class MessageServicer:
         return b"".join((*parts, rest.SerializeToString()))
 
     async def StreamWindow(self, tenant: TenantId, request: pb.StreamWindowRequest, writer: Writer) -> None:
-        """Streams a window."""
+        """Stream a window."""
         check = Checker()
         context_id = check.context_id(request.context_id)
         wanted = _window_request(check, request)

@@ -134,16 +134,19 @@ class Checker:
 
     def json_text(self, field: str, text: str, most: int) -> str:
         """Check JSON text of a bounded size, where there is any."""
-        if (size := len(text.encode())) > most:
-            self.add(field, f"has {size} bytes, more than {most}", "TOO_LARGE")
-        elif text:
+        if text and self._is_within(field, text, most):
             self._json(field, text, object, "JSON text")
         return text
 
-    def json_object(self, field: str, text: str) -> None:
-        """Check the text of a JSON object, where there is one."""
-        if text:
+    def json_object(self, field: str, text: str, most: int = limits.MAX_CALL_BYTES) -> None:
+        """Check the text of a JSON object of a bounded size, where there is one."""
+        if text and self._is_within(field, text, most):
             self._json(field, text, dict[str, msgspec.Raw], "the text of a JSON object")
+
+    def _is_within(self, field: str, text: str, most: int) -> bool:
+        if (size := len(text.encode())) > most:
+            self.add(field, f"has {size} bytes, more than {most}", "TOO_LARGE")
+        return size <= most
 
     def _json(self, field: str, text: str, shape: type, what: str) -> None:
         # What the garbage collector would finalize deep within nested JSON could fail for want of stack.

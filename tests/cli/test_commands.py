@@ -1,4 +1,4 @@
-"""What a person sees of the commands that look at a server: tables, JSON, help, and sentences when something is wrong."""
+"""What a person sees of the commands: tables, JSON, help, and a sentence when something is wrong."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_without_a_terminal_a_preview_is_whole_and_holds_no_codes(kata: Command,
 def test_a_window_shows_the_budget_and_what_is_out(kata: Command, told: str) -> None:
     shown = kata.ok("window", told, "--budget", "60", "--reserve", "10").text
 
-    assert "of 60 tokens (o200k_base, openai_chat), 2 messages, version 5, revision 6" in shown
+    assert "of 60 tokens (o200k_base, openai_chat), 2 messages, version 5, revision 5" in shown
     assert "not in the window: 1 to 4, 1 pinned apart: older than what fits the budget" in shown
     assert "■ pinned" in shown
     assert "■ reserve 10" in shown
@@ -110,8 +110,8 @@ def test_windows_and_histories_for_machines(kata: Command, told: str) -> None:
     assert [message["version"] for message in window["messages"]] == ["1", "2", "3"]
     assert window["messages"][2]["text"] == "one\r\ntwo\nthree\x1b[31mred\x07"
     assert "ledger" in window["trailer"]
-    assert [revision["revision"] for revision in history] == ["6", "5"]
-    assert len(whole) == 6
+    assert [revision["revision"] for revision in history] == ["5", "4"]
+    assert len(whole) == 5
 
 
 def test_imports_for_machines(kata: Command, tmp_path: Path) -> None:
@@ -152,9 +152,9 @@ def test_a_server_that_is_not_there_is_said_in_one_sentence(command: str, tmp_pa
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-        words: list[str | Path] = {
-            "import": [write_lines(tmp_path / "a.jsonl", *map(conversation, "abcdefghijkl"))]
-        }.get(command, [] if command == "health" else [str(uuid4())])  # type: ignore[assignment]
+        words: list[str | Path] = [] if command == "health" else [str(uuid4())]
+        if command == "import":
+            words = [write_lines(tmp_path / "a.jsonl", *map(conversation, "abcdefghijkl"))]
         done = Command(address).run(command, *words)
     assert done.status == 1
     assert done.errors.startswith(f"kata-grpc: No server answers at {address}: start one with `kata-grpc serve`")

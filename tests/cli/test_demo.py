@@ -31,9 +31,15 @@ def test_the_demo_shows_every_step_and_leaves_nothing_behind(tmp_path: Path, rec
     data = os.environ.get("KATA_TEST_DATA", "")
     if recorded and not data:
         pytest.skip("no recorded conversations: KATA_TEST_DATA names no folder")
-    settings = {"TMPDIR": str(tmp_path), "COLUMNS": "100", **({"KATA_TEST_DATA": data} if recorded else {})}
 
-    done = run(sys.executable, "-m", "kata_grpc.cli.demo", **settings)
+    done = run(
+        sys.executable,
+        "-m",
+        "kata_grpc.cli.demo",
+        TMPDIR=str(tmp_path),
+        COLUMNS="100",
+        KATA_TEST_DATA=data if recorded else "",
+    )
 
     assert (done.status, done.errors) == (0, "")
     assert re.findall(r"^(\d)\. ", done.output, re.MULTILINE) == list("12345678")

@@ -13,7 +13,6 @@ from kata.context.v1 import context_service_pb2 as cs
 from kata.context.v1 import message_pb2
 from kata.context.v1 import message_service_pb2 as ms
 from kata.context.v1.context_service_pb2_grpc import ContextServiceStub
-from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
 
 from kata_grpc.cli.importing import creation
 from kata_grpc.formats import parse_line
@@ -22,6 +21,8 @@ from tests.cli.command import Command, conversation, exactly, write_lines
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
+
+    from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
 
     from tests.clients.process import ServerProcess
 
@@ -107,21 +108,17 @@ def test_an_import_goes_on_when_its_server_was_killed_and_started_again(
 
 
 def test_an_append_between_the_batches_of_a_killed_import_is_not_mixed_in(
-    own_server: ServerProcess, tmp_path: Path
+    kata: Command, contexts: ContextServiceStub, messages: MessageServiceStub, tmp_path: Path
 ) -> None:
     """What is left of a conversation is not appended behind something else: it would not come back as it was."""
-    kata = Command(own_server.address)
     one = conversation("cut", 1_200)
     request = creation(parse_line(json.dumps(one).encode()), "")
-    with grpc.insecure_channel(own_server.address) as channel:
-        context = ContextServiceStub(channel).CreateContext(request).context
-        other = [message_pb2.Message(role=message_pb2.ROLE_USER, text="in between")]
-        MessageServiceStub(channel).AppendMessages(
-            ms.AppendMessagesRequest(context_id=context.context_id, messages=other)
-        )
+    context_id = contexts.CreateContext(request).context.context_id
+    other = [message_pb2.Message(role=message_pb2.ROLE_USER, text="in between")]
+    messages.AppendMessages(ms.AppendMessagesRequest(context_id=context_id, messages=other))
 
     done = kata.run("import", write_lines(tmp_path / "a.jsonl", one))
 
     assert done.status == 1
     assert "a.jsonl:1: ABORTED: The context is at version 1, not at 0" in done.errors
-    assert stored(own_server) == {"cut": 1}
+    assert contexts.GetContext(cs.GetContextRequest(context_id=context_id)).context.message_count == 1

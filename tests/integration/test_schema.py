@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import kata_grpc
 from kata_grpc.db import connect
 from kata_grpc.db.schema import metadata
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 async def test_the_description_and_the_migrations_agree(fresh_db: str) -> None:
