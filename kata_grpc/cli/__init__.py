@@ -31,6 +31,7 @@ COMMANDS = {
     "window": ("window", "show what would be sent to a model now, and why"),
     "history": ("history", "list what happened to a context"),
     "demo": ("demo", "see what the service does, on a real conversation"),
+    "bench": ("bench", "measure the service on this machine, every figure beside its floor"),
 }
 """Each command: the module that has it, and its line in the list."""
 

@@ -122,11 +122,11 @@ class WindowRepository:
         return turn
 
     async def page(
-        self, after: int, last: int, start: int, passed_over: Collection[int], limit: int, max_bytes: int
+        self, after: int, last: int, start: int, passed_over: Collection[int], versions: int, max_bytes: int
     ) -> Sequence[Row]:
-        """Return a page of the window's tail beyond version `after`, oldest first."""
+        """Return what of the next `versions` after `after` is in the window's tail, oldest first."""
         return await self._db.fetch(
-            _SQL.read_window_page, *self._of, after, last, start, list(passed_over), limit, max_bytes
+            _SQL.read_window_page, *self._of, after, last, start, list(passed_over), versions, max_bytes
         )
 
     async def pinned_page(self, after: int, last: int, limit: int, max_bytes: int) -> Sequence[Row]:

@@ -45,7 +45,7 @@ _PINNED_MOST = 64
 _HELD_BYTES = 2 * PAGE_BYTES
 """A window of up to this many bytes, pinned messages apart, is held and not read again."""
 _COSTS_PAGE = 512
-_RENDERED_AT_ONCE = 64 * KIB
+_RENDERED_AT_ONCE = 8 * KIB
 """Rendering this many bytes takes about a millisecond."""
 _TOOLS_FRAMING = 8
 """More than any recorded request had beyond the tokens of its schemas' JSON; see docs/tokens.md."""
@@ -187,10 +187,9 @@ class Windows:
             rows = await log.page(
                 after, window.snapshot_version, window.tail_start, window.passed_over, FRAME_MESSAGES, PAGE_BYTES
             )
-            if not rows:
-                break
-            yield rows
-            after = rows[-1]["version"]
+            if rows:
+                yield rows
+            after = rows[-1]["version"] if rows else after + FRAME_MESSAGES
 
 
 async def _one(rows: Sequence[Row], after: int) -> AsyncGenerator[Sequence[Row], None]:

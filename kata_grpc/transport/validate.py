@@ -25,7 +25,7 @@ _TOKENIZER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*\Z")
 _CALL_TYPES = ("", "function", "custom", LEGACY_CALL)
 _RESULT_TYPES = ("", "function", LEGACY_CALL)
 _RESULT_PARTS = ("text", "image", "file", "refusal", "unknown")
-_EXPLICIT_FORMS = (pb.CONTENT_FORM_NULL, pb.CONTENT_FORM_ARRAY)
+_EXPLICIT_FORMS = (pb.CONTENT_FORM_ABSENT, pb.CONTENT_FORM_NULL, pb.CONTENT_FORM_ARRAY)
 _NO_ID = UUID(int=0)
 _FIELD_CHARS = 200
 """How much of a field's path is named: keys of the caller's data may be part of it."""
@@ -64,9 +64,7 @@ class Checker:
             self.add(field, "holds U+0000", "NUL_CHARACTER")
         return value
 
-    def request_id(
-        self, value: str, most: int = limits.MAX_REQUEST_ID_CHARS, field: str = "request_id"
-    ) -> str | None:
+    def request_id(self, value: str, most: int = limits.MAX_REQUEST_ID_CHARS, field: str = "request_id") -> str | None:
         """Read an optional request_id."""
         return self.text(field, value, most) or None
 

@@ -78,11 +78,11 @@ class Command:
 
 
 def data_files() -> list[Path]:
-    """Finds the recorded conversations in KATA_TEST_DATA, or the sample."""
+    """Find the sample, which has every kind of content, and the recorded conversations in KATA_TEST_DATA."""
     folder = os.environ.get("KATA_TEST_DATA")
-    if folder:
-        return [path for path in sorted(Path(folder).glob("*.jsonl.gz")) if not path.name.endswith(_OTHER_KINDS)]
-    return sorted(Path(kata_grpc.samples.__path__[0]).glob("*.jsonl"))
+    recorded = Path(folder).glob("*.jsonl.gz") if folder else ()
+    sample = Path(kata_grpc.samples.__path__[0]).glob("*.jsonl")
+    return [path for path in sorted([*sample, *recorded]) if not path.name.endswith(_OTHER_KINDS)]
 
 
 def read_lines(path: Path) -> list[bytes]:

@@ -181,8 +181,9 @@ def processes_in(directory: Path) -> list[int]:
 
 def rounds(short: int, long: int = 20) -> pytest.MarkDecorator:
     """Runs a test in its short form, and in its long one under `make torture`."""
+    marks = (pytest.mark.torture, pytest.mark.timeout(3_600))
     return pytest.mark.parametrize(
-        "rounds", [pytest.param(short, id="short"), pytest.param(long, id="long", marks=pytest.mark.torture)]
+        "rounds", [pytest.param(short, id="short"), pytest.param(long, id="long", marks=marks)]
     )
 
 

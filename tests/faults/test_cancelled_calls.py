@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from tests.faults.processes import StartServer
     from tests.rpc.serving import FreshDatabase
 
-_CALLS = 500
+_CALLS = 250
 _AT_ONCE = 25
-_WARM_ROUNDS = 2
-_MOST_BYTES = 16 * 2**20
+_WARM_ROUNDS = 1
+_MOST_BYTES = 12 * 2**20
 """How much the server may grow after the first rounds, in however many more."""
 _POOL = 2
 _Call = Callable[["Client", str, int], Awaitable[object]]
@@ -45,7 +45,7 @@ async def _import(client: Client, context_id: str, number: int) -> object:
 
 
 async def _window(client: Client, context_id: str, number: int) -> object:
-    return await client.messages.GetWindow(ms.GetWindowRequest(context_id=context_id, token_budget=1_000_000))
+    return await client.messages.GetWindow(ms.GetWindowRequest(context_id=context_id, token_budget=20_000))
 
 
 async def _stream(client: Client, context_id: str, number: int) -> object:
@@ -93,16 +93,15 @@ async def test_calls_cut_at_random_leave_nothing(
     chance = random.Random(rounds)
     async with server.dialed() as client, direct(url) as other:
         long = await client.create()
-        for _ in range(3):
-            await client.append(long, [b.user("x" * 2_000)] * 1_000)
-        warm = 0
-        for number in range(_WARM_ROUNDS + rounds):
+        await client.append(long, [b.user("x" * 2_000)] * 1_000)
+        resident: list[int] = []
+        for _ in range(_WARM_ROUNDS + rounds):
             ended = await _hang_up(chance, client, long, await client.create())
             assert 0 < ended < _CALLS
             await nothing_held(other, _POOL)
-            if number == _WARM_ROUNDS - 1:
-                warm = server.resident()
-        grown = server.resident() - warm
+            resident.append(server.resident())
+        later = resident[-max(2, rounds // 2) :]  # the least of them: what is free but not given back comes and goes
+        grown = min(later) - resident[_WARM_ROUNDS - 1]
         print(f"\n{rounds * _CALLS} calls cut off: {grown / 2**20:+.1f} MiB")
         assert grown < _MOST_BYTES
         assert (await client.append(await client.create(), [b.user("x")])).last_version == 1

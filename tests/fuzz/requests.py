@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message import Message as Proto
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import strategies as st
 
 from kata_grpc.limits import MAX_CALL_ID_CHARS
 from tests.rpc import build as b
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message as Proto
 
 LIVE, DELETED, UNKNOWN = ("live", "deleted", "unknown")
 IDS = {name: name.ljust(36, "-") for name in (LIVE, DELETED, UNKNOWN)}

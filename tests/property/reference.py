@@ -6,10 +6,13 @@ which call a result answers, what a group costs, which run of groups is the long
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from kata_grpc.domain.tokens import Framing
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kata_grpc.domain.tokens import Framing
 
 PINNED = ("system", "developer")
 

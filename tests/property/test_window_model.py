@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -24,7 +24,10 @@ from tests.property.reference import Expected, NoStart, Reference, Told, TooSmal
 from tests.rpc import build as b
 from tests.rpc.serving import Running, loop, read_error
 
-DIALECTS = {
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+DIALECTS: dict[window_pb2.Dialect.ValueType, Dialect] = {
     window_pb2.DIALECT_OPENAI_CHAT: Dialect.OPENAI_CHAT,
     window_pb2.DIALECT_OPENAI_RESPONSES: Dialect.OPENAI_RESPONSES,
     window_pb2.DIALECT_ANTHROPIC: Dialect.ANTHROPIC,
@@ -37,7 +40,13 @@ ROLES = {
     "developer": pb.ROLE_DEVELOPER,
     "tool": pb.ROLE_TOOL,
 }
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False, derandomize=True)
+QUICK = settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    report_multiple_bugs=False,
+    derandomize=True,
+)
 LONG = settings(QUICK, max_examples=3_000, derandomize=False)
 
 # --- what is tried ----------------------------------------------------------------------------------------------------
@@ -47,7 +56,12 @@ tokens = st.one_of(st.integers(0, 30), st.just(0), st.integers(100, 400))
 plain = st.builds(Told, st.sampled_from(["user", "user", "assistant", "assistant", "system", "developer"]), tokens)
 calling = st.builds(Told, st.just("assistant"), tokens, few_keys)
 answering = st.builds(
-    Told, st.sampled_from(["tool", "tool", "user"]), tokens, st.just(()), few_keys, st.sampled_from([False, False, True])
+    Told,
+    st.sampled_from(["tool", "tool", "user"]),
+    tokens,
+    st.just(()),
+    few_keys,
+    st.sampled_from([False, False, True]),
 )
 one_answer = st.builds(Told, st.just("tool"), tokens, st.just(()), st.sampled_from("abc").map(lambda key: (key,)))
 message = st.one_of(plain, plain, calling, one_answer, one_answer, answering)
@@ -119,7 +133,7 @@ async def store(server: Running, case: Case) -> str:
     return context.context_id
 
 
-def ask_for(question: Question, case: Case, framing_of: Mapping[Dialect, Framing]) -> tuple[ms.GetWindowRequest, Reference]:
+def ask_for(question: Question, case: Case, framing_of: Mapping[str, Framing]) -> tuple[ms.GetWindowRequest, Reference]:
     """Returns the question as a request, and the reference that knows the answer."""
     ends = list(accumulate(map(len, case.batches()), initial=0))
     request = ms.GetWindowRequest(dialect=window_pb2.Dialect.ValueType(question.dialect))

@@ -53,9 +53,7 @@ class Running:
         """Creates a context."""
         return (await self.contexts.CreateContext(cs.CreateContextRequest(**fields))).context
 
-    async def append(
-        self, context_id: str, *messages: message_pb2.Message, **fields: Any
-    ) -> ms.AppendMessagesResponse:
+    async def append(self, context_id: str, *messages: message_pb2.Message, **fields: Any) -> ms.AppendMessagesResponse:
         """Appends one batch."""
         return await self.messages.AppendMessages(
             ms.AppendMessagesRequest(context_id=context_id, messages=messages, **fields)
@@ -142,7 +140,7 @@ class Refused:
 def read_error(error: grpc.RpcError) -> Refused:
     """Takes an error apart, holding it to the rules for every error: a Status whose first detail is ErrorInfo."""
     assert isinstance(error, grpc.aio.AioRpcError)
-    trailing = {key: value for key, value in error.trailing_metadata() or ()}
+    trailing = dict(error.trailing_metadata() or ())
     raw = trailing.get("grpc-status-details-bin")
     assert isinstance(raw, bytes), f"{error.code()} without details: {error.details()}"
     status = status_pb2.Status.FromString(raw)
@@ -152,6 +150,11 @@ def read_error(error: grpc.RpcError) -> Refused:
     assert status.details[0].Unpack(info), "the first detail is ErrorInfo"
     assert info.domain == "kata.context.v1"
     return Refused(error.code(), status.message, info.reason, dict(info.metadata), status)
+
+
+def methods(channel: grpc.aio.Channel) -> Any:
+    """Returns the channel for calls in bytes, which its types do not know."""
+    return channel
 
 
 async def refused(call: Awaitable[Any]) -> Refused:

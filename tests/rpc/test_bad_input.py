@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.protobuf.message import Message as Proto
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from kata.context.v1 import context_pb2
 from kata.context.v1 import context_service_pb2 as cs
@@ -17,7 +16,10 @@ from kata.context.v1 import message_service_pb2 as ms
 
 from kata_grpc import limits
 from tests.rpc import build as b
-from tests.rpc.serving import Running, loop, refused, unknown_id
+from tests.rpc.serving import Running, loop, methods, refused, unknown_id
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message as Proto
 
 pytestmark = [loop, pytest.mark.holds("I12")]
 
@@ -92,7 +94,9 @@ ROWS: dict[str, Bad] = {
         "UndeleteContext", cs.UndeleteContextRequest(context_id=unknown_id() + "\n"), [("context_id", "MALFORMED_ID")]
     ),
     "no id to update": Bad(
-        "UpdateContext", cs.UpdateContextRequest(context={"name": "x"}), [("context.context_id", "REQUIRED")]
+        "UpdateContext",
+        cs.UpdateContextRequest(context=context_pb2.Context(name="x")),
+        [("context.context_id", "REQUIRED")],
     ),
     "an unknown id": Bad(
         "GetContext",
@@ -127,7 +131,7 @@ ROWS: dict[str, Bad] = {
     ),
     "a negative page": Bad(
         "ListMessages",
-        ms.ListMessagesRequest(context_id=HERE, page_size=-1, order=9, roles=[0, 1, 77]),  # type: ignore[arg-type, list-item]
+        ms.ListMessagesRequest(context_id=HERE, page_size=-1, order=9, roles=[0, 1, 77]),
         [
             ("page_size", "TOO_SMALL"),
             ("order", "UNKNOWN_VALUE"),
@@ -137,13 +141,11 @@ ROWS: dict[str, Bad] = {
     ),
     "a negative page of history": Bad(
         "ListHistory",
-        ms.ListHistoryRequest(context_id="", page_size=-5, order=3),  # type: ignore[arg-type]
+        ms.ListHistoryRequest(context_id="", page_size=-5, order=3),
         [("context_id", "REQUIRED"), ("page_size", "TOO_SMALL"), ("order", "UNKNOWN_VALUE")],
     ),
     # windows
-    "no budget": Bad(
-        "GetWindow", window(0), [("token_budget", "OUT_OF_BOUNDS")], says="1 to 10000000"
-    ),
+    "no budget": Bad("GetWindow", window(0), [("token_budget", "OUT_OF_BOUNDS")], says="1 to 10000000"),
     "a negative budget": Bad(
         "GetWindow",
         window(-1, reserve_tokens=-1),
@@ -163,8 +165,8 @@ ROWS: dict[str, Bad] = {
             reserve_tokens=-(2**60),
             at_version=-1,
             at_revision=-(2**62),
-            dialect=9,  # type: ignore[arg-type]
-            view=-1,  # type: ignore[arg-type]
+            dialect=9,
+            view=-1,
             tokenizer="no spaces",
         ),
         [
@@ -256,12 +258,12 @@ ROWS: dict[str, Bad] = {
     ),
     "an unknown content form": Bad(
         "AppendMessages",
-        append(pb.Message(role=pb.ROLE_USER, text="x", content_form=9)),  # type: ignore[arg-type]
+        append(pb.Message(role=pb.ROLE_USER, text="x", content_form=9)),
         [("messages[0].content_form", "UNKNOWN_VALUE")],
     ),
     "an unknown null": Bad(
         "AppendMessages",
-        with_meta(holding(Value(null_value=3))),  # type: ignore[arg-type]
+        with_meta(holding(Value(null_value=3))),
         [("messages[0].metadata.k", "UNKNOWN_VALUE")],
     ),
     "an unknown type of call": Bad(
@@ -275,7 +277,7 @@ ROWS: dict[str, Bad] = {
     ),
     "neither, with a form that does not say so": Bad(
         "AppendMessages",
-        append(pb.Message(role=pb.ROLE_ASSISTANT, content_form=pb.CONTENT_FORM_ABSENT)),
+        append(pb.Message(role=pb.ROLE_ASSISTANT, content_form=pb.CONTENT_FORM_STRING)),
         [("messages[0]", "REQUIRED")],
     ),
     "text and parts": Bad(
@@ -409,7 +411,7 @@ ROWS: dict[str, Bad] = {
     ),
     "NaN in an update": Bad(
         "UpdateContext",
-        cs.UpdateContextRequest(context={"context_id": HERE, "metadata": holding(NAN)}),
+        cs.UpdateContextRequest(context=context_pb2.Context(context_id=HERE, metadata=holding(NAN))),
         [("metadata.k", "NOT_FINITE")],
     ),
     # contexts
@@ -461,7 +463,9 @@ ROWS: dict[str, Bad] = {
     ),
     "an update of what cannot change": Bad(
         "UpdateContext",
-        cs.UpdateContextRequest(context={"context_id": HERE}, update_mask=FieldMask(paths=["tokenizer", "name"])),
+        cs.UpdateContextRequest(
+            context=context_pb2.Context(context_id=HERE), update_mask=FieldMask(paths=["tokenizer", "name"])
+        ),
         [("update_mask", "UNKNOWN_VALUE")],
     ),
     # bytes
@@ -482,10 +486,10 @@ async def call(server: Running, row: Bad, context_id: str) -> None:
     service = CONTEXTS if row.method.endswith(("Context", "Contexts")) else MESSAGES
     path = f"/{service}/{row.method}"
     if row.method == "StreamWindow":
-        async for _ in server.channel.unary_stream(path)(request):
+        async for _ in methods(server.channel).unary_stream(path)(request):
             pass
     else:
-        await server.channel.unary_unary(path)(request)
+        await methods(server.channel).unary_unary(path)(request)
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -24,6 +23,11 @@ from tests.fuzz.requests import messages
 from tests.rpc import build as b
 from tests.rpc.serving import Running, loop
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from google.protobuf.descriptor import Descriptor
+
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 CONTEXT_ID = uuid4()
 SOURCES = {
@@ -34,7 +38,7 @@ SOURCES = {
 VARINT, LENGTH_DELIMITED = 0, 2
 
 contents = messages(pb.Message.DESCRIPTOR).map(lambda message: encode_body(pb.Message.FromString(_bytes(message))))
-rows = st.fixed_dictionaries(
+rows: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "version": st.integers(1, 2**62),
         "revision": st.integers(1, 2**62),
@@ -42,7 +46,7 @@ rows = st.fixed_dictionaries(
         "token_count_source": st.sampled_from(sorted(SOURCES)),
         "body": contents,
     }
-).map(lambda row: {**row, **times(row["revision"])})
+).map(lambda row: {**row, **times(row)})
 
 
 def _bytes(message: Any) -> bytes:
@@ -50,9 +54,9 @@ def _bytes(message: Any) -> bytes:
     return data
 
 
-def times(revision: int) -> dict[str, Any]:
-    """Makes up the one time of a revision, in each of its spellings."""
-    micros = revision * 7_919 % 8_000_000_000_000_000
+def times(row: dict[str, Any]) -> dict[str, Any]:
+    """Makes up the one time of the row's revision, in each of its spellings."""
+    micros = row["revision"] * 7_919 % 8_000_000_000_000_000
     return {"micros": micros, "create_seconds": micros / 1e6, "create_time": moment(micros)}
 
 
@@ -90,7 +94,7 @@ def test_tags_of_a_message_are_those_of_its_descriptor() -> None:
         "token_count_source": "counted",
         "body": b"BODY",
     }
-    encoded = frames.MessageEncoder(CONTEXT_ID, "t").encode(row)  # type: ignore[arg-type]
+    encoded = frames.MessageEncoder(CONTEXT_ID, "t").encode(row)
     spelled = {
         "context_id": (LENGTH_DELIMITED, b"\x24" + str(CONTEXT_ID).encode()),
         "revision": (VARINT, b"\x02"),
@@ -147,7 +151,7 @@ def test_field_numbers_of_previews_are_those_of_the_descriptors() -> None:
     numbers(previews, "CALL", pb.ToolCallPart.DESCRIPTOR, NAME="name", ARGUMENTS="arguments")
     numbers(previews, "RESULT", pb.ToolResultPart.DESCRIPTOR, TEXT="text", PARTS="parts")
     for descriptor in (pb.TextPart.DESCRIPTOR, pb.ReasoningPart.DESCRIPTOR, pb.RefusalPart.DESCRIPTOR):
-        assert previews._FIRST == number(descriptor, "text")
+        assert number(descriptor, "text") == previews._FIRST
 
 
 @given(value=st.integers(0, 2**64 - 1))
@@ -170,12 +174,14 @@ def test_timestamps(micros: int) -> None:
 def test_encoded_messages_are_those_of_protobuf(given_rows: list[dict[str, Any]]) -> None:
     encoder = frames.MessageEncoder(CONTEXT_ID, "o200k_base")
     wanted = [expected(row, CONTEXT_ID, "o200k_base") for row in given_rows]
-    assert [pb.Message.FromString(encoder.encode(row)) for row in given_rows] == wanted  # type: ignore[arg-type]
-    page = ms.ListMessagesResponse.FromString(encoder.repeated(1, given_rows))  # type: ignore[arg-type]
+    assert [pb.Message.FromString(encoder.encode(row)) for row in given_rows] == wanted
+    page = ms.ListMessagesResponse.FromString(encoder.repeated(1, given_rows))
     assert list(page.messages) == wanted
 
 
-@given(sizes=st.lists(st.sampled_from([1, 10, 300_000, FRAME_BYTES, FRAME_BYTES + 1]), max_size=40), cut=st.integers(1, 9))
+@given(
+    sizes=st.lists(st.sampled_from([1, 10, 300_000, FRAME_BYTES, FRAME_BYTES + 1]), max_size=40), cut=st.integers(1, 9)
+)
 @QUICK
 def test_where_chunks_end_follows_from_the_messages_alone(sizes: list[int], cut: int) -> None:
     given_rows: list[Any] = [
@@ -194,7 +200,9 @@ def test_where_chunks_end_follows_from_the_messages_alone(sizes: list[int], cut:
     def chunks(step: int) -> list[tuple[bytes, int]]:
         builder = frames.ChunkBuilder(frames.MessageEncoder(CONTEXT_ID, "t"))
         found = [
-            chunk for start in range(0, len(given_rows), step) for chunk in builder.add(given_rows[start : start + step])
+            chunk
+            for start in range(0, len(given_rows), step)
+            for chunk in builder.add(given_rows[start : start + step])
         ]
         return [*found, *builder.rest()]
 
@@ -206,7 +214,7 @@ def test_where_chunks_end_follows_from_the_messages_alone(sizes: list[int], cut:
     for chunk in parsed:
         assert 1 <= len(chunk.messages) <= FRAME_MESSAGES
         assert len(chunk.messages) == 1 or sum(m.ByteSize() for m in chunk.messages) <= FRAME_BYTES
-    for before, after in zip(parsed, parsed[1:], strict=False):
+    for before, after in itertools.pairwise(parsed):
         together = sum(m.ByteSize() for m in before.messages) + after.messages[0].ByteSize()
         assert together > FRAME_BYTES, "a chunk is as large as it may be"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from kata.context.v1 import context_service_pb2 as cs
 from kata.context.v1 import message_pb2 as pb
 from kata.context.v1 import message_service_pb2 as ms
 from kata.context.v1 import window_pb2
@@ -14,7 +15,7 @@ from kata.context.v1 import window_pb2
 from kata_grpc.domain.tokens import FRAMING
 from kata_grpc.limits import FRAME_BYTES, FRAME_MESSAGES
 from tests.rpc import build as b
-from tests.rpc.serving import Running, loop, refused, unknown_id
+from tests.rpc.serving import Running, loop, refused, serve, unknown_id
 
 pytestmark = loop
 
@@ -187,9 +188,7 @@ async def test_parallel_calls_are_in_or_out_together(server: Running) -> None:
 @pytest.mark.holds("I6")
 async def test_results_batches_later_among_other_messages(server: Running) -> None:
     batches = [[b.calls("1", "2")], [b.result("1")], [b.user("hurry")], [b.assistant("soon")], [b.result("2")]]
-    context_id = await conversation(
-        server, *([b.sized(m, 10) for m in batch] for batch in batches), tokenizer=b.SIZED
-    )
+    context_id = await conversation(server, *([b.sized(m, 10) for m in batch] for batch in batches), tokenizer=b.SIZED)
     assert versions(await server.window(context_id, PLENTY)) == [1, 2, 3, 4, 5]
     window = await server.window(context_id, fixed(3))
     assert versions(window) == [3, 4], "the late result belongs to a group that is out"
@@ -198,9 +197,7 @@ async def test_results_batches_later_among_other_messages(server: Running) -> No
 
 @pytest.mark.holds("I6")
 async def test_interleaved_results_of_two_turns(server: Running) -> None:
-    context_id = await sizes(
-        server, b.calls("1"), b.calls("2"), b.result("1"), b.result("2"), b.user("next")
-    )
+    context_id = await sizes(server, b.calls("1"), b.calls("2"), b.result("1"), b.result("2"), b.user("next"))
     assert versions(await server.window(context_id, PLENTY)) == [1, 2, 3, 4, 5]
     window = await server.window(context_id, fixed(3, items=2))
     assert versions(window) == [2, 4, 5]
@@ -447,8 +444,6 @@ async def test_views_without_overlays_are_equal(server: Running, view: window_pb
 
 
 async def test_deleted_and_unknown_contexts(server: Running) -> None:
-    from kata.context.v1 import context_service_pb2 as cs
-
     context_id = await conversation(server, [b.user("1")])
     await server.contexts.DeleteContext(cs.DeleteContextRequest(context_id=context_id))
     for absent in (context_id, unknown_id()):
@@ -505,8 +500,6 @@ async def test_long_streams_resume_at_every_chunk(server: Running, budget: int) 
 
 @pytest.mark.holds("I2")
 async def test_streams_resume_on_another_server(server: Running) -> None:
-    from tests.rpc.serving import serve
-
     context_id = await long_one(server, 1_200, 10)
     frames = await server.stream(context_id, PLENTY)
     async with serve(server.url) as other:
@@ -545,10 +538,13 @@ async def test_resume_tokens_belong_to_their_request(server: Running) -> None:
 async def test_a_stream_that_nobody_reads_holds_no_connection(server: Running) -> None:
     context_id = await long_one(server, 3_000, 2_000)
     call = server.messages.StreamWindow(ms.StreamWindowRequest(context_id=context_id, token_budget=PLENTY))
-    assert (await call.read()).WhichOneof("frame") == "header"
+    first = await call.read()
+    assert isinstance(first, ms.StreamWindowResponse)
+    assert first.WhichOneof("frame") == "header"
     await asyncio.sleep(0.3)
     (row,) = await server.query(
-        "select count(*) filter (where state <> 'idle') as busy, count(*) filter (where xact_start is not null) as open "
+        "select count(*) filter (where state <> 'idle') as busy, "
+        "count(*) filter (where xact_start is not null) as open "
         "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
     )
     assert (row["busy"], row["open"]) == (0, 0)

@@ -166,11 +166,11 @@ def test_a_lone_surrogate_is_refused() -> None:
     "message",
     [
         pb.Message(text="no role"),
-        pb.Message(role=99, text="a newer role"),  # type: ignore[arg-type]
+        pb.Message(role=99, text="a newer role"),
         pb.Message(role=pb.ROLE_USER, parts=[pb.Part()]),
-        pb.Message(role=pb.ROLE_USER, content_form=99),  # type: ignore[arg-type]
+        pb.Message(role=pb.ROLE_USER, content_form=99),
         pb.Message(role=pb.ROLE_USER, parts=[pb.Part(image=pb.ImagePart())]),
-        pb.Message(role=pb.ROLE_TOOL, parts=[pb.Part(tool_result=pb.ToolResultPart(content_form=99))]),  # type: ignore[arg-type]
+        pb.Message(role=pb.ROLE_TOOL, parts=[pb.Part(tool_result=pb.ToolResultPart(content_form=99))]),
     ],
 )
 def test_what_the_model_does_not_know_is_refused_not_mapped(message: pb.Message) -> None:

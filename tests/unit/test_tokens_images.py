@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from kata_grpc.domain.images import image_size
 from tests.unit.pictures import gif, jpeg, png, webp_extended, webp_lossless, webp_lossy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAKERS = [png, gif, jpeg, webp_lossy, webp_lossless, webp_extended]
 

@@ -6,16 +6,18 @@ import gzip
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kata_grpc.domain.messages import Image, Media, Message, Part, Role, Text, ToolCall, ToolResult
 from kata_grpc.domain.tokens import FRAMING
 from kata_grpc.tokenizers import Tokenizers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DATA = Path(os.environ.get("KATA_TEST_DATA", "absent"))
 TOKENIZERS = Tokenizers()

@@ -23,9 +23,18 @@ from kata_grpc.cli.bench.load import Load
 from kata_grpc.db.embedded import EmbeddedPostgres
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from kata_grpc.cli import Commands
+
+# In this order: memory while the server is fresh, windows while the long context is as it was filled.
+_ON_THE_RIG = {
+    "streams": streams.measure,
+    "windows": windows.measure,
+    "appends": appends.measure,
+    "import": imports.measure,
+}
+SUBJECTS = ("starts", *_ON_THE_RIG)
 
 DESCRIPTION = """\
 Measure the service on this machine: start an embedded PostgreSQL in a temporary directory and a server in a process of
@@ -39,6 +48,14 @@ def add_parser(commands: Commands) -> None:
     """Describe the command."""
     parser = commands.add_parser("bench", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tenth of the messages, three repetitions; no proof")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=SUBJECTS,
+        default=SUBJECTS,
+        metavar="SUBJECT",
+        help=f"measure these alone: {', '.join(SUBJECTS)}",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -58,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         embedded = EmbeddedPostgres(Path(folder) / "database")
         embedded.start()
         try:
-            figures = uvloop.run(_measure(Path(folder), embedded.url, scale, say))
+            figures = uvloop.run(_measure(Path(folder), embedded.url, scale, args.only, say))
         finally:
             others = load.others()
             embedded.stop()
@@ -71,14 +88,18 @@ def run(args: argparse.Namespace) -> int:
     return int(any(figure.met is False for figure in figures))
 
 
-async def _measure(home: Path, url: str, scale: Scale, say: Callable[[str], None]) -> list[Figure]:
-    figures = await starts.measure(home / "starts", scale, say)
+async def _measure(
+    home: Path, url: str, scale: Scale, only: Collection[str], say: Callable[[str], None]
+) -> list[Figure]:
+    figures = []
+    if "starts" in only:
+        figures += await starts.measure(home / "starts", scale, say)
+    if set(only) <= {"starts"}:
+        return figures
     async with rig.assemble(home, url, scale, say) as of:
-        # In this order: memory while the server is fresh, windows while the long context is as it was filled.
-        figures += await streams.measure(of)
-        figures += await windows.measure(of)
-        figures += await appends.measure(of)
-        figures += await imports.measure(of)
+        for subject, measure in _ON_THE_RIG.items():
+            if subject in only:
+                figures += await measure(of)
     return figures
 
 

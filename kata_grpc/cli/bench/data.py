@@ -57,7 +57,6 @@ class Scale:
     stream_messages: int = 100_000
     repetitions: int = 5
     calls: int = 200
-    streams: int = 1
     starts: int = 5
 
 

@@ -5,10 +5,9 @@
 -- snapshot (null when that is empty). Then come the pinned messages, unless they are more than $11, and the newest
 -- messages, newest first: as many as should fit by the log's average and a quarter more, $9 at least and $10 at most;
 -- none of both when the counts are to be of another tokenizer than the log's. Bodies that go beyond $12 bytes together
--- are left out, but never the newest one. The limits keep the plan on the indexes from a connection's first execution on.
--- $1 context_id, $2 tenant_id, $3 at_version or null, $4 at_revision or null, $5 tokenizer or '', $6 the most that
--- pinned and newest messages may cost, $7 tokens a message, $8 tokens an item, $9 and $10 as above, $11 pinned messages,
--- $12 bytes
+-- are left out, but never the newest one. The limits keep the plan on the indexes from a connection's first execution
+-- on. $1 context_id, $2 tenant_id, $3 at_version or null, $4 at_revision or null, $5 tokenizer or '', $6 the most that
+-- pinned and newest messages may cost, $7 tokens a message, $8 tokens an item, $9 to $12 as above
 with snapshot as materialized (
   select c.tokenizer, c.latest_version, c.latest_revision, c.delete_time is not null as deleted,
          coalesce($3, r.last_version, c.latest_version) as version, s.revision, s.total_tokens, s.total_items,
@@ -130,10 +129,11 @@ where context_id = $1 and tenant_id = $2 and version = any ($3::bigint[]) and gr
 order by version;
 
 -- name: find_tail_start
--- The first version of the first group that starts in a range, is not one of some groups and, if asked for, is a user's.
+-- The first version of the first group that starts in a range (its group_version, never above its version, is equal: an
+-- equality would be taken for rare, and all of the range read for it), is not one of some groups and, if asked for, is a user's.
 -- $1 context_id, $2 tenant_id, $3 first version, $4 last version, $5 groups to pass over, $6 user only
 select version from messages
-where context_id = $1 and tenant_id = $2 and version between $3 and $4 and group_version = version
+where context_id = $1 and tenant_id = $2 and version between $3 and $4 and group_version >= version
   and version <> all ($5::bigint[])
   and case when $6 then role = 'user' else role not in ('system', 'developer') end
 order by version
@@ -142,23 +142,23 @@ limit 1;
 -- name: find_newest_turn
 -- The newest group that a user's message starts. $1 context_id, $2 tenant_id, $3 versions up to this
 select version from messages
-where context_id = $1 and tenant_id = $2 and version <= $3 and group_version = version and role = 'user'
+where context_id = $1 and tenant_id = $2 and version <= $3 and group_version >= version and role = 'user'
 order by version desc
 limit 1;
 
 -- name: read_window_page
--- A page of a window's tail, oldest first. A page stops before the row that would take its bodies above $8, but never
--- before its first. $1 context_id, $2 tenant_id, $3 versions above this, $4 last version, $5 start of the tail,
--- $6 groups to pass over, $7 limit, $8 bytes
+-- A page of a window's tail, oldest first. It is a range of versions and not a limit, which bounds what any plan reads.
+-- It stops before the row that would take its bodies above $8, but never before its first; it is empty when nothing in
+-- the range is in the window. $1 context_id, $2 tenant_id, $3 versions above this, $4 last version, $5 start of the
+-- tail, $6 groups to pass over, $7 number of versions, $8 bytes
 select version, revision, date_part('epoch', create_time) as create_seconds, token_count, token_count_source, body
 from (
   select version, revision, create_time, token_count, token_count_source, body,
          sum(octet_length(body)) over (order by version rows unbounded preceding) as bytes
   from messages
-  where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
+  where context_id = $1 and tenant_id = $2 and version > $3 and version <= least($4::bigint, $3::bigint + $7::bigint)
     and (group_version >= $5 or role in ('system', 'developer')) and group_version <> all ($6::bigint[])
   order by version
-  limit $7
 ) page
 where bytes <= $8::bigint or bytes = octet_length(body)
 order by version;

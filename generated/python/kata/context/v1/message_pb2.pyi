@@ -122,7 +122,7 @@ class Message(_message.Message):
     """Message is one immutable entry of a context's log.
 
     Of an input message only `role` and content are required. Content is `text`, or `parts`, or an explicit
-    empty or null content (`text` set to "", or `content_form` CONTENT_FORM_NULL).
+    empty content: `text` set to "", or a `content_form` that says how the source spelled nothing (null, [] or no key).
     """
 
     DESCRIPTOR: _descriptor.Descriptor

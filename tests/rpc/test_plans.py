@@ -1,0 +1,201 @@
+"""How statements are planned: along indexes from a connection's first execution on, looking at few rows.
+
+One context has half of all messages. That is where plans go wrong: made for the values of one call, and for a table in
+which those values are common, they read all of it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from kata_grpc.db import connect
+from kata_grpc.db.query import load
+from tests.rpc import build as b
+from tests.rpc.serving import FreshDatabase, loop, serve
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+LOG = 20_000
+TENANT = "default"
+QUERIES = {
+    **load("kata_grpc.repositories", "sql/windows.sql"),
+    **load("kata_grpc.repositories", "sql/messages.sql"),
+    **load("kata_grpc.repositories", "sql/contexts.sql"),
+}
+NEVER = "9999-12-31 00:00:00+00"
+LAST_ID = UUID(int=2**128 - 1)
+FINGERPRINT = bytes(32)
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a statement is called with after context and tenant, and how many rows it may look at."""
+
+    args: list[Any]
+    rows: int
+    with_context: bool = True
+
+
+ONE_APPEND: list[Any] = [
+    *["o200k_base", None, None, FINGERPRINT, FINGERPRINT, None, 256],
+    *[["user"], [5], [0], ["counted"], [FINGERPRINT], [b"\x20\x01"], [5], [0], [0], [0], [0], [0], [1]],
+]
+USES: dict[str, Use] = {
+    # windows
+    "look": Use([None, None, "", 8_000, 4, 8, 16, 512, 64, 4 << 20], 1_500),
+    "read_newest": Use([LOG, 512, 4 << 20], 1_100),
+    "read_costs": Use([LOG, 512], 1_100),
+    "get_running_state": Use([LOG // 2], 2),
+    "find_start": Use([LOG, LOG * 14, 8_000, 4, 8], 200),
+    "list_group_members": Use([[0, 7], LOG - 1_000, LOG], 50),
+    "find_tail_start": Use([LOG - 500, LOG, [], True], 20),
+    "find_newest_turn": Use([LOG], 20),
+    "read_window_page": Use([LOG // 2, LOG, LOG // 2, [], 512, 2 << 20], 2_200),
+    "read_pinned_page": Use([0, LOG, 64, 2 << 20], 300),
+    # messages
+    "append_messages": Use(ONE_APPEND, 60),
+    "get_message": Use([77], 2),
+    "list_messages_after": Use([LOG // 2, LOG, None, 2 << 20, 100], 500),
+    "list_messages_before": Use([LOG // 2, LOG, None, 2 << 20, 100], 500),
+    # contexts
+    "get_context": Use([], 2),
+    "get_context_and_claim": Use(["r"], 5),
+    "lock_context": Use([], 4),
+    "find_claim": Use(["r"], 3),
+    "list_contexts": Use([TENANT, "%", False, NEVER, LAST_ID, 51], 200, with_context=False),
+    "list_revisions_before": Use([2**62, 51, 4_096], 250),
+    "list_revisions_after": Use([0, 51, 4_096], 250),
+}
+NOT_ABOUT_ONE_LOG = {
+    "insert_context", "change_context", "hold_name", "free_name", "get_token_key", "list_contexts_with_labels",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Filled:
+    url: str
+    context_id: UUID
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def filled(fresh_url: FreshDatabase) -> AsyncIterator[Filled]:
+    """A context of 20,000 messages and 20 of 1,000."""
+    url = await fresh_url()
+    async with serve(url) as server:
+        first = [(await server.create()).context_id for _ in range(21)]
+        for context_id in first:
+            await server.append(context_id, b.system("s"), request_id="r")
+    connection = await asyncpg.connect(url)
+    try:
+        for number, context_id in enumerate(first):
+            count = LOG if number == 0 else LOG // 20
+            await connection.execute(
+                """
+                insert into messages
+                select context_id, v, tenant_id, v, create_time, case when v % 2 = 0 then 'user' else 'assistant' end,
+                       v, 10, 0, 'counted', token_count + 10 * (v - 1), 0, 0, token_count, 1, 0, v - v % 2, null,
+                       digest,
+                       decode(repeat('20', 400), 'hex')
+                from messages, generate_series(2, $2::bigint) v where context_id = $1::text::uuid and version = 1
+                """,
+                context_id,
+                count,
+            )
+            await connection.execute(
+                """
+                insert into revisions
+                select context_id, v, tenant_id, 'append', v, v, create_time, null, fingerprint, chain
+                from revisions, generate_series(2, $2::bigint) v where context_id = $1::text::uuid and revision = 1
+                """,
+                context_id,
+                count,
+            )
+            await connection.execute(
+                """
+                update contexts c set latest_version = m.version, latest_revision = m.version,
+                       total_tokens = m.total_tokens, pinned_tokens = m.pinned_tokens, turn_version = m.turn_version
+                from messages m where m.context_id = c.id and c.id = $1::text::uuid and m.version = $2
+                """,
+                context_id,
+                count,
+            )
+        await connection.execute(
+            "insert into contexts (id, tenant_id, name, unique_name, labels, metadata_json, tokenizer, create_time, "
+            "update_time, chain) select gen_random_uuid(), tenant_id, name, false, labels, metadata_json, tokenizer, "
+            "create_time, update_time, chain from contexts, generate_series(1, 250)"
+        )
+        await connection.execute("vacuum analyze")
+    finally:
+        await connection.close()
+    yield Filled(url, UUID(first[0]))
+
+
+def literal(value: Any) -> str:
+    """Spells a value as an argument of EXECUTE."""
+    match value:
+        case None:
+            return "null"
+        case bool() | int():
+            return str(value)
+        case bytes():
+            return f"'\\x{value.hex()}'"
+        case list():
+            spelled = (f"\\\\x{item.hex()}" if isinstance(item, bytes) else item for item in value)
+            return f"""'{{{", ".join(f'"{item}"' for item in spelled)}}}'"""
+        case _:
+            return f"'{value}'"
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from nodes(below)
+
+
+def looked_at(node: dict[str, Any]) -> int:
+    """The rows that a scan has read, kept or not."""
+    if "Relation Name" not in node or not node["Node Type"].endswith("Scan"):
+        return 0
+    per_loop = (
+        node["Actual Rows"] + node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+    )
+    looked: int = round(per_loop * node["Actual Loops"])
+    return looked
+
+
+def test_every_statement_about_a_log_is_looked_at() -> None:
+    assert set(QUERIES) == set(USES) | NOT_ABOUT_ONE_LOG
+
+
+@loop
+@pytest.mark.holds("I9")
+@pytest.mark.parametrize("settings", ["as in the pool", "as PostgreSQL comes"])
+@pytest.mark.parametrize("name", USES)
+async def test_plans_of_the_first_executions(filled: Filled, name: str, settings: str) -> None:
+    """Looks at ten executions on a new connection: PostgreSQL plans the first five of them for their values."""
+    use = USES[name]
+    options = connect.connection_options(pooled=settings != "as in the pool", statement_timeout=15)
+    connection = await asyncpg.connect(filled.url, **options)
+    try:
+        await connection.execute(f"prepare statement as {QUERIES[name].text}")
+        args = [filled.context_id, TENANT, *use.args] if use.with_context else use.args
+        call = f"explain (analyze, format json) execute statement({', '.join(map(literal, args))})"
+        for execution in range(10):
+            transaction = connection.transaction()
+            await transaction.start()
+            (plan,) = json.loads(await connection.fetchval(call))
+            await transaction.rollback()
+            found = list(nodes(plan["Plan"]))
+            read = [(n["Node Type"], n["Relation Name"], looked_at(n)) for n in found if looked_at(n)]
+            assert all(kind != "Seq Scan" for kind, _, _ in read), f"execution {execution + 1}: {read}"
+            assert sum(rows for _, _, rows in read) <= use.rows, f"execution {execution + 1}: {read}"
+    finally:
+        await connection.close()
