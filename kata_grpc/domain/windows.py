@@ -181,7 +181,8 @@ class TailSelector:
             if group:
                 self._waiting[group] = self._waiting.get(group, Cost()).plus(entry.cost)
             return False
-        unit = self._waiting.pop(group, Cost()).plus(entry.cost)
+        waiting = self._waiting.pop(group, None)
+        unit = entry.cost if waiting is None else waiting.plus(entry.cost)
         if not self.newest:
             self.newest = group
         elif group in self._open:

@@ -17,7 +17,8 @@ from kata.context.v1 import window_pb2
 from kata_grpc.codec import decode_body, encode_body
 from kata_grpc.domain.tokens import FRAMING, Framing
 from kata_grpc.domain.windows import Dialect
-from kata_grpc.services import windows as engine
+from kata_grpc.services import choosing as engine
+from kata_grpc.services import windows as reading
 from kata_grpc.tokenizers import Tokenizers
 from kata_grpc.transport import frames
 from tests.property.reference import Expected, NoStart, Reference, Told, TooSmall
@@ -278,7 +279,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_PINNED_MOST", 1)
     monkeypatch.setattr(engine, "_COSTS_PAGE", 2)
     monkeypatch.setattr(engine, "_HELD_BYTES", 64)
-    monkeypatch.setattr(engine, "FRAME_MESSAGES", 2)
+    monkeypatch.setattr(reading, "FRAME_MESSAGES", 2)
     monkeypatch.setattr(frames, "FRAME_MESSAGES", 2)
 
 
