@@ -75,6 +75,7 @@ class Server:
         self._draining = Draining()
         self._health = health.aio.HealthServicer()
         self._database: Database | None = None
+        self._tokenizers: Tokenizers | None = None
         self._server: grpc.aio.Server | None = None
         self._port = 0
 
@@ -92,7 +93,7 @@ class Server:
         self._database = database = await Database.open(
             settings.database_url, options, direct_url=settings.database_url_direct
         )
-        tokenizers = Tokenizers()
+        self._tokenizers = tokenizers = Tokenizers()
         await asyncio.to_thread(tokenizers.warm)
         tokens = TokenMaker(await ContextRepository(database).token_key())
         servicers = (
@@ -156,5 +157,7 @@ class Server:
             # What is left then only listens, as watchers of the health do: they would stay for the whole grace.
             finished = await self._draining.finished(within=max(left, 0))
             await self._server.stop(min(grace, _ANSWER_SECONDS) if finished else 0)
+        if self._tokenizers is not None:
+            self._tokenizers.close()
         if self._database is not None:
             await self._database.close()

@@ -165,36 +165,37 @@ class TailSelector:
         self.opening = 0
         self.opening_taken = Cost()
         self.blocked: Cost | None = None
-        self.abandoned: set[int] = set()
         self._framing = framing
         self._open = frozenset(open_groups)
         self._waiting: dict[int, Cost] = {}
 
     def feed(self, entry: Entry) -> bool:
         """Look at the next older message; True when nothing older can be taken."""
+        # In plain numbers: a window is chosen from as many entries as it has messages, at each call.
+        version, group, role, tokens, items = entry
         if self.blocked is not None:
             return True
-        if entry.pinned:
+        if role in PINNED_ROLES:
             return False
-        group = entry.group_version
-        if group < entry.version:
+        if group < version:
             if group:
                 self._waiting[group] = self._waiting.get(group, Cost()).plus(entry.cost)
             return False
-        waiting = self._waiting.pop(group, None)
-        unit = entry.cost if waiting is None else waiting.plus(entry.cost)
+        messages = 1
+        if self._waiting and (waiting := self._waiting.pop(group, None)):
+            tokens, messages, items = waiting.plus(entry.cost)
         if not self.newest:
             self.newest = group
         elif group in self._open:
-            self.abandoned.add(group)
             return False
-        taken = self.taken.plus(unit)
-        if taken.framed(self._framing) > self.allowance:
-            self.blocked = unit
+        taken = self.taken
+        total = Cost(taken.tokens + tokens, taken.messages + messages, taken.items + items)
+        if total.framed(self._framing) > self.allowance:
+            self.blocked = Cost(tokens, messages, items)
             return True
-        self.start, self.taken = group, taken
-        if entry.role == Role.USER:
-            self.opening, self.opening_taken = group, taken
+        self.start, self.taken = group, total
+        if role == Role.USER:
+            self.opening, self.opening_taken = group, total
         return False
 
     def abandon(self) -> frozenset[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from kata_grpc.db.query import load
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
 _SQL = load("kata_grpc.repositories", "sql/windows.sql")
 
 
+_ENTRY = itemgetter("version", "group_version", "role", "token_count", "item_count")
+
+
 def entry_from_row(row: Row) -> Entry:
     """Read what selection needs of a message's row."""
-    return Entry(row["version"], row["group_version"], row["role"], row["token_count"], row["item_count"])
+    return Entry._make(_ENTRY(row))
 
 
 def state_from_row(row: Row) -> RunningState:

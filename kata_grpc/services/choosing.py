@@ -315,14 +315,16 @@ class Choice:
 
     def _held(self, start: int, passed_over: frozenset[int]) -> Sequence[Row] | None:
         """Return the window's rows in version order, if the first look brought all of them with their bodies."""
-        if self._pins is None or self._newest is None:
+        if self._pins is None or self._newest is None or self._seen is None:
             return None
+        tail: list[Row] = []
+        for row, (version, group, role, _, _) in zip(self._newest, self._seen, strict=False):
+            if version < start:
+                break
+            if role in PINNED_ROLES or (group >= start and group not in passed_over):
+                tail.append(row)
         rows = [row for row in self._pins if row["version"] < start]
-        for row in reversed(self._newest):
-            group = row["group_version"]
-            in_tail = group >= start and group not in passed_over
-            if row["version"] >= start and (in_tail or row["role"] in PINNED_ROLES):
-                rows.append(row)
+        rows.extend(reversed(tail))
         return rows if all(row["body"] is not None for row in rows) else None
 
     async def _is_inexact(self, held: Sequence[Row] | None, start: int) -> bool:

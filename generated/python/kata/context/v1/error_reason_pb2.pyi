@@ -27,7 +27,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Is never sent."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 1
-    """The request breaks one or more rules. BadRequest lists every violation with field, description and reason.
+    """The request breaks one or more rules. BadRequest lists the violations with field, description and reason: all of
+    them, or as many as fit the 4,000 bytes that every client takes; the metadata says how many there are.
     Metadata: violations.
     """
     ERROR_REASON_MALFORMED_REQUEST: _ErrorReason.ValueType  # 2
@@ -86,7 +87,8 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Is never sent."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
-"""The request breaks one or more rules. BadRequest lists every violation with field, description and reason.
+"""The request breaks one or more rules. BadRequest lists the violations with field, description and reason: all of
+them, or as many as fit the 4,000 bytes that every client takes; the metadata says how many there are.
 Metadata: violations.
 """
 ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 2

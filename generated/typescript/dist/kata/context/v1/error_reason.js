@@ -20,7 +20,8 @@ var ErrorReason;
     /** ERROR_REASON_UNSPECIFIED - Is never sent. */
     ErrorReason[ErrorReason["ERROR_REASON_UNSPECIFIED"] = 0] = "ERROR_REASON_UNSPECIFIED";
     /**
-     * ERROR_REASON_INVALID_FIELD - The request breaks one or more rules. BadRequest lists every violation with field, description and reason.
+     * ERROR_REASON_INVALID_FIELD - The request breaks one or more rules. BadRequest lists the violations with field, description and reason: all of
+     * them, or as many as fit the 4,000 bytes that every client takes; the metadata says how many there are.
      * Metadata: violations.
      */
     ErrorReason[ErrorReason["ERROR_REASON_INVALID_FIELD"] = 1] = "ERROR_REASON_INVALID_FIELD";
