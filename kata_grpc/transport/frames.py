@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kata_grpc.limits import FRAME_BYTES, FRAME_MESSAGES
 
@@ -70,6 +70,10 @@ class MessageEncoder:
 
     def encode(self, row: Row) -> bytes:
         """Return a Message."""
+        return b"".join(self.pieces(row))
+
+    def pieces(self, row: Row) -> tuple[bytes, bytes, bytes, bytes]:
+        """Return a Message as its pieces, the last of which is the stored body, not copied."""
         version, revision, create_seconds, tokens, source, body = _COLUMNS(row)
         if revision != self._revision:
             self._revision = revision
@@ -78,11 +82,24 @@ class MessageEncoder:
             self._of_revision = b"".join(
                 (self._context, b"\x18", varint(revision), self._tokenizer, field(12, created))
             )
-        return b"".join((self._of_revision, b"\x10", varint(version), _counted(tokens, source), body))
+        return self._of_revision, b"\x10" + varint(version), _counted(tokens, source), body
 
     def repeated(self, number: int, rows: Iterable[Row]) -> bytes:
         """Return rows as a repeated field of Messages."""
         return b"".join([field(number, self.encode(row)) for row in rows])
+
+
+class Chunk(NamedTuple):
+    """A run of messages: the `messages` field of a WindowChunk in pieces, and its last message's version."""
+
+    pieces: list[bytes]
+    last_version: int
+
+    def frame(self, resume_token: str) -> bytes:
+        """Return the chunk as a frame of the stream; only here its bytes are put together."""
+        token = field(2, resume_token.encode())
+        size = sum(map(len, self.pieces)) + len(token)
+        return b"".join((b"\x12", varint(size), *self.pieces, token))
 
 
 class ChunkBuilder:
@@ -90,31 +107,34 @@ class ChunkBuilder:
 
     def __init__(self, encoder: MessageEncoder) -> None:
         self._encoder = encoder
-        self._parts: list[bytes] = []
+        self._pieces: list[bytes] = []
         self._count = 0
         self._bytes = 0
         self._last = 0
 
-    def add(self, rows: Sequence[Row]) -> Iterator[tuple[bytes, int]]:
-        """Take rows in; yield each chunk that is full: its `messages` field, and the version of its last message."""
-        encode = self._encoder.encode
+    def add(self, rows: Sequence[Row]) -> Iterator[Chunk]:
+        """Take rows in; yield each chunk that is full."""
+        pieces_of = self._encoder.pieces
+        append, extend = self._pieces.append, self._pieces.extend
         for row in rows:
-            message = encode(row)
-            size = len(message)
+            own, place, counted, body = pieces = pieces_of(row)
+            size = len(own) + len(place) + len(counted) + len(body)
             if self._count and (self._bytes + size > FRAME_BYTES or self._count >= FRAME_MESSAGES):
                 yield self._take()
-            self._parts += (_first_field(size), message)
+                append, extend = self._pieces.append, self._pieces.extend
+            append(_first_field(size))
+            extend(pieces)
             self._count += 1
             self._bytes += size
             self._last = row["version"]
 
-    def rest(self) -> Iterator[tuple[bytes, int]]:
+    def rest(self) -> Iterator[Chunk]:
         """Yield the last chunk, if there is one."""
-        if self._parts:
+        if self._count:
             yield self._take()
 
-    def _take(self) -> tuple[bytes, int]:
-        chunk = b"".join(self._parts), self._last
-        self._parts = []
+    def _take(self) -> Chunk:
+        chunk = Chunk(self._pieces, self._last)
+        self._pieces = []
         self._count = self._bytes = 0
         return chunk

@@ -22,7 +22,7 @@ from kata_grpc.transport.convert import (
     revision_to_proto,
     trailer_to_proto,
 )
-from kata_grpc.transport.frames import ChunkBuilder, MessageEncoder, field
+from kata_grpc.transport.frames import Chunk, ChunkBuilder, MessageEncoder, field
 from kata_grpc.transport.tokens import TokenMaker, bind
 from kata_grpc.transport.validate import Checker
 
@@ -193,18 +193,18 @@ class MessageServicer:
         await writer.write(field(1, header_to_proto(window).SerializeToString()))
         chunks = ChunkBuilder(MessageEncoder(context_id, window.context_tokenizer))
 
-        async def send(chunk: bytes, last: int) -> None:
-            token = self._tokens.make(bound, _RESUME_LAYOUT, window.snapshot_version, window.snapshot_revision, last)
-            await writer.write(field(2, chunk + field(2, token.encode())))
+        async def send(chunk: Chunk) -> None:
+            snapshot = window.snapshot_version, window.snapshot_revision
+            await writer.write(chunk.frame(self._tokens.make(bound, _RESUME_LAYOUT, *snapshot, chunk.last_version)))
             if self._draining.started:
                 raise ShuttingDown
 
         async with aclosing(self._windows.pages(window, after)) as pages:
             async for rows in pages:
-                for chunk, last in chunks.add(rows):
-                    await send(chunk, last)
-        for chunk, last in chunks.rest():
-            await send(chunk, last)
+                for chunk in chunks.add(rows):
+                    await send(chunk)
+        for chunk in chunks.rest():
+            await send(chunk)
         await writer.write(field(3, trailer_to_proto(window).SerializeToString()))
 
 

@@ -197,7 +197,7 @@ def test_where_chunks_end_follows_from_the_messages_alone(sizes: list[int], cut:
         for version, size in enumerate(sizes, start=1)
     ]
 
-    def chunks(step: int) -> list[tuple[bytes, int]]:
+    def chunks(step: int) -> list[frames.Chunk]:
         builder = frames.ChunkBuilder(frames.MessageEncoder(CONTEXT_ID, "t"))
         found = [
             chunk
@@ -208,9 +208,11 @@ def test_where_chunks_end_follows_from_the_messages_alone(sizes: list[int], cut:
 
     whole = chunks(len(given_rows) or 1)
     assert chunks(cut) == whole
-    parsed = [window_pb2.WindowChunk.FromString(data) for data, _ in whole]
+    sent = [ms.StreamWindowResponse.FromString(chunk.frame("token")).chunk for chunk in whole]
+    assert [chunk.resume_token for chunk in sent] == ["token"] * len(whole)
+    parsed = [window_pb2.WindowChunk(messages=chunk.messages) for chunk in sent]
     assert [m.version for chunk in parsed for m in chunk.messages] == [row["version"] for row in given_rows]
-    assert [last for _, last in whole] == [chunk.messages[-1].version for chunk in parsed]
+    assert [chunk.last_version for chunk in whole] == [chunk.messages[-1].version for chunk in parsed]
     for chunk in parsed:
         assert 1 <= len(chunk.messages) <= FRAME_MESSAGES
         assert len(chunk.messages) == 1 or sum(m.ByteSize() for m in chunk.messages) <= FRAME_BYTES

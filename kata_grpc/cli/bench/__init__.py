@@ -20,6 +20,7 @@ from kata_grpc.cli.bench import appends, imports, rig, starts, streams, windows
 from kata_grpc.cli.bench.data import FULL, QUICK, Scale
 from kata_grpc.cli.bench.figures import Figure, show
 from kata_grpc.cli.bench.load import Load
+from kata_grpc.cli.listing import output
 from kata_grpc.db.embedded import EmbeddedPostgres
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"machine": machine, "figures": [figure.as_json() for figure in figures]}, indent=2))
     else:
-        show(figures, Console(highlight=False))
+        show(figures, output())
         print("; ".join(f"{name} {value}" for name, value in machine.items()))
     return int(any(figure.met is False for figure in figures))
 
