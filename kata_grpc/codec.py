@@ -1,8 +1,8 @@
 """The one mapping between the content model and its protobuf form, and the bytes that are stored.
 
-The stored body of a message is the serialization of its `kata.context.v1.Message` without the fields that the server
-owns. Protobuf merges concatenated messages, so a body followed by the encoded server fields is a whole message: what
-is stored is sent without being decoded. This module does not validate: it refuses only what it cannot express.
+The body of a message is the serialization of its `kata.context.v1.Message` without the fields that the server owns. The
+database puts those fields before it, and the length of all before them: this record is what is stored, and what is sent
+without being decoded. This module does not validate: it refuses only what it cannot express.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from kata_grpc.domain.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 MAX_EXACT_INTEGER = 2**53
 """Up to here every integer is a double of its own, so metadata may spell it without a fraction."""
@@ -66,12 +66,16 @@ NUMBER_OF_FORM = {
 }
 
 
+_MORE = 0x80
+"""In a length, a byte from here on has another one behind it."""
+
+
 class CodecError(ValueError):
     """A message that the content model, or protobuf, cannot express; validated input never causes it."""
 
 
 def encode_body(message: pb.Message) -> bytes:
-    """Return the canonical stored bytes. Take the message over: clear what the server owns and unknown fields."""
+    """Return the canonical body. Take the message over: clear what the server owns and unknown fields."""
     message.ClearField("context_id")
     message.ClearField("version")
     message.ClearField("revision")
@@ -84,8 +88,30 @@ def encode_body(message: pb.Message) -> bytes:
 
 
 def decode_body(body: bytes) -> Message:
-    """Return the message of stored bytes."""
+    """Return the message of a body."""
     return from_proto(pb.Message.FromString(body))
+
+
+def decode_record(record: bytes) -> Message:
+    """Return the message of a record."""
+    ((_, message),) = decode_records(record, 0)
+    return message
+
+
+def decode_records(records: bytes, separator: int) -> Iterator[tuple[int, Message]]:
+    """Yield version and message of records that stand one after the other, that many bytes between two."""
+    start = 0
+    while start < len(records):
+        size = shift = 0
+        more = True
+        while more:
+            more = records[start] >= _MORE
+            size |= (records[start] % _MORE) << shift
+            shift += 7
+            start += 1
+        message = pb.Message.FromString(records[start : start + size])
+        yield message.version, from_proto(message)
+        start += size + separator
 
 
 def from_proto(message: pb.Message) -> Message:

@@ -1,6 +1,6 @@
-"""The beginning of a message's text, from the beginning of its stored bytes.
+"""The beginning of a message's text, from the beginning of its record.
 
-A history shows many messages and a message may have megabytes, so that only the first bytes of each body are read and
+A history shows many messages and a message may have megabytes, so that only the first bytes of each record are read and
 the protobuf fields are walked as far as they go. Field numbers are those of `kata.context.v1.Message` and `Part`; a
 test compares this with the whole message.
 """
@@ -24,7 +24,8 @@ _FIRST = 1
 def preview(start: bytes) -> str:
     """Return at most 100 characters: the text, or that of the first part that has one, or the first tool call."""
     texts: list[bytes] = []
-    for number, value in _fields(start):
+    _, after_length = _varint(start, 0)
+    for number, value in _fields(start[after_length:]):
         if number == _MESSAGE_TEXT:
             texts = [value]
             break

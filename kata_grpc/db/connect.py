@@ -51,6 +51,7 @@ def _session_settings(statement_timeout: float) -> dict[str, str]:
     return {
         "jit": "off",
         "plan_cache_mode": "force_generic_plan",
+        "max_parallel_workers_per_gather": "0",  # a page is put together in the order of its rows
         "statement_timeout": bound,
         "idle_in_transaction_session_timeout": bound,
         "client_connection_check_interval": "1s",

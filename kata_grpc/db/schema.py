@@ -117,7 +117,7 @@ messages = sa.Table(
     sa.Column("turn_version", sa.BigInteger(), nullable=False),
     sa.Column("open_calls", pg.JSONB()),
     sa.Column("digest", sa.LargeBinary(), nullable=False),
-    sa.Column("body", sa.LargeBinary()),
+    sa.Column("record", sa.LargeBinary()),
     sa.PrimaryKeyConstraint("context_id", "version", name="messages_pk"),
     sa.CheckConstraint("version > 0", name="messages_version_is_positive_ck"),
     sa.CheckConstraint("token_count >= 0 and item_count >= 0", name="messages_counts_are_not_negative_ck"),

@@ -177,7 +177,7 @@ class ContextRepository:
     async def list_revisions(
         self, context_id: UUID, tenant: TenantId, *, newest_first: bool, after: int, limit: int, preview_bytes: int
     ) -> Sequence[Row]:
-        """Return rows of history beyond revision `after`, each with the first bytes of its first message's body."""
+        """Return rows of history beyond revision `after`, each with the first bytes of its first message's record."""
         query = _SQL.list_revisions_before if newest_first else _SQL.list_revisions_after
         return await self._db.fetch(query, context_id, tenant, after, limit, preview_bytes)
 

@@ -1,8 +1,6 @@
 """Messages as rows: the append and the plain reads.
 
-The rows that reads return carry `version`, `revision`, `create_seconds` (since 1970, as a double that is exact to the
-microsecond: the driver takes as long to make one datetime as for all other columns of a row together), `token_count`,
-`token_count_source` and `body`, the stored bytes of the message.
+The rows that reads return carry `version` and `record`: the message as it is sent, its length before it.
 """
 
 from __future__ import annotations
@@ -94,9 +92,10 @@ class MessageRepository:
         )
         return context_from_row(row) if row else None
 
-    async def get(self, context_id: UUID, tenant: TenantId, version: int) -> Row | None:
-        """Return one message."""
-        return await self._db.fetchrow(_SQL.get_message, context_id, tenant, version)
+    async def get(self, context_id: UUID, tenant: TenantId, version: int) -> bytes | None:
+        """Return one message's record."""
+        record: bytes | None = await self._db.fetchval(_SQL.get_message, context_id, tenant, version)
+        return record
 
     async def page(
         self,

@@ -67,7 +67,7 @@ class WindowRepository:
         """Return the context and its running state at the snapshot, and with it the rows of a first look.
 
         These are the pinned messages, oldest first, unless they are more than `most_pinned`; then the newest messages,
-        newest first. Bodies beyond `max_bytes` are None. There are none when `tokenizer` is not the log's.
+        newest first. Records beyond `max_bytes` are None. There are none when `tokenizer` is not the log's.
         """
         rows = await self._db.fetch(
             _SQL.look,
@@ -86,7 +86,7 @@ class WindowRepository:
         return (json.loads(rows[0]["snapshot"]), rows[1:]) if rows else None
 
     async def newest(self, version: int, limit: int, max_bytes: int) -> Sequence[Row]:
-        """Return the newest messages up to `version`, newest first; bodies beyond `max_bytes` are None."""
+        """Return the newest messages up to `version`, newest first, with records up to `max_bytes`, or one."""
         return await self._db.fetch(_SQL.read_newest, *self._of, version, limit, max_bytes)
 
     async def costs(self, version: int, limit: int) -> list[Entry]:
@@ -126,12 +126,24 @@ class WindowRepository:
         return turn
 
     async def page(
-        self, after: int, last: int, start: int, passed_over: Collection[int], versions: int, max_bytes: int
-    ) -> Sequence[Row]:
-        """Return what of the next `versions` after `after` is in the window's tail, oldest first."""
-        return await self._db.fetch(
-            _SQL.read_window_page, *self._of, after, last, start, list(passed_over), versions, max_bytes
+        self,
+        after: int,
+        last: int,
+        start: int,
+        passed_over: Collection[int],
+        *,
+        versions: int,
+        max_bytes: int,
+        separator: bytes,
+    ) -> tuple[bytes, int] | None:
+        """Return what of the next `versions` after `after` is in the window's tail: its records, and its last version.
+
+        None when nothing of them is.
+        """
+        row = await self._db.fetchrow(
+            _SQL.read_window_page, *self._of, after, last, start, list(passed_over), versions, max_bytes, separator
         )
+        return (row["records"], row["last_version"]) if row and row["last_version"] else None
 
     async def pinned_page(self, after: int, last: int, limit: int, max_bytes: int) -> Sequence[Row]:
         """Return a page of the pinned messages beyond version `after`, oldest first."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kata_grpc.codec import decode_body
+from kata_grpc.codec import decode_record
 from kata_grpc.domain.errors import BudgetTooSmall, NoLegalWindow
 from kata_grpc.domain.messages import PINNED_ROLES, Row, TokenCountSource
 from kata_grpc.domain.windows import (
@@ -24,7 +24,7 @@ from kata_grpc.domain.windows import (
     WindowRequest,
     exclude,
 )
-from kata_grpc.limits import MAX_TOKEN_BUDGET, PAGE_BYTES
+from kata_grpc.limits import FRAME_BYTES, FRAME_MESSAGES, MAX_TOKEN_BUDGET, PAGE_BYTES
 from kata_grpc.repositories.windows import entry_from_row
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 _LOOK_LEAST = 16
 _LOOK_MOST = 512
 _PINNED_MOST = 64
-_HELD_BYTES = 2 * PAGE_BYTES
-"""A window of up to this many bytes, pinned messages apart, is held and not read again."""
 _COSTS_PAGE = 512
 
 
@@ -98,7 +96,7 @@ async def first_look(
         least=_LOOK_LEAST,
         most=_LOOK_MOST,
         most_pinned=_PINNED_MOST,
-        max_bytes=_HELD_BYTES,
+        max_bytes=FRAME_BYTES,
     )
 
 
@@ -221,15 +219,15 @@ class Choice:
         while version > 0:
             look = min(_LOOK_MOST, 2 * look)
             rows = await self._log.newest(version, look, PAGE_BYTES)
-            with_body = [row for row in rows if row["body"] is not None]
+            with_record = [row for row in rows if row["record"] is not None]
             assert self._recounted is not None
-            for entry in await self._recounted(with_body):
+            for entry in await self._recounted(with_record):
                 if selector.feed(entry) or (to_opening and selector.opening):
                     return
-            version = with_body[-1]["version"] - 1
+            version = with_record[-1]["version"] - 1
 
     async def _recount(self, tokenizers: Tokenizers, tokenizer: str, rows: Sequence[Row]) -> list[Entry]:
-        counts = await tokenizers.count([decode_body(row["body"]) for row in rows], tokenizer)
+        counts = await tokenizers.count([decode_record(row["record"]) for row in rows], tokenizer)
         if any(counted.source is not TokenCountSource.COUNTED for counted in counts):
             self._inexact = True
         return [
@@ -314,7 +312,7 @@ class Choice:
         )
 
     def _held(self, start: int, passed_over: frozenset[int]) -> Sequence[Row] | None:
-        """Return the window's rows in version order, if the first look brought all of them with their bodies."""
+        """Return the window's rows in version order, if the first look brought all of them and they fit one page."""
         if self._pins is None or self._newest is None or self._seen is None:
             return None
         tail: list[Row] = []
@@ -325,7 +323,9 @@ class Choice:
                 tail.append(row)
         rows = [row for row in self._pins if row["version"] < start]
         rows.extend(reversed(tail))
-        return rows if all(row["body"] is not None for row in rows) else None
+        if len(rows) > FRAME_MESSAGES or any(row["record"] is None for row in rows):
+            return None
+        return rows if sum(len(row["record"]) for row in rows) <= FRAME_BYTES else None
 
     async def _is_inexact(self, held: Sequence[Row] | None, start: int) -> bool:
         """Whether some content of the window was not counted by the tokenizer; in doubt it was not."""

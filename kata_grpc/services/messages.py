@@ -37,7 +37,7 @@ _ATTEMPTS = 4
 """How often an append may find the context changed between its statement and the look at why it wrote nothing."""
 _KNOWN_CONTEXTS = 100_000
 _PREVIEW_BYTES = 4_096
-"""Enough of a stored body to show the first characters of its text."""
+"""Enough of a record to show the first characters of its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +158,11 @@ class Messages:
             raise ContextNotFound(str(context_id))
         return context
 
-    async def get(self, tenant: TenantId, context_id: UUID, version: int) -> tuple[Context, Row]:
-        """Return one message and its context."""
-        context = await self.live(tenant, context_id)
-        if row := await self._messages.get(context_id, tenant, version):
-            return context, row
+    async def get(self, tenant: TenantId, context_id: UUID, version: int) -> bytes:
+        """Return one message's record."""
+        await self.live(tenant, context_id)
+        if record := await self._messages.get(context_id, tenant, version):
+            return record
         raise MessageNotFound(str(context_id), version)
 
     async def page(
@@ -175,8 +175,8 @@ class Messages:
         up_to: int | None,
         roles: Sequence[Role],
         limit: int,
-    ) -> tuple[Context, int, Sequence[Row]]:
-        """Return the context, the version up to which the walk goes, and a page of messages beyond `after`."""
+    ) -> tuple[int, Sequence[Row]]:
+        """Return the version up to which the walk goes, and a page of messages beyond `after`."""
         context = await self.live(tenant, context_id)
         last = context.latest_version if up_to is None else up_to
         if last > context.latest_version:
@@ -192,7 +192,7 @@ class Messages:
             max_bytes=PAGE_BYTES,
             limit=limit,
         )
-        return context, last, rows
+        return last, rows
 
     async def history(
         self, tenant: TenantId, context_id: UUID, *, newest_first: bool, after: int | None, limit: int
@@ -212,7 +212,7 @@ class Messages:
                 row["create_time"],
                 row["request_id"] or "",
                 Role(row["role"]) if row["role"] else None,
-                preview(row["body_start"]) if row["body_start"] else "",
+                preview(row["record_start"]) if row["record_start"] else "",
             )
             for row in rows
         ]

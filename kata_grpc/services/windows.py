@@ -6,15 +6,15 @@ No transaction is open and no connection is held while a window's reader takes i
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from kata_grpc.codec import decode_body
+from kata_grpc.codec import decode_records
 from kata_grpc.dialects import Rendered, WindowMessage, render
 from kata_grpc.domain.errors import ContextNotFound, OutOfRange
 from kata_grpc.domain.messages import Message, Role, Row
 from kata_grpc.domain.tokens import FRAMING
 from kata_grpc.domain.windows import RunningState, View, WindowRequest
-from kata_grpc.limits import FRAME_MESSAGES, KIB, PAGE_BYTES
+from kata_grpc.limits import FRAME_BYTES, FRAME_MESSAGES, KIB
 from kata_grpc.repositories.windows import WindowRepository, state_from_row
 from kata_grpc.services.choosing import Choice, Window, first_look
 
@@ -30,6 +30,14 @@ _RENDERED_AT_ONCE = 8 * KIB
 """Rendering this many bytes takes about a millisecond."""
 _TOOLS_FRAMING = 8
 """More than any recorded request had beyond the tokens of its schemas' JSON; see docs/tokens.md."""
+
+
+class Page(NamedTuple):
+    """A run of messages: their records, one after the other with a separator between two, and their last version."""
+
+    records: bytes
+    separator: bytes
+    last_version: int
 
 
 class Windows:
@@ -84,59 +92,77 @@ class Windows:
         (counted,) = await self._tokenizers.count([Message(Role.USER, text=tools_json)], tokenizer)
         return counted.tokens + _TOOLS_FRAMING
 
-    async def render(self, window: Window, rows: Sequence[Row]) -> Rendered:
+    async def render(self, window: Window, pages: Sequence[Page]) -> Rendered:
         """Return the messages of a window as its dialect's API takes them, off the event loop where they are many."""
 
         def work() -> Rendered:
-            messages = [WindowMessage(row["version"], None, decode_body(row["body"])) for row in rows]
+            messages = [
+                WindowMessage(version, None, message)
+                for page in pages
+                for version, message in decode_records(page.records, len(page.separator))
+            ]
             return render(window.request.dialect, messages)
 
-        if sum(len(row["body"]) for row in rows) < _RENDERED_AT_ONCE:
+        if sum(len(page.records) for page in pages) < _RENDERED_AT_ONCE:
             return work()
         return await asyncio.to_thread(work)
 
-    def pages(self, window: Window, after: int = 0) -> AsyncGenerator[Sequence[Row], None]:
+    def pages(self, window: Window, separator: bytes, after: int = 0) -> AsyncGenerator[Page, None]:
         """Yield the window's messages beyond version `after`, in version order, a page at a time; close it at the end.
 
-        One page is read ahead of the one that is being sent. No connection is held between two pages.
+        Where a page ends follows from the window and `after` alone. One page is read ahead of the one that is being
+        sent. No connection is held between two pages.
         """
         if window.held is not None:
-            return _one(window.held, after)
-        return _ahead(self._read(window, after))
+            return _one(window.held, separator, after)
+        return _ahead(self._read(window, separator, after))
 
-    async def _read(self, window: Window, after: int) -> AsyncGenerator[Sequence[Row], None]:
+    async def _read(self, window: Window, separator: bytes, after: int) -> AsyncGenerator[Page, None]:
         log = WindowRepository(self._db, window.context_id, window.tenant)
         while after < window.tail_start - 1:
-            rows = await log.pinned_page(after, window.tail_start - 1, FRAME_MESSAGES, PAGE_BYTES)
+            rows = await log.pinned_page(after, window.tail_start - 1, FRAME_MESSAGES, FRAME_BYTES)
             if not rows:
                 break
-            yield rows
+            yield _page(rows, separator)
             after = rows[-1]["version"]
         after = max(after, window.tail_start - 1)
         while after < window.snapshot_version:
-            rows = await log.page(
-                after, window.snapshot_version, window.tail_start, window.passed_over, FRAME_MESSAGES, PAGE_BYTES
+            found = await log.page(
+                after,
+                window.snapshot_version,
+                window.tail_start,
+                window.passed_over,
+                versions=FRAME_MESSAGES,
+                max_bytes=FRAME_BYTES,
+                separator=separator,
             )
-            if rows:
-                yield rows
-            after = rows[-1]["version"] if rows else after + FRAME_MESSAGES
+            if found:
+                records, after = found
+                yield Page(records, separator, after)
+            else:
+                after += FRAME_MESSAGES
 
 
-async def _one(rows: Sequence[Row], after: int) -> AsyncGenerator[Sequence[Row], None]:
-    yield [row for row in rows if row["version"] > after]
+def _page(rows: Sequence[Row], separator: bytes) -> Page:
+    return Page(separator.join([row["record"] for row in rows]), separator, rows[-1]["version"])
 
 
-async def _ahead(pages: AsyncGenerator[Sequence[Row], None]) -> AsyncGenerator[Sequence[Row], None]:
+async def _one(rows: Sequence[Row], separator: bytes, after: int) -> AsyncGenerator[Page, None]:
+    if rows and rows[-1]["version"] > after:
+        yield _page(rows, separator)
+
+
+async def _ahead(pages: AsyncGenerator[Page, None]) -> AsyncGenerator[Page, None]:
     """Yield `pages`, reading the next while its taker is busy with one: the database and the wire work side by side."""
 
-    async def read() -> Sequence[Row] | None:
+    async def read() -> Page | None:
         return await anext(pages, None)
 
     reading = asyncio.create_task(read())
     try:
-        while (rows := await reading) is not None:
+        while (page := await reading) is not None:
             reading = asyncio.create_task(read())
-            yield rows
+            yield page
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)

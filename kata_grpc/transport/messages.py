@@ -22,7 +22,7 @@ from kata_grpc.transport.convert import (
     revision_to_proto,
     trailer_to_proto,
 )
-from kata_grpc.transport.frames import Chunk, ChunkBuilder, MessageEncoder, field
+from kata_grpc.transport.frames import CHUNK_MESSAGES, chunk, field, repeated
 from kata_grpc.transport.tokens import TokenMaker, bind
 from kata_grpc.transport.validate import Checker
 
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from kata_grpc.domain.contexts import TenantId
-    from kata_grpc.domain.messages import Row
-    from kata_grpc.services.windows import Windows
+    from kata_grpc.services.windows import Page, Windows
     from kata_grpc.transport.calls import Writer
     from kata_grpc.transport.draining import Draining
 
+_ONE_MESSAGE = _PAGE_MESSAGES = b"\x0a"
+_WINDOW_MESSAGES = b"\x12"
+"""The tags of the messages in the answers of GetMessage, ListMessages and GetWindow."""
 _LIST_LAYOUT = ">qq"
 """The last version of the page before, and the version up to which the walk goes."""
 _HISTORY_LAYOUT = ">q"
@@ -98,8 +100,7 @@ class MessageServicer:
         context_id = check.context_id(request.context_id)
         check.at_least("version", request.version, 1)
         check.done()
-        context, row = await self._messages.get(tenant, context_id, request.version)
-        return field(1, MessageEncoder(context_id, context.tokenizer).encode(row))
+        return repeated(_ONE_MESSAGE, [await self._messages.get(tenant, context_id, request.version)])
 
     async def ListMessages(self, tenant: TenantId, request: pb.ListMessagesRequest) -> bytes:
         """List a log."""
@@ -115,7 +116,7 @@ class MessageServicer:
         up_to: int | None = None
         if request.page_token:
             after, up_to = map(int, self._tokens.read("page_token", request.page_token, bound, _LIST_LAYOUT))
-        context, last, rows = await self._messages.page(
+        last, rows = await self._messages.page(
             tenant,
             context_id,
             newest_first=newest_first,
@@ -124,7 +125,7 @@ class MessageServicer:
             roles=[ROLE_OF_NUMBER[role] for role in request.roles],
             limit=limit,
         )
-        page = MessageEncoder(context_id, context.tokenizer).repeated(1, rows)
+        page = repeated(_PAGE_MESSAGES, [row["record"] for row in rows])
         if not rows or rows[0]["found"] == len(rows):
             return page
         token = self._tokens.make(bound, _LIST_LAYOUT, rows[-1]["version"], last)
@@ -156,18 +157,16 @@ class MessageServicer:
         wanted = _window_request(check, request)
         check.done()
         window = await self._windows.choose(tenant, context_id, wanted)
-        encoder = MessageEncoder(context_id, window.context_tokenizer)
         parts = [field(1, header_to_proto(window).SerializeToString())]
         size = 0
-        kept: list[Row] = []
-        async with aclosing(self._windows.pages(window)) as pages:
-            async for rows in pages:
-                parts.append(encoder.repeated(2, rows))
-                size += len(parts[-1])
+        kept: list[Page] = []
+        async with aclosing(self._windows.pages(window, _WINDOW_MESSAGES)) as pages:
+            async for page in pages:
+                kept.append(page)
+                parts += _WINDOW_MESSAGES, page.records
+                size += len(page.records)
                 if size > limits.MAX_UNARY_WINDOW_BYTES:
                     raise ResponseTooLarge(size, limits.MAX_UNARY_WINDOW_BYTES)
-                if request.render:
-                    kept.extend(rows)
         rest = pb.GetWindowResponse(trailer=trailer_to_proto(window))
         if request.render:
             rendered = await self._windows.render(window, kept)
@@ -191,20 +190,13 @@ class MessageServicer:
             snapshot = (version, revision)
         window = await self._windows.choose(tenant, context_id, wanted, snapshot)
         await writer.write(field(1, header_to_proto(window).SerializeToString()))
-        chunks = ChunkBuilder(MessageEncoder(context_id, window.context_tokenizer))
-
-        async def send(chunk: Chunk) -> None:
-            snapshot = window.snapshot_version, window.snapshot_revision
-            await writer.write(chunk.frame(self._tokens.make(bound, _RESUME_LAYOUT, *snapshot, chunk.last_version)))
-            if self._draining.started:
-                raise ShuttingDown
-
-        async with aclosing(self._windows.pages(window, after)) as pages:
-            async for rows in pages:
-                for chunk in chunks.add(rows):
-                    await send(chunk)
-        for chunk in chunks.rest():
-            await send(chunk)
+        now = window.snapshot_version, window.snapshot_revision
+        async with aclosing(self._windows.pages(window, CHUNK_MESSAGES, after)) as pages:
+            async for page in pages:
+                token = self._tokens.make(bound, _RESUME_LAYOUT, *now, page.last_version)
+                await writer.write(chunk(page.records, token))
+                if self._draining.started:
+                    raise ShuttingDown
         await writer.write(field(3, trailer_to_proto(window).SerializeToString()))
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
+import asyncpg
 import pytest
 
+from kata_grpc.codec import decode_body
 from kata_grpc.db import migrate
 from tests.rpc import build as b
 from tests.rpc.serving import loop, serve
@@ -18,6 +22,7 @@ async def test_content_survives_a_step_back_and_forth(fresh_db: str) -> None:
         before = await server.window(context_id, 1_000), await server.get(context_id)
 
     await migrate.downgrade(fresh_db, "0001")
+    await _check_bodies(fresh_db)
     await migrate.upgrade(fresh_db)
 
     async with serve(fresh_db) as server:
@@ -34,3 +39,14 @@ async def test_every_step_goes_down_over_content_and_up_again(fresh_db: str) -> 
 
     async with serve(fresh_db) as server:
         assert (await server.append((await server.create()).context_id, b.user("Hello"))).first_version == 1
+
+
+async def _check_bodies(url: str) -> None:
+    """Before schema 0003 a message was stored as its content alone, of which it keeps the digest."""
+    connection = await asyncpg.connect(url)
+    try:
+        bodies = await connection.fetch("select digest, body from messages order by version")
+    finally:
+        await connection.close()
+    assert [sha256(row["body"]).digest() for row in bodies] == [row["digest"] for row in bodies]
+    assert decode_body(bodies[1]["body"]).text == "Hello"

@@ -20,7 +20,6 @@ from kata_grpc.domain.windows import Dialect
 from kata_grpc.services import choosing as engine
 from kata_grpc.services import windows as reading
 from kata_grpc.tokenizers import Tokenizers
-from kata_grpc.transport import frames
 from tests.property.reference import Expected, NoStart, Reference, Told, TooSmall
 from tests.rpc import build as b
 from tests.rpc.serving import Running, loop, read_error
@@ -278,9 +277,9 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_LOOK_LEAST", 1)
     monkeypatch.setattr(engine, "_PINNED_MOST", 1)
     monkeypatch.setattr(engine, "_COSTS_PAGE", 2)
-    monkeypatch.setattr(engine, "_HELD_BYTES", 64)
+    monkeypatch.setattr(engine, "FRAME_BYTES", 64)
     monkeypatch.setattr(reading, "FRAME_MESSAGES", 2)
-    monkeypatch.setattr(frames, "FRAME_MESSAGES", 2)
+    monkeypatch.setattr(reading, "FRAME_BYTES", 300)  # less than two messages, as it happens, or more
 
 
 # --- tests ------------------------------------------------------------------------------------------------------------

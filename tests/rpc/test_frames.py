@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
+import asyncpg
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, assume, given, settings
@@ -16,8 +16,8 @@ from kata.context.v1 import message_service_pb2 as ms
 from kata.context.v1 import window_pb2
 
 from kata_grpc import preview as previews
-from kata_grpc.codec import encode_body
-from kata_grpc.limits import FRAME_BYTES, FRAME_MESSAGES, PREVIEW_CHARS
+from kata_grpc.codec import decode_body, decode_record, decode_records, encode_body
+from kata_grpc.limits import PREVIEW_CHARS
 from kata_grpc.transport import frames
 from tests.fuzz.requests import messages
 from tests.rpc import build as b
@@ -35,29 +35,15 @@ SOURCES = {
     "caller": pb.TOKEN_COUNT_SOURCE_CALLER,
     "estimated": pb.TOKEN_COUNT_SOURCE_ESTIMATED,
 }
-VARINT, LENGTH_DELIMITED = 0, 2
 
 contents = messages(pb.Message.DESCRIPTOR).map(lambda message: encode_body(pb.Message.FromString(_bytes(message))))
-rows: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
-    {
-        "version": st.integers(1, 2**62),
-        "revision": st.integers(1, 2**62),
-        "token_count": st.one_of(st.integers(0, 300), st.integers(0, 2**31 - 1)),
-        "token_count_source": st.sampled_from(sorted(SOURCES)),
-        "body": contents,
-    }
-).map(lambda row: {**row, **times(row)})
+MOST = 2**49 - 1
+"""The largest number that the database spells."""
 
 
 def _bytes(message: Any) -> bytes:
     data: bytes = message.SerializeToString()
     return data
-
-
-def times(row: dict[str, Any]) -> dict[str, Any]:
-    """Makes up the one time of the row's revision, in each of its spellings."""
-    micros = row["revision"] * 7_919 % 8_000_000_000_000_000
-    return {"micros": micros, "create_seconds": micros / 1e6, "create_time": moment(micros)}
 
 
 def moment(micros: int) -> datetime:
@@ -68,46 +54,52 @@ def number(descriptor: Descriptor, name: str) -> int:
     return descriptor.fields_by_name[name].number
 
 
-def tag(descriptor: Descriptor, name: str, wire_type: int) -> bytes:
-    return frames.varint(number(descriptor, name) << 3 | wire_type)
-
-
-def expected(row: dict[str, Any], context_id: UUID, tokenizer: str) -> pb.Message:
-    """Builds by protobuf what the encoder puts together."""
-    message = pb.Message.FromString(row["body"])
-    message.context_id, message.tokenizer = str(context_id), tokenizer
-    message.version, message.revision = row["version"], row["revision"]
-    message.token_count = row["token_count"]
-    message.token_count_source = SOURCES[row["token_count_source"]]
-    message.create_time.FromMicroseconds(row["micros"])
-    return message
-
-
-def test_tags_of_a_message_are_those_of_its_descriptor() -> None:
-    descriptor = pb.Message.DESCRIPTOR
-    row = {
-        "version": 1,
-        "revision": 2,
-        "create_seconds": 3.0,
-        "create_time": moment(3_000_000),
-        "token_count": 4,
-        "token_count_source": "counted",
-        "body": b"BODY",
-    }
-    encoded = frames.MessageEncoder(CONTEXT_ID, "t").encode(row)
-    spelled = {
-        "context_id": (LENGTH_DELIMITED, b"\x24" + str(CONTEXT_ID).encode()),
-        "revision": (VARINT, b"\x02"),
-        "tokenizer": (LENGTH_DELIMITED, b"\x01t"),
-        "create_time": (LENGTH_DELIMITED, b"\x02" + tag(Timestamp.DESCRIPTOR, "seconds", VARINT) + b"\x03"),
-        "version": (VARINT, b"\x01"),
-        "token_count": (VARINT, b"\x04"),
-        "token_count_source": (VARINT, bytes([SOURCES["counted"]])),
-    }
-    fields = [tag(descriptor, name, wire_type) + value for name, (wire_type, value) in spelled.items()]
-    assert encoded == b"".join([*fields, b"BODY"])
-    nanos = frames.timestamp(moment(3_000_001))
-    assert nanos == b"\x08\x03" + tag(Timestamp.DESCRIPTOR, "nanos", VARINT) + frames.varint(1_000)
+@pytest.mark.holds("I1")
+@loop
+async def test_records_are_what_protobuf_makes_of_the_columns(fresh_db: str) -> None:
+    """Compares the database's bytes with protobuf's, at both ends of each length that a number can have."""
+    numbers = sorted({min(max(1, 2 ** (7 * n) + off), MOST) for n in range(8) for off in (-1, 0, 1)})
+    connection = await asyncpg.connect(fresh_db)
+    try:
+        for place, version in enumerate(numbers):
+            source = sorted(SOURCES)[place % 3]
+            revision, tokens, micros = (
+                numbers[-place],
+                min(version, 2**31 - 1),
+                1_000_000 + version * 7_919 % 8_000_000_000_000_000,
+            )
+            tokenizer = "t" * (1 + place)
+            body = encode_body(pb.Message(role=pb.ROLE_USER, text="x" * min(version, 300_000)))
+            fields = await connection.fetchval(
+                "select kata_message_fields(kata_batch_fields($1, $2, $3, $4), $5, $6, $7)",
+                CONTEXT_ID,
+                tokenizer,
+                revision,
+                moment(micros),
+                version,
+                tokens,
+                source,
+            )
+            record = await connection.fetchval(
+                "select kata_varint(octet_length($1::bytea || $2::bytea)) || $1 || $2", fields, body
+            )
+            page = ms.ListMessagesResponse.FromString(b"\x0a" + record + b"\x0a" + record)
+            message = pb.Message.FromString(body)
+            message.context_id, message.tokenizer = str(CONTEXT_ID), tokenizer
+            message.version, message.revision = version, revision
+            message.token_count, message.token_count_source = tokens, SOURCES[source]
+            message.create_time.FromMicroseconds(micros)
+            assert list(page.messages) == [message, message]
+            assert len(record) == len(frames.varint(message.ByteSize())) + message.ByteSize(), (
+                "spelled as short as can be"
+            )
+            assert decode_record(record) == decode_body(body)
+            assert list(decode_records(record + b"__" + record, 2)) == [(version, decode_body(body))] * 2
+            assert await connection.fetchval("select kata_body($1, $2)", record, fields) == body
+            for wrong in (fields[:-1] + b"\x00", fields[1:], fields + b"\x00"):
+                assert await connection.fetchval("select kata_body($1, $2)", record, wrong) is None
+    finally:
+        await connection.close()
 
 
 @loop
@@ -168,57 +160,16 @@ def test_timestamps(micros: int) -> None:
     assert Timestamp.FromString(frames.timestamp(moment(micros))).ToMicroseconds() == micros
 
 
-@pytest.mark.holds("I1")
-@given(given_rows=st.lists(rows, min_size=1, max_size=5))
+@given(bodies=st.lists(contents, max_size=5), token=st.text(st.characters(codec="utf-8")))
 @QUICK
-def test_encoded_messages_are_those_of_protobuf(given_rows: list[dict[str, Any]]) -> None:
-    encoder = frames.MessageEncoder(CONTEXT_ID, "o200k_base")
-    wanted = [expected(row, CONTEXT_ID, "o200k_base") for row in given_rows]
-    assert [pb.Message.FromString(encoder.encode(row)) for row in given_rows] == wanted
-    page = ms.ListMessagesResponse.FromString(encoder.repeated(1, given_rows))
+def test_pages_and_chunks_of_records_are_those_of_protobuf(bodies: list[bytes], token: str) -> None:
+    records = [frames.varint(len(body)) + body for body in bodies]
+    wanted = [pb.Message.FromString(body) for body in bodies]
+    page = ms.ListMessagesResponse.FromString(frames.repeated(frames.CHUNK_MESSAGES, records))
     assert list(page.messages) == wanted
-
-
-@given(
-    sizes=st.lists(st.sampled_from([1, 10, 300_000, FRAME_BYTES, FRAME_BYTES + 1]), max_size=40), cut=st.integers(1, 9)
-)
-@QUICK
-def test_where_chunks_end_follows_from_the_messages_alone(sizes: list[int], cut: int) -> None:
-    given_rows: list[Any] = [
-        {
-            "version": version,
-            "revision": 1,
-            "create_seconds": 1.0,
-            "create_time": moment(1_000_000),
-            "token_count": 1,
-            "token_count_source": "counted",
-            "body": b"\x2a" + frames.varint(size) + b"x" * size,
-        }
-        for version, size in enumerate(sizes, start=1)
-    ]
-
-    def chunks(step: int) -> list[frames.Chunk]:
-        builder = frames.ChunkBuilder(frames.MessageEncoder(CONTEXT_ID, "t"))
-        found = [
-            chunk
-            for start in range(0, len(given_rows), step)
-            for chunk in builder.add(given_rows[start : start + step])
-        ]
-        return [*found, *builder.rest()]
-
-    whole = chunks(len(given_rows) or 1)
-    assert chunks(cut) == whole
-    sent = [ms.StreamWindowResponse.FromString(chunk.frame("token")).chunk for chunk in whole]
-    assert [chunk.resume_token for chunk in sent] == ["token"] * len(whole)
-    parsed = [window_pb2.WindowChunk(messages=chunk.messages) for chunk in sent]
-    assert [m.version for chunk in parsed for m in chunk.messages] == [row["version"] for row in given_rows]
-    assert [chunk.last_version for chunk in whole] == [chunk.messages[-1].version for chunk in parsed]
-    for chunk in parsed:
-        assert 1 <= len(chunk.messages) <= FRAME_MESSAGES
-        assert len(chunk.messages) == 1 or sum(m.ByteSize() for m in chunk.messages) <= FRAME_BYTES
-    for before, after in itertools.pairwise(parsed):
-        together = sum(m.ByteSize() for m in before.messages) + after.messages[0].ByteSize()
-        assert together > FRAME_BYTES, "a chunk is as large as it may be"
+    if records:
+        sent = ms.StreamWindowResponse.FromString(frames.chunk(frames.CHUNK_MESSAGES.join(records), token)).chunk
+        assert sent == window_pb2.WindowChunk(messages=wanted, resume_token=token)
 
 
 def plain_preview(message: pb.Message) -> str:
@@ -246,12 +197,13 @@ def plain_part(part: pb.Part) -> str:
 def test_previews_are_the_beginning_of_the_message(body: bytes, cut: int) -> None:
     message = pb.Message.FromString(body)
     assume("\ufffd" not in str(message))
-    assert previews.preview(body) == plain_preview(message)
-    assert len(previews.preview(body[:cut])) <= PREVIEW_CHARS, "a body that is cut anywhere has a preview, too"
+    record = frames.varint(len(body)) + body
+    assert previews.preview(record) == plain_preview(message)
+    assert len(previews.preview(record[:cut])) <= PREVIEW_CHARS, "a body that is cut anywhere has a preview, too"
 
 
 @given(text=st.text(st.characters(codec="utf-8"), min_size=50, max_size=3_000))
 @QUICK
 def test_previews_need_only_the_first_bytes_of_a_text(text: str) -> None:
     body = encode_body(pb.Message(role=pb.ROLE_USER, text=text * 3, name="n" * 256))
-    assert previews.preview(body[:4_096]) == (text * 3)[:PREVIEW_CHARS]
+    assert previews.preview((frames.varint(len(body)) + body)[:4_096]) == (text * 3)[:PREVIEW_CHARS]

@@ -58,8 +58,8 @@ USES: dict[str, Use] = {
     "list_group_members": Use([[0, 7], LOG - 1_000, LOG], 50),
     "find_tail_start": Use([LOG - 500, LOG, [], True], 20),
     "find_newest_turn": Use([LOG], 20),
-    "read_window_page": Use([LOG // 2, LOG, LOG // 2, [], 512, 2 << 20], 2_200),
-    "read_pinned_page": Use([0, LOG, 64, 2 << 20], 300),
+    "read_window_page": Use([LOG // 2, LOG, LOG // 2, [], 512, 1 << 20, b"\x0a"], 2_200),
+    "read_pinned_page": Use([0, LOG, 64, 1 << 20], 300),
     # messages
     "append_messages": Use(ONE_APPEND, 60),
     "get_message": Use([77], 2),

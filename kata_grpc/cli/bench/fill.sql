@@ -6,12 +6,13 @@
 -- message and then of the texts in turn, $5 their token counts, $6 the sums of those counts from the first text on
 insert into messages (context_id, version, tenant_id, revision, create_time, role, group_version, token_count,
                       item_count, token_count_source, total_tokens, total_items, inexact_messages, pinned_tokens,
-                      pinned_messages, pinned_items, turn_version, digest, body)
+                      pinned_messages, pinned_items, turn_version, digest, record)
 select c.id, v.version, c.tenant_id, (v.version - 1) / $3::bigint + 1, now(),
        case when v.version = 1 then 'system' when v.version % 2 = 0 then 'user' else 'assistant' end,
        v.version, t.token_count, 0, 'counted',
        case when v.version = 1 then 0 else (v.version - 2) / k.texts * k.cycle + t.running end + k.pinned, 0, 0,
-       k.pinned, 1, 0, v.version - v.version % 2, t.digest, t.body
+       k.pinned, 1, 0, v.version - v.version % 2, t.digest,
+       kata_varint(octet_length(x.fields) + octet_length(t.body)) || x.fields || t.body
 from (select ($5::bigint[])[1] as pinned, cardinality($4::bytea[]) - 1 as texts,
              ($6::bigint[])[cardinality($6::bigint[])] as cycle) k
 cross join contexts c
@@ -21,6 +22,11 @@ join (
   from unnest($4::bytea[], $5::bigint[], array[0::bigint] || $6::bigint[])
        with ordinality as u(body, token_count, running, place)
 ) t on t.place = case when v.version = 1 then 1 else (v.version - 2) % k.texts + 2 end
+cross join lateral (
+  select kata_message_fields(
+    kata_batch_fields(c.id, c.tokenizer, (v.version - 1) / $3 + 1, now()), v.version, t.token_count::int, 'counted') as fields
+  offset 0
+) x
 where c.id = any ($1::uuid[])
 order by c.id, v.version;
 
@@ -63,7 +69,10 @@ select (
   select count(*)
   from (
     select version, revision, role, token_count, item_count, token_count_source, total_tokens, total_items,
-           inexact_messages, pinned_tokens, pinned_messages, turn_version, digest <> sha256(body) as altered,
+           inexact_messages, pinned_tokens, pinned_messages, turn_version,
+           digest is distinct from sha256(kata_body(record, kata_message_fields(kata_batch_fields(context_id,
+             (select tokenizer from contexts where id = context_id), revision, create_time), version, token_count,
+             token_count_source))) as altered,
            lag(version, 1, 0::bigint) over log as version_before,
            lag(revision, 1, 0::bigint) over log as revision_before,
            lag(total_tokens, 1, 0::bigint) over log as tokens_before,
@@ -90,14 +99,14 @@ select (
 
 -- name: window_rows
 -- Floor: the rows of a window whose ends are known. $1 context_id, $2 tenant_id, $3 first version, $4 last version
-select version, revision, create_time, token_count, token_count_source, body
+select version, revision, create_time, token_count, token_count_source, record
 from messages
 where context_id = $1 and tenant_id = $2 and version between $3 and $4
 order by version;
 
 -- name: keyset_page
 -- Floor: the next page of a log. $1 context_id, $2 tenant_id, $3 versions above this, $4 limit
-select version, revision, create_time, token_count, token_count_source, body
+select version, revision, create_time, token_count, token_count_source, record
 from messages
 where context_id = $1 and tenant_id = $2 and version > $3
 order by version

@@ -93,9 +93,9 @@ delete from context_names where tenant_id = $1 and name = $2 and context_id = $3
 
 -- name: list_revisions_before
 -- A page of history, newest first, with the beginning of each append's first message.
--- $1 context_id, $2 tenant_id, $3 revisions below this, $4 limit, $5 bytes of the message's body
+-- $1 context_id, $2 tenant_id, $3 revisions below this, $4 limit, $5 bytes of the message's record
 select r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, m.role,
-       substring(m.body from 1 for $5) as body_start
+       substring(m.record from 1 for $5) as record_start
 from revisions r
 left join messages m on m.context_id = r.context_id and m.version = r.first_version
 where r.context_id = $1 and r.tenant_id = $2 and r.revision > 0 and r.revision < $3
@@ -103,9 +103,9 @@ order by r.revision desc
 limit $4;
 
 -- name: list_revisions_after
--- The same from the oldest on. $1 context_id, $2 tenant_id, $3 revisions above this, $4 limit, $5 bytes of the body
+-- The same from the oldest on. $1 context_id, $2 tenant_id, $3 revisions above this, $4 limit, $5 bytes of the record
 select r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, m.role,
-       substring(m.body from 1 for $5) as body_start
+       substring(m.record from 1 for $5) as record_start
 from revisions r
 left join messages m on m.context_id = r.context_id and m.version = r.first_version
 where r.context_id = $1 and r.tenant_id = $2 and r.revision > 0 and r.revision > $3

@@ -52,43 +52,49 @@ with locked as materialized (
   select c.id, c.latest_revision, c.tenant_id, 'append', l.latest_version + 1, c.latest_version, c.update_time, $5, $6,
          c.chain
   from changed c, locked l
+), sealed as materialized (
+  select kata_batch_fields(c.id, c.tokenizer, c.latest_revision, c.update_time) as batch_fields
+  from changed c
 ), appended as (
   insert into messages (context_id, version, tenant_id, revision, create_time, role, group_version, token_count,
                         item_count, token_count_source, total_tokens, total_items, inexact_messages, pinned_tokens,
-                        pinned_messages, pinned_items, turn_version, open_calls, digest, body)
+                        pinned_messages, pinned_items, turn_version, open_calls, digest, record)
   select c.id, l.latest_version + n.step, c.tenant_id, c.latest_revision, c.update_time, n.role,
          coalesce(f.group_version, l.latest_version + n.step), n.token_count, n.item_count, n.token_count_source,
          l.total_tokens + n.tokens, l.total_items + n.items, l.inexact_messages + n.inexact,
          l.pinned_tokens + n.pinned_tokens, l.pinned_messages + n.pinned_messages, l.pinned_items + n.pinned_items,
          case when n.turn > 0 then l.latest_version + n.turn else l.turn_version end,
-         nullif(coalesce(f.open_after, l.open_calls), '{}'::jsonb), n.digest, n.body
+         nullif(coalesce(f.open_after, l.open_calls), '{}'::jsonb), n.digest,
+         kata_varint(octet_length(x.fields) + octet_length(n.body)) || x.fields || n.body
   from changed c
   cross join locked l
   cross join unnest($10::text[], $11::int[], $12::int[], $13::text[], $14::bytea[], $15::bytea[], $16::bigint[],
                     $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::int[])
        with ordinality as n(role, token_count, item_count, token_count_source, digest, body, tokens, items, inexact,
                             pinned_tokens, pinned_messages, pinned_items, turn, step)
+  cross join sealed s
+  cross join lateral (
+    select kata_message_fields(s.batch_fields, l.latest_version + n.step, n.token_count, n.token_count_source) as fields
+    offset 0  -- computed once
+  ) x
   left join folded f on f.step = n.step
 )
 select * from changed;
 
 -- name: get_message
 -- One message of a live context. $1 context_id, $2 tenant_id, $3 version
-select m.version, m.revision, date_part('epoch', m.create_time) as create_seconds, m.token_count, m.token_count_source, m.body
-from messages m
-where m.context_id = $1 and m.tenant_id = $2 and m.version = $3;
+select record from messages where context_id = $1 and tenant_id = $2 and version = $3;
 
 -- name: list_messages_after
 -- A page of messages from the oldest on, and in `found` how many there were to choose from: more than the page when it
--- is not the last. A page stops before the row that would take its bodies above $6, but never before its first.
+-- is not the last. A page stops before the row that would take it above $6, but never before its first.
 -- $1 context_id, $2 tenant_id, $3 versions above this, $4 up to this, $5 roles or null, $6 bytes, $7 limit
-select version, revision, date_part('epoch', create_time) as create_seconds, token_count,
-       token_count_source, body, found
+select version, record, found
 from (
-  select p.*, sum(octet_length(body)) over (order by version) as bytes, octet_length(body) as size,
+  select p.*, sum(octet_length(record)) over (order by version) as bytes, octet_length(record) as size,
          count(*) over () as found, row_number() over (order by version) as place
   from (
-    select version, revision, create_time, token_count, token_count_source, body
+    select version, record
     from messages
     where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
       and ($5::text[] is null or role = any ($5))
@@ -102,13 +108,12 @@ order by version;
 -- name: list_messages_before
 -- The same from the newest on. $1 context_id, $2 tenant_id, $3 versions below this, $4 up to this, $5 roles or null,
 -- $6 bytes, $7 limit
-select version, revision, date_part('epoch', create_time) as create_seconds, token_count,
-       token_count_source, body, found
+select version, record, found
 from (
-  select p.*, sum(octet_length(body)) over (order by version desc) as bytes, octet_length(body) as size,
+  select p.*, sum(octet_length(record)) over (order by version desc) as bytes, octet_length(record) as size,
          count(*) over () as found, row_number() over (order by version desc) as place
   from (
-    select version, revision, create_time, token_count, token_count_source, body
+    select version, record
     from messages
     where context_id = $1 and tenant_id = $2 and version < $3 and version <= $4
       and ($5::text[] is null or role = any ($5))

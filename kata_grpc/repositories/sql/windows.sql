@@ -4,8 +4,8 @@
 -- One look at the end of a log. The first row has in `snapshot`, as JSON, the context and its running state at the
 -- snapshot (null when that is empty). Then come the pinned messages, unless they are more than $11, and the newest
 -- messages, newest first: as many as should fit by the log's average and a quarter more, $9 at least and $10 at most;
--- none of both when the counts are to be of another tokenizer than the log's. Bodies that go beyond $12 bytes together
--- are left out, but never the newest one. The limits keep the plan on the indexes from a connection's first execution
+-- none of both when the counts are to be of another tokenizer than the log's. Records that go beyond $12 bytes together
+-- are left out. The limits keep the plan on the indexes from a connection's first execution
 -- on. $1 context_id, $2 tenant_id, $3 at_version or null, $4 at_revision or null, $5 tokenizer or '', $6 the most that
 -- pinned and newest messages may cost, $7 tokens a message, $8 tokens an item, $9 to $12 as above
 with snapshot as materialized (
@@ -36,17 +36,16 @@ with snapshot as materialized (
            ::int as newest
   from costs
 )
-select row_to_json(s)::text as snapshot, null::bigint as version, null::bigint as revision,
-       null::float8 as create_seconds, null::int as token_count, null as token_count_source, null::bytea as body,
-       null::bigint as group_version, null::int as item_count, null as role
+select row_to_json(s)::text as snapshot, null::bigint as version,
+       null::bigint as group_version, null as role, null::int as token_count, null::int as item_count,
+       null as token_count_source, null::bytea as record
 from snapshot s
 union all
 select null, p.*
 from limits l
 cross join lateral (
-  select version, revision, date_part('epoch', create_time), token_count, token_count_source,
-         case when sum(octet_length(body)) over (order by version) <= $12::bigint then body end,
-         group_version, item_count, role
+  select version, group_version, role, token_count, item_count, token_count_source,
+         case when sum(octet_length(record)) over (order by version) <= $12::bigint then record end
   from messages
   where context_id = $1 and tenant_id = $2 and version <= l.version and role in ('system', 'developer')
   order by version
@@ -56,10 +55,8 @@ union all
 select null, n.*
 from limits l
 cross join lateral (
-  select version, revision, date_part('epoch', create_time), token_count, token_count_source,
-         case when sum(octet_length(body)) over (order by version desc) <= greatest($12::bigint, octet_length(body))
-              then body end,
-         group_version, item_count, role
+  select version, group_version, role, token_count, item_count, token_count_source,
+         case when sum(octet_length(record)) over (order by version desc) <= $12::bigint then record end
   from messages
   where context_id = $1 and tenant_id = $2 and version <= l.version
   order by version desc
@@ -67,12 +64,11 @@ cross join lateral (
 ) n;
 
 -- name: read_newest
--- The newest messages, newest first, without the bodies that go beyond $5 bytes together, but never without the newest
+-- The newest messages, newest first, without the records that go beyond $5 bytes together, but never without the newest
 -- one. $1 context_id, $2 tenant_id, $3 versions up to this, $4 limit, $5 bytes
-select version, revision, date_part('epoch', create_time) as create_seconds, token_count, token_count_source,
-       case when sum(octet_length(body)) over (order by version desc) <= greatest($5::bigint, octet_length(body))
-            then body end as body,
-       group_version, item_count, role
+select version, group_version, role, token_count, item_count,
+       case when sum(octet_length(record)) over (order by version desc) <= greatest($5::bigint, octet_length(record))
+            then record end as record
 from messages
 where context_id = $1 and tenant_id = $2 and version <= $3
 order by version desc
@@ -147,37 +143,50 @@ order by version desc
 limit 1;
 
 -- name: read_window_page
--- A page of a window's tail, oldest first. It is a range of versions and not a limit, which bounds what any plan reads.
--- It stops before the row that would take its bodies above $8, but never before its first; it is empty when nothing in
--- the range is in the window. $1 context_id, $2 tenant_id, $3 versions above this, $4 last version, $5 start of the
--- tail, $6 groups to pass over, $7 number of versions, $8 bytes
-select version, revision, date_part('epoch', create_time) as create_seconds, token_count, token_count_source, body
-from (
-  select version, revision, create_time, token_count, token_count_source, body,
-         sum(octet_length(body)) over (order by version rows unbounded preceding) as bytes
+-- A page of a window's tail: its records one after the other with $9 between them, and its last version; both null when
+-- nothing in the range is in the window. It is a range of versions and not a limit, which bounds what any plan reads.
+-- Where the range has more than $8 bytes it stops before the record that would go beyond them, but never before its
+-- first. $1 context_id, $2 tenant_id, $3 versions above this, $4 last version, $5 start of the tail, $6 groups to pass
+-- over, $7 number of versions, $8 bytes, $9 what stands between two records
+with size as materialized (
+  select coalesce(sum(octet_length(record)), 0) as bytes
   from messages
   where context_id = $1 and tenant_id = $2 and version > $3 and version <= least($4::bigint, $3::bigint + $7::bigint)
-    and (group_version >= $5 or role in ('system', 'developer')) and group_version <> all ($6::bigint[])
-  order by version
-) page
-where bytes <= $8::bigint or bytes = octet_length(body)
-order by version;
+)
+select string_agg(record, $9::bytea) as records, max(version) as last_version
+from (
+  (select version, record
+   from messages
+   where context_id = $1 and tenant_id = $2 and version > $3 and version <= least($4::bigint, $3::bigint + $7::bigint)
+     and (group_version >= $5 or role in ('system', 'developer')) and group_version <> all ($6::bigint[])
+     and (select bytes from size) <= $8::bigint
+   order by version)
+  union all
+  (select version, record
+   from (
+     select version, record, sum(octet_length(record)) over (order by version rows unbounded preceding) as bytes
+     from messages
+     where context_id = $1 and tenant_id = $2 and version > $3 and version <= least($4::bigint, $3::bigint + $7::bigint)
+       and (group_version >= $5 or role in ('system', 'developer')) and group_version <> all ($6::bigint[])
+       and (select bytes from size) > $8::bigint
+   ) counted
+   where bytes <= $8 or bytes = octet_length(record)
+   order by version)
+) page;
 
 -- name: read_pinned_page
 -- A page of the pinned messages before a window's tail, bounded like read_window_page. $1 context_id, $2 tenant_id,
 -- $3 versions above this, $4 last version, $5 limit, $6 bytes
-select version, revision, date_part('epoch', create_time) as create_seconds, token_count, token_count_source,
-       body, group_version, item_count, role
+select version, group_version, role, token_count, item_count, record
 from (
-  select version, revision, create_time, token_count, token_count_source, body, group_version, item_count, role,
-         sum(octet_length(body)) over (order by version) as bytes, octet_length(body) as size
+  select page.*, sum(octet_length(record)) over (order by version) as bytes
   from (
-    select version, revision, create_time, token_count, token_count_source, body, group_version, item_count, role
+    select version, group_version, role, token_count, item_count, record
     from messages
     where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4 and role in ('system', 'developer')
     order by version
     limit $5
   ) page
 ) counted
-where bytes = size or bytes <= $6::bigint
+where bytes = octet_length(record) or bytes <= $6::bigint
 order by version;
