@@ -1,14 +1,16 @@
 """The one mapping between the content model and its protobuf form, and the bytes that are stored.
 
-The body of a message is the serialization of its `kata.context.v1.Message` without the fields that the server owns. The
-database puts those fields before it, and the length of all before them: this record is what is stored, and what is sent
-without being decoded. This module does not validate: it refuses only what it cannot express.
+The body of a message is the serialization of its `kata.context.v1.Message` without the fields that the server owns. Its
+record is what is stored, and sent without being decoded: the length of the rest, the server's fields but three, the
+body and a stamp of those three, which the database gives. This module does not validate: it refuses only what it cannot
+express.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from google.protobuf import struct_pb2
@@ -25,6 +27,7 @@ from kata_grpc.domain.messages import (
     Refusal,
     Role,
     Text,
+    TokenCountSource,
     ToolCall,
     ToolResult,
     Unknown,
@@ -32,6 +35,7 @@ from kata_grpc.domain.messages import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from uuid import UUID
 
 MAX_EXACT_INTEGER = 2**53
 """Up to here every integer is a double of its own, so metadata may spell it without a fraction."""
@@ -66,8 +70,15 @@ NUMBER_OF_FORM = {
 }
 
 
+STAMP_BYTES = 26
+"""The version, revision and create_time at the end of a record, which the append's statement puts there."""
+_SOURCES = {
+    TokenCountSource.COUNTED: b"\x78\x01",
+    TokenCountSource.CALLER: b"\x78\x02",
+    TokenCountSource.ESTIMATED: b"\x78\x03",
+}
 _MORE = 0x80
-"""In a length, a byte from here on has another one behind it."""
+"""A byte of a number from here on has another one behind it."""
 
 
 class CodecError(ValueError):
@@ -85,6 +96,28 @@ def encode_body(message: pb.Message) -> bytes:
     message.ClearField("create_time")
     message.DiscardUnknownFields()
     return message.SerializeToString(deterministic=True)
+
+
+def varint(value: int) -> bytes:
+    """Return a non-negative number as protobuf spells it."""
+    spelled = bytearray()
+    while value >= _MORE:
+        spelled.append(value % _MORE | _MORE)
+        value //= _MORE
+    spelled.append(value)
+    return bytes(spelled)
+
+
+@lru_cache(maxsize=4_096)
+def context_fields(context_id: UUID, tokenizer: str) -> bytes:
+    """Return the fields of a message that say whose it is and how it was counted."""
+    return b"\x0a\x24" + str(context_id).encode() + b"\x4a" + varint(len(tokenizer.encode())) + tokenizer.encode()
+
+
+def record_head(fields: bytes, token_count: int, source: TokenCountSource, body: bytes) -> bytes:
+    """Return a record up to its stamp; `fields` are those of `context_fields`."""
+    own = b"".join((fields, b"\x50", varint(token_count), _SOURCES[source], body))
+    return varint(len(own) + STAMP_BYTES) + own
 
 
 def decode_body(body: bytes) -> Message:

@@ -84,7 +84,7 @@ revisions = sa.Table(
     sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
     sa.Column("chain", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("context_id", "revision", name="revisions_pk"),
-    sa.ForeignKeyConstraint(["context_id"], ["contexts.id"], name="revisions_context_fk"),
+    # No foreign key: what inserts a revision has just locked the row of its context.
     comment="Every change of a context, in commit order; the claim of its request_id.",
 )
 sa.Index(

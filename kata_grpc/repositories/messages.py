@@ -5,10 +5,10 @@ The rows that reads return carry `version` and `record`: the message as it is se
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from kata_grpc.db.query import load
+from kata_grpc.db.query import Query, load
 from kata_grpc.limits import MAX_OPEN_CALLS
 from kata_grpc.repositories.contexts import context_from_row
 
@@ -21,76 +21,99 @@ if TYPE_CHECKING:
     from kata_grpc.domain.messages import Row
 
 _SQL = load("kata_grpc.repositories", "sql/messages.sql")
+_LOCK = "for no key update of c"
 
 
-@dataclass(slots=True)
+_WAITING = _SQL.append_batches
+_PASSING = Query("append_batches_in_passing", _WAITING.text.replace(_LOCK, f"{_LOCK} skip locked"))
+"""The same without a wait: a context whose row is locked is passed over."""
+
+
+class Tally(NamedTuple):
+    """What messages add to a context's running state."""
+
+    tokens: int = 0
+    items: int = 0
+    inexact: int = 0
+    pinned_tokens: int = 0
+    pinned_messages: int = 0
+    pinned_items: int = 0
+    turn: int = 0
+    """The place, from 1 on, of the newest message that starts a turn; 0 without one."""
+
+
+class NewMessage(NamedTuple):
+    """A message to append; `head` is its record but for the stamp at its end, `tally` runs up to this message."""
+
+    role: str
+    token_count: int
+    item_count: int
+    source: str
+    digest: bytes
+    head: bytes
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """The columns of one append, a list an element a message; running values start from 0 within the batch."""
+    """One append, with its conditions."""
 
-    roles: list[str] = field(default_factory=list)
-    token_counts: list[int] = field(default_factory=list)
-    item_counts: list[int] = field(default_factory=list)
-    sources: list[str] = field(default_factory=list)
-    digests: list[bytes] = field(default_factory=list)
-    bodies: list[bytes] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=list)
-    items: list[int] = field(default_factory=list)
-    inexact: list[int] = field(default_factory=list)
-    pinned_tokens: list[int] = field(default_factory=list)
-    pinned_messages: list[int] = field(default_factory=list)
-    pinned_items: list[int] = field(default_factory=list)
-    turns: list[int] = field(default_factory=list)
-    steps_json: str | None = None
-    digest: bytes = b""
+    context_id: UUID
+    tenant: TenantId
+    tokenizer: str
+    expected_version: int | None
+    request_id: str | None
+    fingerprint: bytes
+    digest: bytes
+    steps_json: str | None
+    messages: Sequence[NewMessage]
 
 
 class MessageRepository:
-    """Appends to and reads the log of one context at a time."""
+    """Appends to contexts and reads the log of one at a time."""
 
     def __init__(self, executor: Executor) -> None:
         self._db = executor
 
-    async def append(
-        self,
-        context_id: UUID,
-        tenant: TenantId,
-        tokenizer: str,
-        batch: Batch,
-        *,
-        expected_version: int | None,
-        request_id: str | None,
-        fingerprint: bytes,
-    ) -> Context | None:
-        """Append the batch as one revision and return the context after it; None when a condition does not hold.
+    async def append(self, batches: Sequence[Batch], *, wait: bool) -> list[Context | None]:
+        """Append batches to different contexts, each as one revision; return the contexts after it.
 
-        Raises ConstraintViolated("revisions_request_uq") when the request_id was used.
+        None where a condition does not hold, where the request_id was used and, unless told to `wait`, where another
+        transaction holds the context. Raises ConstraintViolated("revisions_request_uq") when a request_id is used by
+        another writer at the same moment; then nothing was appended.
         """
-        row = await self._db.fetchrow(
-            _SQL.append_messages,
-            context_id,
-            tenant,
-            tokenizer,
-            expected_version,
-            request_id,
-            fingerprint,
-            batch.digest,
-            batch.steps_json,
-            MAX_OPEN_CALLS,
-            batch.roles,
-            batch.token_counts,
-            batch.item_counts,
-            batch.sources,
-            batch.digests,
-            batch.bodies,
-            batch.tokens,
-            batch.items,
-            batch.inexact,
-            batch.pinned_tokens,
-            batch.pinned_messages,
-            batch.pinned_items,
-            batch.turns,
+        columns = zip(
+            *(
+                (
+                    batch.context_id,
+                    batch.tenant,
+                    batch.tokenizer,
+                    batch.expected_version,
+                    batch.request_id,
+                    batch.fingerprint,
+                    batch.digest,
+                    batch.steps_json,
+                    len(batch.messages),
+                    *batch.messages[-1].tally,
+                )
+                for batch in batches
+            ),
+            strict=True,
         )
-        return context_from_row(row) if row else None
+        message_columns = zip(
+            *(
+                (place, step, *message[:-1], *message.tally)
+                for place, batch in enumerate(batches, start=1)
+                for step, message in enumerate(batch.messages, start=1)
+            ),
+            strict=True,
+        )
+        query = _WAITING if wait else _PASSING
+        rows = await self._db.fetch(query, *columns, MAX_OPEN_CALLS, *message_columns)
+        after: list[Context | None] = [None] * len(batches)
+        for row in rows:
+            after[row["place"] - 1] = context_from_row(row)
+        return after
 
     async def get(self, context_id: UUID, tenant: TenantId, version: int) -> bytes | None:
         """Return one message's record."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from kata_grpc.codec import context_fields, record_head
 from kata_grpc.db.errors import ConstraintViolated
 from kata_grpc.domain.contexts import DEFAULT_TOKENIZER, Context, Revision, RevisionKind, TenantId
 from kata_grpc.domain.errors import (
@@ -22,7 +24,8 @@ from kata_grpc.domain.tokens import Counted
 from kata_grpc.limits import MAX_OPEN_CALLS, PAGE_BYTES
 from kata_grpc.preview import preview
 from kata_grpc.repositories.contexts import ContextRepository
-from kata_grpc.repositories.messages import Batch, MessageRepository
+from kata_grpc.repositories.messages import Batch, MessageRepository, NewMessage, Tally
+from kata_grpc.services.appending import GroupCommit
 from kata_grpc.services.cache import BoundedCache
 from kata_grpc.services.requests import check_claim
 
@@ -76,6 +79,7 @@ class Messages:
 
     def __init__(self, database: Database, tokenizers: Tokenizers) -> None:
         self._messages = MessageRepository(database)
+        self._group = GroupCommit(self._messages)
         self._contexts = ContextRepository(database)
         self._tokenizers = tokenizers
         # A context's tokenizer never changes, so that an entry is never wrong; an append that guesses wrong finds no
@@ -90,25 +94,20 @@ class Messages:
         request_id: str | None,
         expected_version: int | None,
     ) -> Appended:
-        """Append a batch: one statement when it succeeds, one more read to say why when it does not."""
+        """Append a batch: one statement, with others, when it succeeds; one more read to say why when it does not."""
         digests = [sha256(draft.body).digest() for draft in drafts]
         digest = sha256(b"".join(digests)).digest()
         wanted = _fingerprint(drafts, digest)
         tokenizer = self._tokenizer_of.get(context_id, DEFAULT_TOKENIZER)
+        write = self._group.append
         refused = False
         for _ in range(_ATTEMPTS):
             counts, differences = await self._count(drafts, tokenizer)
-            batch = _batch(drafts, counts, digests, digest)
+            fields = context_fields(context_id, tokenizer)
+            new, steps_json = _new_messages(drafts, counts, digests, fields)
+            batch = Batch(context_id, tenant, tokenizer, expected_version, request_id, wanted, digest, steps_json, new)
             try:
-                context = await self._messages.append(
-                    context_id,
-                    tenant,
-                    tokenizer,
-                    batch,
-                    expected_version=expected_version,
-                    request_id=request_id,
-                    fingerprint=wanted,
-                )
+                context = await write(batch)
             except ConstraintViolated as violated:
                 if violated.constraint != "revisions_request_uq":
                     raise
@@ -131,9 +130,10 @@ class Messages:
                 raise ContextNotFound(str(context_id))
             if expected_version is not None and context.latest_version != expected_version:
                 raise VersionConflict(expected_version, context.latest_version)
-            if context.tokenizer == tokenizer and batch.steps_json is not None and refused:
+            if context.tokenizer == tokenizer and steps_json is not None and refused:
                 raise TooManyOpenCalls(str(context_id), MAX_OPEN_CALLS)
-            refused = context.tokenizer == tokenizer
+            refused = context.tokenizer == tokenizer and write == self._group.append_alone
+            write = self._group.append_alone  # it was held, perhaps: wait for it
             self._tokenizer_of[context_id] = tokenizer = context.tokenizer
         raise WriteContention
 
@@ -220,45 +220,38 @@ class Messages:
 
 def _fingerprint(drafts: Sequence[Draft], digest: bytes) -> bytes:
     """Stands for the content of the request: the messages and the counts given with them."""
-    given = [[draft.given_count, draft.given_tokenizer] for draft in drafts]
-    return sha256(b"AppendMessages" + digest + json.dumps(given).encode()).digest()
+    given = _canonical(tuple((draft.given_count, draft.given_tokenizer) for draft in drafts))
+    return sha256(b"AppendMessages" + digest + given).digest()
 
 
-def _batch(drafts: Sequence[Draft], counts: Sequence[Counted], digests: list[bytes], digest: bytes) -> Batch:
-    """Lays the batch out in columns, with the sums that run within it."""
-    batch = Batch(digests=digests, digest=digest)
-    tokens = items = inexact = pinned_tokens = pinned_messages = pinned_items = turn = 0
+@lru_cache(maxsize=64)  # almost always nothing was given
+def _canonical(given: tuple[tuple[int | None, str], ...]) -> bytes:
+    return json.dumps(given).encode()
+
+
+def _new_messages(
+    drafts: Sequence[Draft], counts: Sequence[Counted], digests: Sequence[bytes], fields: bytes
+) -> tuple[list[NewMessage], str | None]:
+    """Lay the messages out with the sums that run within the batch; return them and their tool steps."""
+    tally = Tally()
     steps: list[dict[str, object]] = []
-    for place, (draft, counted) in enumerate(zip(drafts, counts, strict=True), start=1):
+    new = []
+    for place, (draft, counted, digest) in enumerate(zip(drafts, counts, digests, strict=True), start=1):
         message = draft.message
-        tokens += counted.tokens
-        items += counted.items
-        inexact += counted.source is not TokenCountSource.COUNTED
-        if message.role in PINNED_ROLES:
-            pinned_tokens += counted.tokens
-            pinned_messages += 1
-            pinned_items += counted.items
-        elif message.role is Role.USER and not message.answers_only:
-            turn = place
-        if message.parts:
-            steps.append(_step(message))
-        else:
-            steps.append({})
-        batch.roles.append(message.role)
-        batch.token_counts.append(counted.tokens)
-        batch.item_counts.append(counted.items)
-        batch.sources.append(counted.source)
-        batch.bodies.append(draft.body)
-        batch.tokens.append(tokens)
-        batch.items.append(items)
-        batch.inexact.append(inexact)
-        batch.pinned_tokens.append(pinned_tokens)
-        batch.pinned_messages.append(pinned_messages)
-        batch.pinned_items.append(pinned_items)
-        batch.turns.append(turn)
-    if any(steps):
-        batch.steps_json = json.dumps(steps)
-    return batch
+        pinned = message.role in PINNED_ROLES
+        tally = Tally(
+            tally.tokens + counted.tokens,
+            tally.items + counted.items,
+            tally.inexact + (counted.source is not TokenCountSource.COUNTED),
+            tally.pinned_tokens + (counted.tokens if pinned else 0),
+            tally.pinned_messages + pinned,
+            tally.pinned_items + (counted.items if pinned else 0),
+            place if message.role is Role.USER and not message.answers_only else tally.turn,
+        )
+        steps.append(_step(message) if message.parts else {})
+        head = record_head(fields, counted.tokens, counted.source, draft.body)
+        new.append(NewMessage(message.role, counted.tokens, counted.items, counted.source, digest, head, tally))
+    return new, json.dumps(steps) if any(steps) else None
 
 
 def _step(message: Message) -> dict[str, object]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from kata_grpc.codec import varint
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,16 +21,6 @@ _RESUME_TOKEN = 2
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def varint(value: int) -> bytes:
-    """Return a non-negative number as protobuf spells it."""
-    spelled = bytearray()
-    while value >= 0x80:
-        spelled.append(value & 0x7F | 0x80)
-        value >>= 7
-    spelled.append(value)
-    return bytes(spelled)
 
 
 def field(number: int, payload: bytes) -> bytes:

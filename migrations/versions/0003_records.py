@@ -2,8 +2,8 @@
 
 Run in place of the code before it, with no server running: it rewrites every message, in one transaction, and holds the
 table for as long. `body`, the content alone, becomes `record`: the whole `kata.context.v1.Message` with its length
-before it, which protobuf reads as an element of a repeated field. A page of a log is then its records one after the
-other, which the database puts together and nobody takes apart. Going back takes the content out of the records again.
+before it, which is an element of a repeated field. A page of a log is then its records one after the other, which the
+database puts together and nobody takes apart. Going back takes the content out of the records again.
 """
 
 from __future__ import annotations
@@ -40,49 +40,65 @@ return case
 end
 """
 
-BATCH_FIELDS = """
-create function kata_batch_fields(context_id uuid, tokenizer text, revision bigint, create_time timestamptz)
-returns bytea
-language plpgsql immutable parallel safe
-as $$
--- What the messages of one append have in common: the fields context_id, revision, tokenizer and create_time.
-declare
-  named bytea := convert_to(tokenizer, 'UTF8');
-  micros bigint := extract(epoch from create_time) * 1000000;
-  moment bytea := '\\x08'::bytea || kata_varint(micros / 1000000);
-begin
-  if micros % 1000000 > 0 then
-    moment := moment || '\\x10'::bytea || kata_varint(micros % 1000000 * 1000);
-  end if;
-  return '\\x0a24'::bytea || convert_to(context_id::text, 'UTF8') || '\\x18'::bytea || kata_varint(revision)
-    || '\\x4a'::bytea || kata_varint(octet_length(named)) || named
-    || '\\x62'::bytea || kata_varint(octet_length(moment)) || moment;
-end
-$$
+NUMBER = """
+create function kata_number(number bigint) returns bytea
+language sql immutable parallel safe
+-- A number from 0 to 2^35 - 1 as a varint of five bytes, whatever its value: an append writes three a message, and a
+-- statement takes longer to set up choices between lengths than to write bytes that are not needed.
+return substring(int8send(
+  ((number & 127 | 128) << 32) | (((number >> 7) & 127 | 128) << 24) | (((number >> 14) & 127 | 128) << 16)
+  | (((number >> 21) & 127 | 128) << 8) | (number >> 28)) from 4)
 """
 
-MESSAGE_FIELDS = """
-create function kata_message_fields(batch_fields bytea, version bigint, token_count int, token_count_source text)
+STAMP = """
+create function kata_stamp(version bigint, revision bigint, micros bigint) returns bytea
+language sql immutable parallel safe
+-- The fields of a message that only the append's statement knows, in 26 bytes: version, revision and create_time.
+return '\\x10'::bytea || kata_number(version) || '\\x18'::bytea || kata_number(revision)
+  || '\\x620c08'::bytea || kata_number(micros / 1000000) || '\\x10'::bytea || kata_number(micros % 1000000 * 1000)
+"""
+
+HEAD = """
+create function kata_head(size int, context_id uuid, tokenizer text, token_count int, token_count_source text)
 returns bytea
 language sql immutable parallel safe
--- Everything of a message that the server owns: what its batch has in common, and version, token_count and its source.
-return batch_fields || '\\x10'::bytea || kata_varint(version) || '\\x50'::bytea || kata_varint(token_count)
-  || case token_count_source when 'counted' then '\\x7801'::bytea when 'caller' then '\\x7802' else '\\x7803' end
+-- What stands before the body in the record of a message whose body has that size: the length of all that follows, and
+-- the other fields that the server owns: context_id, tokenizer, token_count and its source.
+return (
+  select kata_varint(octet_length(fields) + size + 26) || fields
+  from (
+    select '\\x0a24'::bytea || convert_to(context_id::text, 'UTF8')
+      || '\\x4a'::bytea || kata_varint(octet_length(tokenizer)) || convert_to(tokenizer, 'UTF8')
+      || '\\x50'::bytea || kata_varint(token_count)
+      || case token_count_source when 'counted' then '\\x7801'::bytea when 'caller' then '\\x7802' else '\\x7803' end
+      as fields
+  ) own
+)
 """
 
 BODY = """
-create function kata_body(record bytea, message_fields bytea) returns bytea
+create function kata_body(record bytea, context_id uuid, tokenizer text, token_count int, token_count_source text,
+                          stamp bytea)
+returns bytea
 language plpgsql immutable parallel safe
 as $$
--- The content of a record that begins with its length and these fields; null when it does not.
+-- The body in a record of these fields; null when the record has others.
 declare
-  size int := octet_length(record);
-  before int := case when size <= 128 then 1 when size <= 16385 then 2 when size <= 2097154 then 3 else 4 end;
-  own int := before + octet_length(message_fields);
+  fields int := octet_length(kata_head(0, context_id, tokenizer, token_count, token_count_source));
+  size int;
+  head bytea;
+  body bytea;
 begin
-  if substring(record from 1 for own) = kata_varint(size - before) || message_fields then
-    return substring(record from own + 1);
-  end if;
+  -- A longer body has a longer length before it.
+  for longer in 0 .. 3 loop
+    size := octet_length(record) - fields - longer - 26;
+    exit when size < 0;
+    head := kata_head(size, context_id, tokenizer, token_count, token_count_source);
+    body := substring(record from fields + longer + 1 for size);
+    if octet_length(head) = fields + longer and record = head || body || stamp then
+      return body;
+    end if;
+  end loop;
   return null;
 end
 $$
@@ -90,27 +106,23 @@ $$
 
 TO_RECORDS = """
 update messages m
-set record = kata_varint(octet_length(f.fields) + octet_length(m.record)) || f.fields || m.record
-from (
-  select s.context_id, s.version, kata_message_fields(
-    kata_batch_fields(s.context_id, c.tokenizer, s.revision, s.create_time), s.version, s.token_count,
-    s.token_count_source) as fields
-  from messages s join contexts c on c.id = s.context_id
-) f
-where m.context_id = f.context_id and m.version = f.version
+set record = kata_head(octet_length(m.record), c.id, c.tokenizer, m.token_count, m.token_count_source) || m.record
+  || kata_stamp(m.version, m.revision, (extract(epoch from m.create_time) * 1000000)::bigint)
+from contexts c
+where c.id = m.context_id
 """
 
 TO_BODIES = """
 update messages m
-set record = kata_body(m.record, kata_message_fields(
-  kata_batch_fields(m.context_id, c.tokenizer, m.revision, m.create_time), m.version, m.token_count,
-  m.token_count_source))
-from contexts c where c.id = m.context_id
+set record = kata_body(m.record, c.id, c.tokenizer, m.token_count, m.token_count_source,
+                       kata_stamp(m.version, m.revision, (extract(epoch from m.create_time) * 1000000)::bigint))
+from contexts c
+where c.id = m.context_id
 """
 
 
 def upgrade() -> None:
-    for function in (VARINT, BATCH_FIELDS, MESSAGE_FIELDS, BODY):
+    for function in (VARINT, NUMBER, STAMP, HEAD, BODY):
         op.execute(function)
     op.alter_column("messages", "body", new_column_name="record")
     op.execute(TO_RECORDS)
@@ -120,9 +132,10 @@ def downgrade() -> None:
     op.execute(TO_BODIES)
     op.alter_column("messages", "record", new_column_name="body")
     for function in (
-        "kata_body(bytea, bytea)",
-        "kata_message_fields(bytea, bigint, int, text)",
-        "kata_batch_fields(uuid, text, bigint, timestamptz)",
+        "kata_body(bytea, uuid, text, int, text, bytea)",
+        "kata_head(int, uuid, text, int, text)",
+        "kata_stamp(bigint, bigint, bigint)",
+        "kata_number(bigint)",
         "kata_varint(bigint)",
     ):
         op.execute(f"drop function {function}")

@@ -21,7 +21,7 @@ from tests.rpc import build as b
 from tests.rpc.serving import FreshDatabase, loop, serve
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
 LOG = 20_000
 TENANT = "default"
@@ -42,11 +42,16 @@ class Use:
     args: list[Any]
     rows: int
     with_context: bool = True
+    of_arrays: bool = False
+
+    def of(self, context_id: UUID) -> Sequence[Any]:
+        """Names the context as the statement takes it."""
+        return ([context_id], [TENANT]) if self.of_arrays else (context_id, TENANT)
 
 
 ONE_APPEND: list[Any] = [
-    *["o200k_base", None, None, FINGERPRINT, FINGERPRINT, None, 256],
-    *[["user"], [5], [0], ["counted"], [FINGERPRINT], [b"\x20\x01"], [5], [0], [0], [0], [0], [0], [1]],
+    *[["o200k_base"], [None], ["r"], [FINGERPRINT], [FINGERPRINT], [None], [1], [5], [0], [0], [0], [0], [0], [1], 256],
+    *[[1], [1], ["user"], [5], [0], ["counted"], [FINGERPRINT], [b"\x20\x01"], [5], [0], [0], [0], [0], [0], [1]],
 ]
 USES: dict[str, Use] = {
     # windows
@@ -61,7 +66,7 @@ USES: dict[str, Use] = {
     "read_window_page": Use([LOG // 2, LOG, LOG // 2, [], 512, 1 << 20, b"\x0a"], 2_200),
     "read_pinned_page": Use([0, LOG, 64, 1 << 20], 300),
     # messages
-    "append_messages": Use(ONE_APPEND, 60),
+    "append_batches": Use(ONE_APPEND, 60, of_arrays=True),
     "get_message": Use([77], 2),
     "list_messages_after": Use([LOG // 2, LOG, None, 2 << 20, 100], 500),
     "list_messages_before": Use([LOG // 2, LOG, None, 2 << 20, 100], 500),
@@ -138,6 +143,13 @@ async def filled(fresh_url: FreshDatabase) -> AsyncIterator[Filled]:
     yield Filled(url, UUID(first[0]))
 
 
+def element(value: Any) -> str:
+    """Spells a value as an element of an array."""
+    if value is None:
+        return "null"
+    return f'"\\\\x{value.hex()}"' if isinstance(value, bytes) else f'"{value}"'
+
+
 def literal(value: Any) -> str:
     """Spells a value as an argument of EXECUTE."""
     match value:
@@ -148,8 +160,7 @@ def literal(value: Any) -> str:
         case bytes():
             return f"'\\x{value.hex()}'"
         case list():
-            spelled = (f"\\\\x{item.hex()}" if isinstance(item, bytes) else item for item in value)
-            return f"""'{{{", ".join(f'"{item}"' for item in spelled)}}}'"""
+            return f"'{{{', '.join(map(element, value))}}}'"
         case _:
             return f"'{value}'"
 
@@ -186,7 +197,7 @@ async def test_plans_of_the_first_executions(filled: Filled, name: str, settings
     connection = await asyncpg.connect(filled.url, **options)
     try:
         await connection.execute(f"prepare statement as {QUERIES[name].text}")
-        args = [filled.context_id, TENANT, *use.args] if use.with_context else use.args
+        args = [*use.of(filled.context_id), *use.args] if use.with_context else use.args
         call = f"explain (analyze, format json) execute statement({', '.join(map(literal, args))})"
         for execution in range(10):
             transaction = connection.transaction()

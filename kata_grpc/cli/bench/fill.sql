@@ -12,7 +12,8 @@ select c.id, v.version, c.tenant_id, (v.version - 1) / $3::bigint + 1, now(),
        v.version, t.token_count, 0, 'counted',
        case when v.version = 1 then 0 else (v.version - 2) / k.texts * k.cycle + t.running end + k.pinned, 0, 0,
        k.pinned, 1, 0, v.version - v.version % 2, t.digest,
-       kata_varint(octet_length(x.fields) + octet_length(t.body)) || x.fields || t.body
+       kata_head(octet_length(t.body), c.id, c.tokenizer, t.token_count::int, 'counted') || t.body
+       || kata_stamp(v.version, (v.version - 1) / $3 + 1, (extract(epoch from now()) * 1000000)::bigint)
 from (select ($5::bigint[])[1] as pinned, cardinality($4::bytea[]) - 1 as texts,
              ($6::bigint[])[cardinality($6::bigint[])] as cycle) k
 cross join contexts c
@@ -22,11 +23,6 @@ join (
   from unnest($4::bytea[], $5::bigint[], array[0::bigint] || $6::bigint[])
        with ordinality as u(body, token_count, running, place)
 ) t on t.place = case when v.version = 1 then 1 else (v.version - 2) % k.texts + 2 end
-cross join lateral (
-  select kata_message_fields(
-    kata_batch_fields(c.id, c.tokenizer, (v.version - 1) / $3 + 1, now()), v.version, t.token_count::int, 'counted') as fields
-  offset 0
-) x
 where c.id = any ($1::uuid[])
 order by c.id, v.version;
 
@@ -70,9 +66,9 @@ select (
   from (
     select version, revision, role, token_count, item_count, token_count_source, total_tokens, total_items,
            inexact_messages, pinned_tokens, pinned_messages, turn_version,
-           digest is distinct from sha256(kata_body(record, kata_message_fields(kata_batch_fields(context_id,
-             (select tokenizer from contexts where id = context_id), revision, create_time), version, token_count,
-             token_count_source))) as altered,
+           digest is distinct from sha256(kata_body(record, context_id, (select tokenizer from contexts where id = context_id),
+             token_count, token_count_source,
+             kata_stamp(version, revision, (extract(epoch from create_time) * 1000000)::bigint))) as altered,
            lag(version, 1, 0::bigint) over log as version_before,
            lag(revision, 1, 0::bigint) over log as revision_before,
            lag(total_tokens, 1, 0::bigint) over log as tokens_before,

@@ -1,85 +1,92 @@
 -- Statements that append messages and read them back.
 
--- name: append_messages
--- Appends a batch as one revision, in one statement. The context's row is locked first, because only a locked row is
--- read again after a wait: versions, sums and open calls are those of the writer before, so versions are dense and
--- visible in order. No row: the context is not there, deleted, of another tokenizer, not at the expected version, or
--- would have too many open calls. A request_id that was used violates revisions_request_uq. Running values in the
--- arrays are those within the batch.
--- $1 context_id, $2 tenant_id, $3 tokenizer, $4 expected_version or null, $5 request_id or null, $6 fingerprint,
--- $7 digest of the batch, $8 tool steps as in kata_fold_calls or null, $9 most open calls,
--- $10 roles, $11 token counts, $12 item counts, $13 count sources, $14 digests, $15 bodies,
--- $16 running tokens, $17 running items, $18 running inexact messages, $19 running pinned tokens, $20 running pinned
--- messages, $21 running pinned items, $22 place of the newest turn's start within the batch, 0 before the first
+-- name: append_batches
+-- Appends batches to different contexts, each as one revision, and returns the contexts after it. The contexts' rows are
+-- locked first, because only a locked row is read again after a wait: versions, sums and open calls are those of the
+-- writer before, so versions are dense and visible in order. A batch has no row in the answer, and nothing written, when
+-- its context is not there, deleted, of another tokenizer, not at the expected version, or would have too many open
+-- calls, or when its request_id was used. A request_id that another writer uses at the same moment violates
+-- revisions_request_uq. Locks are taken in the order of the arrays.
+-- A batch an element: $1 context_id, $2 tenant_id, $3 tokenizer, $4 expected_version or null, $5 request_id or null,
+-- $6 fingerprint, $7 digest, $8 tool steps as in kata_fold_calls or null, $9 messages, and what they add to the context:
+-- $10 tokens, $11 items, $12 inexact messages, $13 pinned tokens, $14 pinned messages, $15 pinned items, $16 place of the
+-- newest turn's start within the batch, 0 without one. $17 most open calls. A message an element: $18 the place of its
+-- batch, from 1 on, $19 its own place in it, $20 role, $21 token count, $22 item count, $23 source of the count,
+-- $24 digest, $25 record up to the stamp, $26 to $32 as $10 to $16, running within the batch and with this message
 with locked as materialized (
-  select id, latest_version, latest_revision, total_tokens, total_items, inexact_messages, pinned_tokens,
-         pinned_messages, pinned_items, turn_version, open_calls, chain
-  from contexts
-  where id = $1 and tenant_id = $2 and delete_time is null and tokenizer = $3
-    and ($4::bigint is null or latest_version = $4)
-  for no key update
+  select b.*, c.latest_version, c.latest_revision, c.total_tokens, c.total_items, c.inexact_messages, c.pinned_tokens,
+         c.pinned_messages, c.pinned_items, c.turn_version, c.open_calls, c.chain
+  from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bytea[], $7::bytea[], $8::jsonb[],
+              $9::int[], $10::bigint[], $11::bigint[], $12::int[], $13::bigint[], $14::int[], $15::bigint[], $16::int[])
+       with ordinality as b(context_id, tenant_id, tokenizer, expected_version, request_id, fingerprint, digest, steps,
+                            messages, tokens, items, inexact, tokens_of_pinned, pinned, items_of_pinned, turn, place)
+  join contexts c
+    on c.id = b.context_id and c.tenant_id = b.tenant_id and c.delete_time is null and c.tokenizer = b.tokenizer
+    and (b.expected_version is null or c.latest_version = b.expected_version)
+  where b.request_id is null or not exists (
+    select from revisions r where r.context_id = b.context_id and r.request_id = b.request_id)
+  for no key update of c
 ), folded as materialized (
-  select f.*
-  from locked l, kata_fold_calls(l.open_calls, $8::jsonb, l.latest_version) f
-  where $8 is not null
-), after as (
-  select coalesce((select open_after from folded order by step desc limit 1), l.open_calls) as open_calls,
-         cardinality($10::text[]) as count
+  select l.place, f.*
   from locked l
+  cross join lateral kata_fold_calls(l.open_calls, l.steps, l.latest_version) f
+  where l.steps is not null
+), left_open as materialized (
+  select distinct on (place) place, open_after from folded order by place, step desc
 ), changed as (
   update contexts c
-  set latest_version = l.latest_version + a.count,
+  set latest_version = l.latest_version + l.messages,
       latest_revision = l.latest_revision + 1,
-      total_tokens = l.total_tokens + ($16::bigint[])[a.count],
-      total_items = l.total_items + ($17::bigint[])[a.count],
-      inexact_messages = l.inexact_messages + ($18::bigint[])[a.count],
-      pinned_tokens = l.pinned_tokens + ($19::bigint[])[a.count],
-      pinned_messages = l.pinned_messages + ($20::bigint[])[a.count],
-      pinned_items = l.pinned_items + ($21::bigint[])[a.count],
-      turn_version = case when ($22::int[])[a.count] > 0 then l.latest_version + ($22::int[])[a.count]
-                          else l.turn_version end,
-      open_calls = a.open_calls,
-      chain = sha256(l.chain || $7::bytea),
+      total_tokens = l.total_tokens + l.tokens,
+      total_items = l.total_items + l.items,
+      inexact_messages = l.inexact_messages + l.inexact,
+      pinned_tokens = l.pinned_tokens + l.tokens_of_pinned,
+      pinned_messages = l.pinned_messages + l.pinned,
+      pinned_items = l.pinned_items + l.items_of_pinned,
+      turn_version = case when l.turn > 0 then l.latest_version + l.turn else l.turn_version end,
+      open_calls = case when l.steps is null then l.open_calls
+                        else (select o.open_after from left_open o where o.place = l.place) end,
+      chain = sha256(l.chain || l.digest),
       update_time = clock_timestamp()
-  from locked l, after a
-  where c.id = $1 and c.id = l.id
-    and ($8 is null
-         or (select coalesce(sum(jsonb_array_length(value)), 0) from jsonb_each(a.open_calls)) <= $9::int)
-  returning c.*
+  from locked l
+  where c.id = l.context_id
+    and (l.steps is null
+         or (select coalesce(sum(jsonb_array_length(value)), 0)
+             from left_open o, jsonb_each(o.open_after) where o.place = l.place) <= $17::int)
+  returning l.place, c.id, c.tenant_id, c.name, c.unique_name, c.labels, c.metadata_json, c.tokenizer, c.origin_format,
+            c.origin_id, c.origin_extra_json, c.create_time, c.update_time, c.delete_time, c.update_revision,
+            c.latest_revision, c.latest_version, c.total_tokens, c.chain,
+            (extract(epoch from c.update_time) * 1000000)::bigint as micros
 ), claimed as (
   insert into revisions (context_id, revision, tenant_id, kind, first_version, last_version, create_time, request_id,
                          fingerprint, chain)
-  select c.id, c.latest_revision, c.tenant_id, 'append', l.latest_version + 1, c.latest_version, c.update_time, $5, $6,
-         c.chain
-  from changed c, locked l
-), sealed as materialized (
-  select kata_batch_fields(c.id, c.tokenizer, c.latest_revision, c.update_time) as batch_fields
+  select c.id, c.latest_revision, c.tenant_id, 'append', l.latest_version + 1, c.latest_version, c.update_time,
+         l.request_id, l.fingerprint, c.chain
   from changed c
+  join locked l on l.place = c.place
 ), appended as (
   insert into messages (context_id, version, tenant_id, revision, create_time, role, group_version, token_count,
                         item_count, token_count_source, total_tokens, total_items, inexact_messages, pinned_tokens,
                         pinned_messages, pinned_items, turn_version, open_calls, digest, record)
-  select c.id, l.latest_version + n.step, c.tenant_id, c.latest_revision, c.update_time, n.role,
-         coalesce(f.group_version, l.latest_version + n.step), n.token_count, n.item_count, n.token_count_source,
-         l.total_tokens + n.tokens, l.total_items + n.items, l.inexact_messages + n.inexact,
-         l.pinned_tokens + n.pinned_tokens, l.pinned_messages + n.pinned_messages, l.pinned_items + n.pinned_items,
-         case when n.turn > 0 then l.latest_version + n.turn else l.turn_version end,
-         nullif(coalesce(f.open_after, l.open_calls), '{}'::jsonb), n.digest,
-         kata_varint(octet_length(x.fields) + octet_length(n.body)) || x.fields || n.body
-  from changed c
-  cross join locked l
-  cross join unnest($10::text[], $11::int[], $12::int[], $13::text[], $14::bytea[], $15::bytea[], $16::bigint[],
-                    $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[], $22::int[])
-       with ordinality as n(role, token_count, item_count, token_count_source, digest, body, tokens, items, inexact,
-                            pinned_tokens, pinned_messages, pinned_items, turn, step)
-  cross join sealed s
-  cross join lateral (
-    select kata_message_fields(s.batch_fields, l.latest_version + n.step, n.token_count, n.token_count_source) as fields
-    offset 0  -- computed once
-  ) x
-  left join folded f on f.step = n.step
+  select c.id, l.latest_version + m.step, c.tenant_id, c.latest_revision, c.update_time, m.role,
+         coalesce(f.group_version, l.latest_version + m.step), m.token_count, m.item_count, m.source,
+         l.total_tokens + m.tokens, l.total_items + m.items, l.inexact_messages + m.inexact,
+         l.pinned_tokens + m.tokens_of_pinned, l.pinned_messages + m.pinned, l.pinned_items + m.items_of_pinned,
+         case when m.turn > 0 then l.latest_version + m.turn else l.turn_version end,
+         nullif(coalesce(f.open_after, l.open_calls), '{}'::jsonb), m.digest,
+         m.head || kata_stamp(l.latest_version + m.step, c.latest_revision, c.micros)
+  from unnest($18::int[], $19::int[], $20::text[], $21::int[], $22::int[], $23::text[], $24::bytea[], $25::bytea[],
+              $26::bigint[], $27::bigint[], $28::int[], $29::bigint[], $30::int[], $31::bigint[], $32::int[])
+       as m(batch, step, role, token_count, item_count, source, digest, head, tokens, items, inexact,
+            tokens_of_pinned, pinned, items_of_pinned, turn)
+  join locked l on l.place = m.batch
+  join changed c on c.place = m.batch
+  left join folded f on f.place = m.batch and f.step = m.step
 )
-select * from changed;
+select place, id, tenant_id, name, unique_name, labels, metadata_json, tokenizer, origin_format, origin_id,
+       origin_extra_json, create_time, update_time, delete_time, update_revision, latest_revision, latest_version,
+       total_tokens
+from changed;
 
 -- name: get_message
 -- One message of a live context. $1 context_id, $2 tenant_id, $3 version
