@@ -27,14 +27,6 @@ else:
     Connection = asyncpg.Connection  # generic in its type stubs only
 
 
-class PlainConnection(Connection):
-    """A connection without the reset round trip at each release: no statement here changes its session."""
-
-    def get_reset_query(self) -> str:
-        """Return no statement."""
-        return ""
-
-
 @dataclass(frozen=True, slots=True)
 class Server:
     """What a URL leads to."""
@@ -101,7 +93,6 @@ async def open_connection(url: str, within: float = 10.0) -> Connection:
             timeout=within,
             statement_cache_size=0,
             server_settings={"application_name": APPLICATION_NAME},
-            connection_class=PlainConnection,
         )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
         raise startup_error(url, error) from error

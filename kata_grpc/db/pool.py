@@ -18,17 +18,16 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import asyncpg
 
 from kata_grpc.db import connect
+from kata_grpc.db.connections import FAILURES, Connections
 from kata_grpc.db.errors import is_out_of_step, translate
-from kata_grpc.domain.errors import DeadlineExceeded, ShuttingDown, StorageUnavailable, WriteContention
+from kata_grpc.domain.errors import DeadlineExceeded, StorageUnavailable, WriteContention
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from asyncpg.pool import PoolConnectionProxy
-
     from kata_grpc.db.query import Query
 
-    Connection = PoolConnectionProxy[asyncpg.Record]
+    _Work = Callable[[connect.Connection, float], Awaitable["_Result"]]
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -37,12 +36,7 @@ _Row = asyncpg.Record
 call_deadline: ContextVar[float | None] = ContextVar("call_deadline", default=None)
 """When the current call must be answered, in the event loop's time. Set by whoever takes the call in."""
 
-_FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""How asyncpg says that a connection does not work; TimeoutError is an OSError."""
 ATTEMPTS = 3
-RELEASE_SECONDS = 2.0
-"""For a rollback or a cancelled statement to end; then the connection is dropped."""
-CLOSE_SECONDS = 5.0
 COMPLAINT_SECONDS = 5.0
 """Between two lines in the log about the same outage."""
 
@@ -81,7 +75,7 @@ class PoolOptions:
 class _Statements:
     """The four ways to run a query, over whatever runs one piece of work on a connection."""
 
-    async def _run(self, work: Callable[[Connection, float], Awaitable[_Result]], within: float | None) -> _Result:
+    async def _run(self, work: _Work[_Result], within: float | None) -> _Result:
         raise NotImplementedError
 
     async def fetch(self, query: Query, *args: object, within: float | None = None) -> list[_Row]:
@@ -112,39 +106,32 @@ def _bound(limit: float, within: float | None) -> float:
     return bound
 
 
-def _is_gone(connection: Connection) -> bool:
-    try:
-        return connection.is_closed()
-    except asyncpg.InterfaceError:  # a connection that broke has left the pool, and its proxy answers nothing any more
-        return True
-
-
 class _Transaction(_Statements):
     """Runs statements on the one connection of an open transaction."""
 
-    def __init__(self, connection: Connection, statement_timeout: float) -> None:
+    def __init__(self, connection: connect.Connection, statement_timeout: float) -> None:
         self._connection = connection
         self._statement_timeout = statement_timeout
 
-    async def _run(self, work: Callable[[Connection, float], Awaitable[_Result]], within: float | None) -> _Result:
-        bound = _bound(self._statement_timeout, within)
-        try:
-            return await work(self._connection, bound)
-        except Exception as error:
-            if is_out_of_step(error) and not _is_gone(self._connection):
-                self._connection.terminate()
-            raise translate(error, bound, connection_lost=_is_gone(self._connection)) from error
+    async def _run(self, work: _Work[_Result], within: float | None) -> _Result:
+        return await _run_on(self._connection, work, _bound(self._statement_timeout, within))
+
+
+async def _run_on(connection: connect.Connection, work: _Work[_Result], bound: float) -> _Result:
+    try:
+        return await work(connection, bound)
+    except Exception as error:
+        if is_out_of_step(error):
+            connection.terminate()
+        raise translate(error, bound, connection_lost=connection.is_closed()) from error
 
 
 class Database(_Statements):
     """The pool. As an `Executor` it runs each statement in a transaction of its own."""
 
-    def __init__(
-        self, pool: asyncpg.Pool[asyncpg.Record], options: PoolOptions, *, pooled: bool, server_version: int
-    ) -> None:
-        self._pool = pool
+    def __init__(self, connections: Connections, options: PoolOptions, *, pooled: bool, server_version: int) -> None:
+        self._connections = connections
         self._options = options
-        self._closing = False
         self._complained = float("-inf")
         self.pooled = pooled
         """Whether a pooler in transaction mode stands before the server."""
@@ -156,47 +143,35 @@ class Database(_Statements):
         """Connect the whole pool; StartupError says in one sentence why that cannot be done."""
         options = options or PoolOptions()
         server = await connect.probe(url, direct_url or url, options.pooler, options.acquire_timeout)
-        pool: asyncpg.Pool[asyncpg.Record] = asyncpg.create_pool(
-            url,
-            min_size=0,  # a floor would keep idle connections open for ever
-            max_size=options.size,
-            max_inactive_connection_lifetime=options.idle_seconds,
-            connection_class=connect.PlainConnection,
-            timeout=options.acquire_timeout,
-            **connect.connection_options(pooled=server.pooled, statement_timeout=options.statement_timeout),
-        )
-        pool = await pool
-        database = cls(pool, options, pooled=server.pooled, server_version=server.version)
+        settings = connect.connection_options(pooled=server.pooled, statement_timeout=options.statement_timeout)
+
+        async def open_one() -> connect.Connection:
+            return await asyncpg.connect(url, timeout=options.acquire_timeout, **settings)
+
+        connections = Connections(open_one, options.size, options.idle_seconds)
+        database = cls(connections, options, pooled=server.pooled, server_version=server.version)
         try:
             await database._warm()
         except StorageUnavailable as error:
-            pool.terminate()
+            await connections.close()
             raise connect.startup_error(url, error.__cause__ or error) from error
         return database
 
     async def _warm(self) -> None:
         """Open every connection of the pool."""
-        connections = await asyncio.gather(
-            *(self._acquire(None) for _ in range(self._options.size)), return_exceptions=True
-        )
+        opened = await asyncio.gather(*(self._take(None) for _ in range(self._options.size)), return_exceptions=True)
         failures = []
-        for connection in connections:
+        for connection in opened:
             if isinstance(connection, BaseException):
                 failures.append(connection)
             else:
-                await self._release(connection)
+                self._connections.give_back(connection, clean=True)
         for failure in failures:
             raise failure
 
     async def close(self) -> None:
         """Refuse new work, let running statements end for a bounded time, leave no connection."""
-        self._closing = True
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._pool.close()
-        except TimeoutError:
-            _log.warning("connections were still in use after %g s and are cut", CLOSE_SECONDS)
-            self._pool.terminate()
+        await self._connections.close()
 
     @asynccontextmanager
     async def transaction(
@@ -211,7 +186,7 @@ class Database(_Statements):
         begin = f"begin isolation level {isolation}{', read only' if read_only else ''}"
         if self.pooled:
             begin += "; " + connect.local_settings(self._options.statement_timeout)
-        connection = await self._acquire(within)
+        connection = await self._take(within)
         session = _Transaction(connection, self._options.statement_timeout)
         committed = False
         try:
@@ -222,7 +197,7 @@ class Database(_Statements):
             if status != "COMMIT":
                 raise RuntimeError("a statement of this transaction failed, and the block went on as if it had not")
         finally:
-            await self._release(connection, rollback=not committed)
+            self._connections.give_back(connection, clean=committed)
 
     async def in_transaction(self, work: Callable[[Executor], Awaitable[_Result]]) -> _Result:
         """Run `work` in a transaction, again from the start when the database gives up between writers."""
@@ -233,64 +208,48 @@ class Database(_Statements):
 
         return await _retrying(once)
 
-    async def _run(self, work: Callable[[Connection, float], Awaitable[_Result]], within: float | None) -> _Result:
-        async def once() -> _Result:
-            connection = await self._acquire(within)
-            try:
-                return await _Transaction(connection, self._options.statement_timeout)._run(work, within)
-            finally:
-                await self._release(connection)
+    async def _run(self, work: _Work[_Result], within: float | None) -> _Result:
+        try:
+            return await self._once(work, within)
+        except WriteContention:
+            return await _retrying(lambda: self._once(work, within), first=2)
 
-        return await _retrying(once)
+    async def _once(self, work: _Work[_Result], within: float | None) -> _Result:
+        bound = _bound(self._options.statement_timeout, within)
+        connection = self._connections.take_idle()
+        if connection is None:
+            connection = await self._take(within)
+            bound = _bound(self._options.statement_timeout, within)
+        try:
+            result = await _run_on(connection, work, bound)
+        except BaseException as error:
+            # A statement that the server refused has left nothing behind.
+            self._connections.give_back(connection, clean=isinstance(error.__cause__, asyncpg.PostgresError))
+            raise
+        self._connections.give_back(connection, clean=True)
+        return result
 
-    async def _acquire(self, within: float | None) -> Connection:
-        if self._closing:
-            raise ShuttingDown
+    async def _take(self, within: float | None) -> connect.Connection:
         limit = self._options.acquire_timeout
         bound = _bound(limit, within)
         try:
             async with asyncio.timeout(bound):
-                return await self._pool.acquire()
+                return await self._connections.take()
         except TimeoutError as error:
             if bound < limit:
                 raise DeadlineExceeded(bound) from error
             raise StorageUnavailable(f"No database connection became free in {limit:g} s. Call again.") from error
-        except (OSError, asyncpg.PostgresError) as error:
+        except FAILURES as error:
             now = asyncio.get_running_loop().time()
             if now - self._complained > COMPLAINT_SECONDS:
                 self._complained = now
                 _log.warning("cannot connect to the database: %s", connect.reason(error))
             raise StorageUnavailable from error
-        except asyncpg.InterfaceError as error:
-            if self._closing:
-                raise ShuttingDown from error
-            raise
-
-    async def _release(self, connection: Connection, *, rollback: bool = False) -> None:
-        """Give the connection back with nothing open and nothing running, or drop it: never wait unbounded.
-
-        The server rolls back what a dropped connection had open.
-        """
-        clean = not rollback
-        try:
-            if rollback and not _is_gone(connection):
-                async with asyncio.timeout(RELEASE_SECONDS):
-                    await connection.execute("rollback")
-                clean = True
-        except _FAILURES as error:
-            _log.debug("dropping a connection that did not roll back: %s", connect.reason(error))
-        finally:
-            if not clean and not _is_gone(connection):
-                connection.terminate()
-            try:
-                await self._pool.release(connection, timeout=RELEASE_SECONDS)
-            except _FAILURES as error:
-                _log.debug("dropped a connection that did not come back clean: %s", connect.reason(error))
 
 
-async def _retrying(work: Callable[[], Awaitable[_Result]]) -> _Result:
+async def _retrying(work: Callable[[], Awaitable[_Result]], first: int = 1) -> _Result:
     """Repeat what the database rolled back for the sake of another writer; each wait is short and random."""
-    for attempt in range(1, ATTEMPTS):
+    for attempt in range(first, ATTEMPTS):
         try:
             return await work()
         except WriteContention:

@@ -170,7 +170,7 @@ async def test_idle_connections_close(database: Database, observer: connect.Conn
 async def test_closing_leaves_no_connection_even_when_one_is_stuck(
     fresh_db: str, observer: connect.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kata_grpc.db.pool.CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr("kata_grpc.db.connections.CLOSE_SECONDS", 0.2)
     database = await Database.open(fresh_db, PATIENT)
     stuck = asyncio.create_task(database.fetchval(SLEEP, 60.0))
     await asyncio.sleep(0.05)
@@ -184,7 +184,7 @@ async def test_closing_leaves_no_connection_even_when_one_is_stuck(
 
 @pytest.mark.holds("P2", "I12")
 async def test_a_server_that_stands_still_is_not_waited_for(fresh_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kata_grpc.db.pool.RELEASE_SECONDS", 0.2)
+    monkeypatch.setattr("kata_grpc.db.connections.MEND_SECONDS", 0.2)
     database = await Database.open(fresh_db, OPTIONS)
     backend = await database.fetchval(PID)
     os.kill(backend, signal.SIGSTOP)
