@@ -1,4 +1,4 @@
-"""The beginning of a message's text, from the beginning of its record.
+"""The beginning of a message's text, from the beginning of its bytes.
 
 A history shows many messages and a message may have megabytes, so that only the first bytes of each record are read and
 the protobuf fields are walked as far as they go. Field numbers are those of `kata.context.v1.Message` and `Part`; a
@@ -21,11 +21,16 @@ _RESULT_TEXT, _RESULT_PARTS = 2, 3
 _FIRST = 1
 
 
+def preview_of_record(start: bytes) -> str:
+    """Return the preview of a message by the beginning of its record, which has its length before it."""
+    _, after_length = _varint(start, 0)
+    return preview(start[after_length:])
+
+
 def preview(start: bytes) -> str:
     """Return at most 100 characters: the text, or that of the first part that has one, or the first tool call."""
     texts: list[bytes] = []
-    _, after_length = _varint(start, 0)
-    for number, value in _fields(start[after_length:]):
+    for number, value in _fields(start):
         if number == _MESSAGE_TEXT:
             texts = [value]
             break

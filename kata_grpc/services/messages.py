@@ -22,7 +22,7 @@ from kata_grpc.domain.errors import (
 from kata_grpc.domain.messages import PINNED_ROLES, Message, Role, Row, TokenCountSource
 from kata_grpc.domain.tokens import Counted
 from kata_grpc.limits import MAX_OPEN_CALLS, PAGE_BYTES
-from kata_grpc.preview import preview
+from kata_grpc.preview import preview_of_record
 from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.repositories.messages import Batch, MessageRepository, NewMessage, Tally
 from kata_grpc.services.appending import GroupCommit
@@ -212,7 +212,7 @@ class Messages:
                 row["create_time"],
                 row["request_id"] or "",
                 Role(row["role"]) if row["role"] else None,
-                preview(row["record_start"]) if row["record_start"] else "",
+                preview_of_record(row["record_start"]) if row["record_start"] else "",
             )
             for row in rows
         ]
