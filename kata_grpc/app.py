@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from kata.context.v1 import context_service_pb2, message_service_pb2
+from kata.context.v1 import context_service_pb2, message_service_pb2, policy_service_pb2
 
 from kata_grpc import limits
 from kata_grpc.db.pool import Database, PoolOptions
 from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.services.contexts import Contexts
 from kata_grpc.services.messages import Messages
+from kata_grpc.services.policies import Policies
 from kata_grpc.services.windows import Windows
 from kata_grpc.tokenizers import Tokenizers
 from kata_grpc.transport.auth import Authenticator, FixedTenant
@@ -26,6 +27,7 @@ from kata_grpc.transport.calls import Calls
 from kata_grpc.transport.contexts import ContextServicer
 from kata_grpc.transport.draining import Draining
 from kata_grpc.transport.messages import MessageServicer
+from kata_grpc.transport.policies import PolicyServicer
 from kata_grpc.transport.tls import Certificates
 from kata_grpc.transport.tokens import TokenMaker
 
@@ -46,6 +48,7 @@ _ANSWER_SECONDS = 1.0
 _SERVICES = (
     context_service_pb2.DESCRIPTOR.services_by_name["ContextService"],
     message_service_pb2.DESCRIPTOR.services_by_name["MessageService"],
+    policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"],
 )
 _OPTIONS = (
     ("grpc.max_receive_message_length", limits.MAX_RECEIVE_BYTES),
@@ -99,6 +102,7 @@ class Server:
         servicers = (
             ContextServicer(Contexts(database), tokens),
             MessageServicer(Messages(database, tokenizers), Windows(database, tokenizers), tokens, self._draining),
+            PolicyServicer(Policies(database)),
         )
         calls = Calls(self._authenticator, self._draining, settings.deadline, _STREAM_SECONDS, self._stall_seconds)
         self._server = server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(self._reuse_port))])

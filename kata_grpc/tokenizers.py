@@ -21,7 +21,7 @@ from kata_grpc.domain.messages import File, Image, Message, Reasoning, TokenCoun
 from kata_grpc.domain.tokens import Counted, TextCounter, countable, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _ENCODINGS: Final = {
     "cl100k_base": "cl100k_base",
@@ -52,10 +52,16 @@ def _load(encoding: str) -> TextCounter:
     return count
 
 
+def _none(message: Message, count: TextCounter) -> int:  # noqa: ARG001 - a surcharge like any other
+    return 0
+
+
 class Tokenizers:
     """Counts tokens by the name of a tokenizer; one instance serves all tasks and threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, surcharge: Callable[[Message, TextCounter], int] = _none) -> None:
+        """`surcharge` says what sending a message may cost beyond its content and framing, in any dialect."""
+        self._surcharge = surcharge
         self._counters: dict[str, TextCounter] = {}
         self._warm = False
         self._loading = threading.Lock()
@@ -88,13 +94,15 @@ class Tokenizers:
             return self.count_now(messages, tokenizer)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self.count_now, messages, tokenizer)
 
+    def counter(self, tokenizer: str) -> TextCounter:
+        """Return what counts a text, or estimates it; it may be called from any thread."""
+        return self._counter(_ENCODINGS[tokenizer]) if tokenizer in _ENCODINGS else self.estimator(tokenizer)
+
     def count_now(self, messages: Sequence[Message], tokenizer: str) -> list[Counted]:
         """Count messages in the calling thread."""
-        if tokenizer in _ENCODINGS:
-            count = self._counter(_ENCODINGS[tokenizer])
-            return [measure(message, count) for message in messages]
-        estimate = self.estimator(tokenizer)
-        return [measure(message, estimate, TokenCountSource.ESTIMATED) for message in messages]
+        source = TokenCountSource.COUNTED if self.has(tokenizer) else TokenCountSource.ESTIMATED
+        count = self.counter(tokenizer)
+        return [measure(message, count, source, self._surcharge(message, count)) for message in messages]
 
     def estimator(self, tokenizer: str) -> TextCounter:
         """Return the estimate from above for a tokenizer that the server has not."""

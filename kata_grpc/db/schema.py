@@ -46,6 +46,8 @@ contexts = sa.Table(
     _count("turn_version"),
     sa.Column("open_calls", pg.JSONB(), nullable=False, server_default="{}"),
     sa.Column("chain", sa.LargeBinary(), nullable=False),
+    _count("policy_revision"),
+    sa.Column("policy", sa.LargeBinary()),
     sa.PrimaryKeyConstraint("id", name="contexts_pk"),
     sa.CheckConstraint("latest_version >= 0", name="contexts_latest_version_is_not_negative_ck"),
     sa.CheckConstraint("jsonb_typeof(labels) = 'object'", name="contexts_labels_are_an_object_ck"),
@@ -118,6 +120,7 @@ messages = sa.Table(
     sa.Column("open_calls", pg.JSONB()),
     sa.Column("digest", sa.LargeBinary(), nullable=False),
     sa.Column("record", sa.LargeBinary()),
+    sa.Column("labels", pg.ARRAY(sa.Text())),
     sa.PrimaryKeyConstraint("context_id", "version", name="messages_pk"),
     sa.CheckConstraint("version > 0", name="messages_version_is_positive_ck"),
     sa.CheckConstraint("token_count >= 0 and item_count >= 0", name="messages_counts_are_not_negative_ck"),
@@ -136,6 +139,24 @@ sa.Index(
     messages.c.group_version,
     messages.c.version,
     postgresql_where=sa.text("group_version < version"),
+)
+
+sa.Index(
+    "messages_labels_ix",
+    messages.c.context_id,
+    messages.c.version,
+    postgresql_where=messages.c.labels.is_not(None),
+)
+
+policies = sa.Table(
+    "policies",
+    metadata,
+    sa.Column("context_id", pg.UUID(), nullable=False),
+    sa.Column("revision", sa.BigInteger(), nullable=False),
+    sa.Column("tenant_id", sa.Text(), nullable=False),
+    sa.Column("policy", sa.LargeBinary(), nullable=False),
+    sa.PrimaryKeyConstraint("context_id", "revision", name="policies_pk"),
+    comment="Every policy that a context had, under the revision that set it.",
 )
 
 installation = sa.Table(

@@ -78,6 +78,15 @@ class RevisionKind(StrEnum):
     UPDATE = "update"
     DELETE = "delete"
     UNDELETE = "undelete"
+    POLICY = "policy"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPolicy:
+    """A policy as it is stored, and the revision that set it; 0 and empty when none was."""
+
+    revision: int
+    policy: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ KataError
 ├── Precondition
 │   ├── BudgetTooSmall
 │   ├── NoLegalWindow
+│   ├── WindowGone
 │   ├── ContextNotDeleted
 │   ├── TooManyOpenCalls
 │   └── ResponseTooLarge
@@ -160,17 +161,19 @@ class BudgetTooSmall(Precondition):
     """What must be in the window does not fit."""
 
     def __init__(
-        self, required: int, budget: int, reserve: int, pinned: int, newest_group: int, *, tools: int = 0
+        self, required: int, budget: int, reserve: int, pinned: int, newest_group: int, *, turn: int = 0, tools: int = 0
     ) -> None:
         self.required = required
+        self.turn = turn
         self.tools = tools
         self.budget = budget
         self.reserve = reserve
         self.pinned = pinned
         self.newest_group = newest_group
         super().__init__(
-            f"The pinned messages ({pinned} tokens), the newest group ({newest_group}), the tool schemas ({tools}) and "
-            f"the reserve ({reserve}) need {required} tokens with framing; the budget is {budget}."
+            f"The pinned messages ({pinned} tokens), the user's message of the open turn ({turn}), the newest group "
+            f"({newest_group}), the tool schemas ({tools}) and the reserve ({reserve}) need {required} tokens with "
+            f"framing; the budget is {budget}."
         )
 
 
@@ -181,6 +184,14 @@ class NoLegalWindow(Precondition):
         self.dialect = dialect
         self.snapshot_version = snapshot_version
         super().__init__(f"No message up to version {snapshot_version} may open a window in dialect {dialect}.")
+
+
+class WindowGone(Precondition):
+    """The window that a resume token goes on with is not what it was."""
+
+    def __init__(self, context_id: str) -> None:
+        self.context_id = context_id
+        super().__init__(f"The window of context {context_id} is not what it was; ask again without resume_token.")
 
 
 class ContextNotDeleted(Precondition):

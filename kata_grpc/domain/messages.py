@@ -156,7 +156,8 @@ class Message:
     """What one participant said.
 
     `text` is the whole message when it is plain text, and then `parts` is empty. `metadata_json` is the caller's own
-    data and `extra_json` the unmodelled keys of an imported message, each the text of one JSON object or "".
+    data and `extra_json` the unmodelled keys of an imported message, each the text of one JSON object or "". By its
+    `labels` a window can pin it.
     """
 
     role: Role
@@ -167,6 +168,7 @@ class Message:
     form: ContentForm = ContentForm.DERIVED
     metadata_json: str = ""
     extra_json: str = ""
+    labels: tuple[str, ...] = ()
 
     def calls(self) -> Iterator[ToolCall]:
         """Yield the tool calls, in order."""

@@ -57,11 +57,19 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """The tokens that a dialect adds around content: once, for each message, and for each item at most."""
+    """The tokens that a dialect adds around content: once, for each message, and for each item at most.
+
+    `per_label` is what a system message costs more that is labelled text of the user, `opening` what a message costs
+    that a conversation is opened with where it must begin with the user. `exact` says that without items it is what the
+    provider counts, and not a bound.
+    """
 
     prime: int
     per_message: int
     per_item: int
+    per_label: int = 0
+    opening: int = 0
+    exact: bool = False
 
     def cost(self, tokens: int, messages: int, items: int) -> int:
         """Return what a window costs."""
@@ -70,22 +78,30 @@ class Framing:
 
 FRAMING: Mapping[str, Framing] = MappingProxyType(
     {
-        "openai_chat": Framing(prime=3, per_message=4, per_item=8),
+        "openai_chat": Framing(prime=3, per_message=4, per_item=8, exact=True),
         "openai_responses": Framing(prime=3, per_message=4, per_item=8),
-        "anthropic": Framing(prime=4, per_message=6, per_item=32),
-        "gemini": Framing(prime=4, per_message=6, per_item=32),
+        "anthropic": Framing(prime=4, per_message=6, per_item=32, per_label=12, opening=16),
+        "gemini": Framing(prime=4, per_message=6, per_item=32, per_label=12, opening=16),
     }
 )
 """The framing of each dialect, by its value."""
+
+LEAST_PER_ITEM = min(framing.per_item for framing in FRAMING.values())
 
 Opaque = Image | File | Reasoning | Unknown
 """Content whose tokens are not, or not only, those of a text."""
 
 
-def measure(message: Message, count: TextCounter, source: TokenCountSource = TokenCountSource.COUNTED) -> Counted:
-    """Count a message; `source` says what `count` is, and anything opaque makes it ESTIMATED."""
+def measure(
+    message: Message, count: TextCounter, source: TokenCountSource = TokenCountSource.COUNTED, surcharge: int = 0
+) -> Counted:
+    """Count a message; `source` says what `count` is, and anything opaque makes it ESTIMATED.
+
+    A `surcharge`, in tokens, becomes as many more items as cover it in every dialect.
+    """
+    more = -(-surcharge // LEAST_PER_ITEM)
     if message.text is not None and not message.parts and not message.name:
-        return Counted(count(message.text), 0, source)
+        return Counted(count(message.text), more, source)
     tokens = 1 if message.name else 0
     for piece in countable(message):
         if isinstance(piece, str):
@@ -93,7 +109,7 @@ def measure(message: Message, count: TextCounter, source: TokenCountSource = Tok
         else:
             tokens += _opaque_tokens(piece, count)
             source = TokenCountSource.ESTIMATED
-    return Counted(tokens, _items(message), source)
+    return Counted(tokens, _items(message) + more, source)
 
 
 def countable(message: Message) -> Iterator[str | Opaque]:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from kata_grpc.db.errors import ConstraintViolated
 from kata_grpc.db.query import load
-from kata_grpc.domain.contexts import Claim, Context, ContextSpec, Origin, RevisionKind, TenantId
+from kata_grpc.domain.contexts import Claim, Context, ContextSpec, Origin, RevisionKind, StoredPolicy, TenantId
 from kata_grpc.domain.errors import ContextExists
 
 if TYPE_CHECKING:
@@ -162,6 +162,22 @@ class ContextRepository:
         )
         assert row is not None, "the row is locked by this transaction"
         return context_from_row(row)
+
+    async def policy(self, context_id: UUID, tenant: TenantId) -> StoredPolicy | None:
+        """Return the policy in force of a live context; None where there is no such context."""
+        row = await self._db.fetchrow(_SQL.get_policy, context_id, tenant)
+        return None if row is None or row["deleted"] else StoredPolicy(row["policy_revision"], row["policy"] or b"")
+
+    async def find_policy(self, context_id: UUID, tenant: TenantId, revision: int) -> StoredPolicy:
+        """Return the policy that a revision set."""
+        return StoredPolicy(revision, await self._db.fetchval(_SQL.find_policy, context_id, tenant, revision) or b"")
+
+    async def set_policy(self, context: Context, policy: bytes, request_id: str | None, fingerprint: bytes) -> int:
+        """Set the policy of a locked context; return the revision that it took."""
+        revision: int = await self._db.fetchval(
+            _SQL.set_policy, context.id, context.tenant_id, policy, request_id, fingerprint
+        )
+        return revision
 
     async def hold_name(self, context: Context) -> None:
         """Make the context's unique name its own. Raises ContextExists."""

@@ -52,6 +52,7 @@ class NewMessage(NamedTuple):
     digest: bytes
     head: bytes
     tally: Tally
+    labels: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,14 @@ class Batch:
     digest: bytes
     steps_json: str | None
     messages: Sequence[NewMessage]
+
+
+def _array(labels: Sequence[str]) -> str | None:
+    """Spell labels as PostgreSQL does an array; None for none: arrays within an array would have to be equally long."""
+    if not labels:
+        return None
+    quoted = (label.replace("\\", "\\\\").replace('"', '\\"') for label in labels)
+    return "{" + ",".join(f'"{label}"' for label in quoted) + "}"
 
 
 class MessageRepository:
@@ -102,7 +111,7 @@ class MessageRepository:
         )
         message_columns = zip(
             *(
-                (place, step, *message[:-1], *message.tally)
+                (place, step, *message[:-2], *message.tally, _array(message.labels))
                 for place, batch in enumerate(batches, start=1)
                 for step, message in enumerate(batch.messages, start=1)
             ),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence  # noqa: TC003 - the fields of a named tuple are looked at
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kata_grpc.db.query import load
 from kata_grpc.domain.windows import Entry, RunningState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
     from uuid import UUID
 
     from kata_grpc.db.pool import Executor
@@ -44,6 +45,28 @@ def state_from_row(row: Row) -> RunningState:
     )
 
 
+class Page(NamedTuple):
+    """A run of messages: their records with a separator between two, their last version, and their digests."""
+
+    records: bytes
+    separator: bytes
+    last_version: int
+    digests: bytes
+
+
+class TailPart(NamedTuple):
+    """The versions above `after` and up to `last` of a tail that starts at `start`.
+
+    `passed_over` are groups that are not in it, `kept` groups from before it that are.
+    """
+
+    after: int
+    last: int
+    start: int
+    passed_over: Sequence[int]
+    kept: Sequence[int]
+
+
 class WindowRepository:
     """Reads one context's log from its end."""
 
@@ -56,7 +79,6 @@ class WindowRepository:
         at_version: int | None,
         at_revision: int | None,
         *,
-        tokenizer: str,
         allowance: int,
         framing: Framing,
         least: int,
@@ -67,14 +89,13 @@ class WindowRepository:
         """Return the context and its running state at the snapshot, and with it the rows of a first look.
 
         These are the pinned messages, oldest first, unless they are more than `most_pinned`; then the newest messages,
-        newest first. Records beyond `max_bytes` are None. There are none when `tokenizer` is not the log's.
+        newest first. Records beyond `max_bytes` are None.
         """
         rows = await self._db.fetch(
             _SQL.look,
             *self._of,
             at_version,
             at_revision,
-            tokenizer,
             allowance,
             framing.per_message,
             framing.per_item,
@@ -113,38 +134,46 @@ class WindowRepository:
         rows = await self._db.fetch(_SQL.list_group_members, *self._of, list(groups), first, last)
         return [entry_from_row(row) for row in rows]
 
-    async def tail_start(self, first: int, last: int, passed_over: Collection[int], user_only: bool) -> int | None:
-        """Return where the first group of a range starts."""
+    async def tail_start(self, first: int, last: int, passed_over: Collection[int], user_until: int) -> int | None:
+        """Return where the first group of a range starts; up to a version a user's message must start it."""
         version: int | None = await self._db.fetchval(
-            _SQL.find_tail_start, *self._of, first, last, list(passed_over), user_only
+            _SQL.find_tail_start, *self._of, first, last, list(passed_over), user_until
         )
         return version
 
-    async def newest_turn(self, version: int) -> int | None:
-        """Return the newest group up to `version` that a user's message starts."""
-        turn: int | None = await self._db.fetchval(_SQL.find_newest_turn, *self._of, version)
-        return turn
+    async def turn(self, version: int) -> Row | None:
+        """Return the newest message up to `version` of the user's that starts a group, or rather is one."""
+        return await self._db.fetchrow(_SQL.read_turn, *self._of, version)
 
-    async def page(
-        self,
-        after: int,
-        last: int,
-        start: int,
-        passed_over: Collection[int],
-        *,
-        versions: int,
-        max_bytes: int,
-        separator: bytes,
-    ) -> tuple[bytes, int] | None:
-        """Return what of the next `versions` after `after` is in the window's tail: its records, and its last version.
+    async def pinned_groups(self, versions: Collection[int], labels: Collection[str], last: int) -> Sequence[Row]:
+        """Return the groups of messages that are pinned by version or label, whole up to `last`, without records."""
+        return await self._db.fetch(_SQL.list_pinned_groups, *self._of, list(versions), list(labels), last)
 
-        None when nothing of them is.
-        """
-        row = await self._db.fetchrow(
-            _SQL.read_window_page, *self._of, after, last, start, list(passed_over), versions, max_bytes, separator
-        )
-        return (row["records"], row["last_version"]) if row and row["last_version"] else None
+    async def records(self, versions: Collection[int]) -> Sequence[Row]:
+        """Return messages by version, in order."""
+        return await self._db.fetch(_SQL.read_records, *self._of, list(versions))
 
-    async def pinned_page(self, after: int, last: int, limit: int, max_bytes: int) -> Sequence[Row]:
-        """Return a page of the pinned messages beyond version `after`, oldest first."""
-        return await self._db.fetch(_SQL.read_pinned_page, *self._of, after, last, limit, max_bytes)
+    async def policy(self, revision: int) -> tuple[int, bytes] | None:
+        """Return the policy in force at a revision, and the revision that set it."""
+        row = await self._db.fetchrow(_SQL.get_policy, *self._of, revision)
+        return (row["revision"], row["policy"]) if row else None
+
+    async def page(self, part: TailPart, *, versions: int, max_bytes: int, separator: bytes) -> Page | None:
+        """Return what of the next `versions` of a part is in the window: None when nothing of them is."""
+        row = await self._db.fetchrow(_SQL.read_window_page, *self._of, *part, versions, max_bytes, separator)
+        return Page(row["records"], separator, row["last_version"], row["digests"]) if row and row["records"] else None
+
+    async def rows(self, part: TailPart, *, versions: int, max_bytes: int) -> Sequence[Row]:
+        """Return the same as rows."""
+        return await self._db.fetch(_SQL.read_window_rows, *self._of, *part, versions, max_bytes)
+
+    async def digests(self, part: TailPart) -> bytes:
+        """Return the digests of what of a part is in the window, one after the other."""
+        digests: bytes | None = await self._db.fetchval(_SQL.read_window_digests, *self._of, *part)
+        return digests or b""
+
+    async def pinned_page(
+        self, after: int, last: int, limit: int, max_bytes: int, others: Collection[int] = ()
+    ) -> Sequence[Row]:
+        """Return a page of the pinned messages beyond version `after`, and of some others, oldest first."""
+        return await self._db.fetch(_SQL.read_pinned_page, *self._of, after, last, limit, max_bytes, list(others))

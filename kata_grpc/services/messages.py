@@ -246,11 +246,13 @@ def _new_messages(
             tally.pinned_tokens + (counted.tokens if pinned else 0),
             tally.pinned_messages + pinned,
             tally.pinned_items + (counted.items if pinned else 0),
-            place if message.role is Role.USER and not message.answers_only else tally.turn,
+            place if message.role is Role.USER and not any(message.results()) else tally.turn,
         )
         steps.append(_step(message) if message.parts else {})
         head = record_head(fields, counted.tokens, counted.source, draft.body)
-        new.append(NewMessage(message.role, counted.tokens, counted.items, counted.source, digest, head, tally))
+        new.append(
+            NewMessage(message.role, counted.tokens, counted.items, counted.source, digest, head, tally, message.labels)
+        )
     return new, json.dumps(steps) if any(steps) else None
 
 

@@ -6,17 +6,21 @@ No transaction is open and no connection is held while a window's reader takes i
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from hashlib import sha256
+from typing import TYPE_CHECKING
 
-from kata_grpc.codec import decode_records
+from kata_grpc.codec import decode_options, decode_records
 from kata_grpc.dialects import Rendered, WindowMessage, render
 from kata_grpc.domain.errors import ContextNotFound, OutOfRange
 from kata_grpc.domain.messages import Message, Role, Row
 from kata_grpc.domain.tokens import FRAMING
-from kata_grpc.domain.windows import RunningState, View, WindowRequest
+from kata_grpc.domain.windows import RunningState, View, WindowOptions, WindowRequest
 from kata_grpc.limits import FRAME_BYTES, FRAME_MESSAGES, KIB
-from kata_grpc.repositories.windows import WindowRepository, state_from_row
-from kata_grpc.services.choosing import Choice, Window, first_look
+from kata_grpc.repositories.windows import Page, TailPart, WindowRepository, state_from_row
+from kata_grpc.services.choosing import PINNED_MOST, Choice, Snapshot, Window
+from kata_grpc.services.counting import Counting
+from kata_grpc.services.tails import LOOK_LEAST, LOOK_MOST
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -30,14 +34,7 @@ _RENDERED_AT_ONCE = 8 * KIB
 """Rendering this many bytes takes about a millisecond."""
 _TOOLS_FRAMING = 8
 """More than any recorded request had beyond the tokens of its schemas' JSON; see docs/tokens.md."""
-
-
-class Page(NamedTuple):
-    """A run of messages: their records, one after the other with a separator between two, and their last version."""
-
-    records: bytes
-    separator: bytes
-    last_version: int
+_DIGESTS_AT_ONCE = 8_192
 
 
 class Windows:
@@ -52,40 +49,71 @@ class Windows:
         tenant: TenantId,
         context_id: UUID,
         request: WindowRequest,
+        options: WindowOptions,
         snapshot: tuple[int, int] | None = None,
     ) -> Window:
-        """Choose a window, of `snapshot` (version and revision) where it goes on.
+        """Choose a window, of `snapshot` (version and revision) where it goes on; `options` go before the policy's.
 
         Raises BudgetTooSmall, NoLegalWindow, OutOfRange or ContextNotFound.
         """
         log = WindowRepository(self._db, context_id, tenant)
         framing = FRAMING[request.dialect]
-        look = await first_look(log, request, framing, snapshot[0] if snapshot else request.at_version)
+        look = await log.look(
+            snapshot[0] if snapshot else request.at_version,
+            request.at_revision,
+            allowance=request.token_budget - request.reserve_tokens - framing.prime,
+            framing=framing,
+            least=LOOK_LEAST,
+            most=LOOK_MOST,
+            most_pinned=PINNED_MOST,
+            max_bytes=FRAME_BYTES,
+        )
         if look is None or look[0]["deleted"]:
             raise ContextNotFound(str(context_id))
-        row, newest = look
+        row, rows = look
+        self._check_range(request, options, row)
+        state = state_from_row(row) if row["revision"] is not None else RunningState()
+        revision = snapshot[1] if snapshot else _revision(request, row)
+        policy_revision, policy = await self._policy(log, row, revision)
+        options = options.over(policy)
+        tokenizer = request.tokenizer or row["tokenizer"]
+        tools = await self._tools_tokens(request.tools_json, tokenizer) if request.tools_json else 0
+        taken = Snapshot(state, revision, policy_revision, row["tokenizer"])
+
+        async def chosen(options: WindowOptions) -> tuple[Choice, Counting | None]:
+            counting = None
+            stored = tokenizer == row["tokenizer"]
+            if options.reshapes or not stored:
+                counting = Counting(log, self._tokenizers, tokenizer, options, stored=stored)
+            choice = Choice(log, request, options, taken, framing, tools, counting)
+            await choice.choose(rows)
+            return choice, counting
+
+        choice, counting = await chosen(options)
+        if counting is not None and options.clearing is not None:
+            freed = sum(tokens for version, tokens in counting.freed.items() if version >= choice.start)
+            if freed < options.clearing.min_gain_tokens:
+                choice, _ = await chosen(replace(options, clearing=None))
+        return await choice.window(context_id, tenant, tokenizer)
+
+    @staticmethod
+    def _check_range(request: WindowRequest, options: WindowOptions, row: Row) -> None:
         for name, asked, latest in (
             ("at_version", request.at_version, row["latest_version"]),
             ("at_revision", request.at_revision, row["latest_revision"]),
+            ("options.pinned_versions", max(options.pinned_versions, default=None), row["latest_version"]),
         ):
             if asked is not None and asked > latest:
                 raise OutOfRange(name, asked, latest)
-        state = state_from_row(row) if row["revision"] is not None else RunningState()
-        revision = request.at_revision
-        if revision is None:
-            then = request.view is View.AS_THEN and request.at_version is not None
-            revision = (row["revision"] or 0) if then else row["latest_revision"]
-        if snapshot:
-            revision = snapshot[1]
-        tokenizer = request.tokenizer or row["tokenizer"]
-        tools = await self._tools_tokens(request.tools_json, tokenizer) if request.tools_json else 0
-        choice = Choice(log, request, state, framing, tools)
-        if tokenizer == row["tokenizer"]:
-            await choice.by_stored_counts(newest)
-        else:
-            await choice.by_recount(self._tokenizers, tokenizer)
-        await choice.open_legally()
-        return await choice.window(context_id, tenant, tokenizer, row["tokenizer"], revision)
+
+    @staticmethod
+    async def _policy(log: WindowRepository, row: Row, revision: int) -> tuple[int, WindowOptions]:
+        """Return the revision and the options of the context's policy at a revision."""
+        set_at, policy = row["policy_revision"], bytes.fromhex(row["policy"] or "")
+        if set_at > revision:
+            found = await log.policy(revision)
+            set_at, policy = found or (0, b"")
+        return set_at, decode_options(policy) if policy else WindowOptions()
 
     async def _tools_tokens(self, tools_json: str, tokenizer: str) -> int:
         """Count tool schemas from above: providers write them in fewer tokens than their JSON has, but frame them."""
@@ -117,38 +145,90 @@ class Windows:
             return _one(window.held, separator, after)
         return _ahead(self._read(window, separator, after))
 
-    async def _read(self, window: Window, separator: bytes, after: int) -> AsyncGenerator[Page, None]:
+    async def digests_until(self, window: Window, last: int) -> AsyncGenerator[bytes, None]:
+        """Yield the digests of the window's messages up to version `last`, in order, some at a time."""
+        if window.held is not None:
+            yield b"".join([row["digest"] for row in window.held if row["version"] <= last])
+            return
         log = WindowRepository(self._db, window.context_id, window.tenant)
-        while after < window.tail_start - 1:
-            rows = await log.pinned_page(after, window.tail_start - 1, FRAME_MESSAGES, FRAME_BYTES)
+        if window.options.reshapes:
+            # What is sent is made anew, and only up to there.
+            async for page in self._read(window, b"", 0, last):
+                yield page.digests
+            return
+        after = 0
+        until = min(last, window.tail_start - 1)
+        while after < until:
+            rows = await log.pinned_page(after, until, FRAME_MESSAGES, FRAME_BYTES, window.kept_before)
             if not rows:
                 break
-            yield _page(rows, separator)
+            yield b"".join([row["digest"] for row in rows])
+            after = rows[-1]["version"]
+        after = window.tail_start - 1
+        while after < last:
+            until = min(after + _DIGESTS_AT_ONCE, last)
+            yield await log.digests(_part(window, after, until))
+            after = until
+
+    async def _read(
+        self, window: Window, separator: bytes, after: int, last: int | None = None
+    ) -> AsyncGenerator[Page, None]:
+        log = WindowRepository(self._db, window.context_id, window.tenant)
+        counting = None
+        if window.options.reshapes:
+            counting = Counting(
+                log,
+                self._tokenizers,
+                window.tokenizer,
+                window.options,
+                stored=window.tokenizer == window.context_tokenizer,
+                clear_through=window.clear_through,
+            )
+            counting.pinned_groups = window.pinned_groups
+        last = window.snapshot_version if last is None else last
+        before = min(window.tail_start - 1, last)
+        while after < before:
+            rows = await log.pinned_page(after, before, FRAME_MESSAGES, FRAME_BYTES, window.kept_before)
+            if not rows:
+                break
+            yield _page((await counting.count(rows)).rows if counting else rows, separator)
             after = rows[-1]["version"]
         after = max(after, window.tail_start - 1)
-        while after < window.snapshot_version:
-            found = await log.page(
-                after,
-                window.snapshot_version,
-                window.tail_start,
-                window.passed_over,
-                versions=FRAME_MESSAGES,
-                max_bytes=FRAME_BYTES,
-                separator=separator,
-            )
-            if found:
-                records, after = found
-                yield Page(records, separator, after)
+        while after < last:
+            part = _part(window, after, last)
+            if counting is None:
+                page = await log.page(part, versions=FRAME_MESSAGES, max_bytes=FRAME_BYTES, separator=separator)
+            else:
+                rows = await log.rows(part, versions=FRAME_MESSAGES, max_bytes=FRAME_BYTES)
+                page = _page((await counting.count(rows)).rows, separator) if rows else None
+            if page is not None:
+                yield page
+                after = page.last_version
             else:
                 after += FRAME_MESSAGES
 
 
+def _revision(request: WindowRequest, row: Row) -> int:
+    """Find the revision that a window knows of."""
+    if request.at_revision is not None:
+        return request.at_revision
+    then = request.view is View.AS_THEN and request.at_version is not None
+    revision: int = (row["revision"] or 0) if then else row["latest_revision"]
+    return revision
+
+
+def _part(window: Window, after: int, last: int) -> TailPart:
+    return TailPart(after, last, window.tail_start, list(window.passed_over), list(window.kept_groups))
+
+
 def _page(rows: Sequence[Row], separator: bytes) -> Page:
-    return Page(separator.join([row["record"] for row in rows]), separator, rows[-1]["version"])
+    records = separator.join([row["record"] for row in rows])
+    return Page(records, separator, rows[-1]["version"], b"".join([row["digest"] for row in rows]))
 
 
 async def _one(rows: Sequence[Row], separator: bytes, after: int) -> AsyncGenerator[Page, None]:
-    if rows and rows[-1]["version"] > after:
+    rows = [row for row in rows if row["version"] > after] if after else rows
+    if rows:
         yield _page(rows, separator)
 
 
@@ -167,3 +247,18 @@ async def _ahead(pages: AsyncGenerator[Page, None]) -> AsyncGenerator[Page, None
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         await pages.aclose()
+
+
+class ContentDigest:
+    """The digest of a window's content: SHA-256 over the digests of its messages, in order."""
+
+    def __init__(self) -> None:
+        self._hash = sha256()
+
+    def add(self, digests: bytes) -> None:
+        """Go on with more messages."""
+        self._hash.update(digests)
+
+    def value(self) -> bytes:
+        """Return the 32 bytes for the messages so far."""
+        return self._hash.digest()

@@ -35,6 +35,7 @@ _DIALECT_NUMBERS = {
 _VIEW_NUMBERS = {VIEWS[number]: number for number in window_pb2.View.values() if number != window_pb2.VIEW_UNSPECIFIED}
 _ACCURACIES = {
     Accuracy.EXACT: window_pb2.WINDOW_ACCURACY_EXACT,
+    Accuracy.UPPER_BOUND: window_pb2.WINDOW_ACCURACY_UPPER_BOUND,
     Accuracy.ESTIMATED: window_pb2.WINDOW_ACCURACY_ESTIMATED,
 }
 _REASONS = {
@@ -43,6 +44,8 @@ _REASONS = {
     ExclusionReason.UNANSWERED_CALL: window_pb2.EXCLUSION_REASON_UNANSWERED_CALL,
     ExclusionReason.GROUP_OUT: window_pb2.EXCLUSION_REASON_GROUP_OUT,
     ExclusionReason.ILLEGAL_START: window_pb2.EXCLUSION_REASON_ILLEGAL_START,
+    ExclusionReason.MAX_MESSAGES: window_pb2.EXCLUSION_REASON_MAX_MESSAGES,
+    ExclusionReason.LOW_WATER: window_pb2.EXCLUSION_REASON_LOW_WATER,
 }
 _ADJUSTMENTS = {
     What.DROPPED: window_pb2.RENDER_ADJUSTMENT_KIND_DROPPED,
@@ -58,6 +61,7 @@ _KINDS = {
     RevisionKind.UPDATE: message_service_pb2.REVISION_KIND_UPDATE,
     RevisionKind.DELETE: message_service_pb2.REVISION_KIND_DELETE,
     RevisionKind.UNDELETE: message_service_pb2.REVISION_KIND_UNDELETE,
+    RevisionKind.POLICY: message_service_pb2.REVISION_KIND_POLICY,
 }
 
 
@@ -121,11 +125,14 @@ def header_to_proto(window: Window) -> window_pb2.WindowHeader:
         message_count=window.message_count,
         window_tokens=window.window_tokens,
         accuracy=_ACCURACIES[window.accuracy],
+        first_version=window.first_version,
+        last_version=window.last_version,
+        window_epoch=window.epoch,
     )
 
 
-def trailer_to_proto(window: Window) -> window_pb2.WindowTrailer:
-    """Return the account of a window."""
+def trailer_to_proto(window: Window, content_sha256: bytes) -> window_pb2.WindowTrailer:
+    """Return the account of a window that was sent."""
     return window_pb2.WindowTrailer(
         ledger=window_pb2.WindowLedger(
             pinned_tokens=window.pinned_tokens,
@@ -140,6 +147,7 @@ def trailer_to_proto(window: Window) -> window_pb2.WindowTrailer:
             for run in window.excluded
         ],
         pending_call_ids=window.pending,
+        content_sha256=content_sha256,
     )
 
 

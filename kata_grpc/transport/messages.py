@@ -9,10 +9,11 @@ from kata.context.v1 import message_pb2
 from kata.context.v1 import message_service_pb2 as pb
 
 from kata_grpc import limits
-from kata_grpc.codec import ROLE_OF_NUMBER, encode_body, from_proto
-from kata_grpc.domain.errors import InvalidRequest, ResponseTooLarge, ShuttingDown, Violation
-from kata_grpc.domain.windows import Dialect, View, WindowRequest
+from kata_grpc.codec import ROLE_OF_NUMBER, encode_body, from_proto, options_from_proto
+from kata_grpc.domain.errors import InvalidRequest, ResponseTooLarge, ShuttingDown, Violation, WindowGone
+from kata_grpc.domain.windows import Dialect, View, WindowOptions, WindowRequest
 from kata_grpc.services.messages import Appended, Draft, Messages
+from kata_grpc.services.windows import ContentDigest
 from kata_grpc.transport.convert import (
     DIALECTS,
     VIEWS,
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from kata_grpc.domain.contexts import TenantId
-    from kata_grpc.services.windows import Page, Windows
+    from kata_grpc.repositories.windows import Page
+    from kata_grpc.services.windows import Windows
     from kata_grpc.transport.calls import Writer
     from kata_grpc.transport.draining import Draining
 
@@ -41,8 +43,10 @@ _LIST_LAYOUT = ">qq"
 """The last version of the page before, and the version up to which the walk goes."""
 _HISTORY_LAYOUT = ">q"
 """The last revision of the page before."""
-_RESUME_LAYOUT = ">qqq"
-"""The snapshot's version and revision, and the version of the last message that was sent."""
+_SENT_BYTES = 12
+_RESUME_LAYOUT = f">qqq{_SENT_BYTES}s"
+"""The snapshot's version and revision, the version of the last message that was sent, and of the digest of all that was
+sent the first bytes: what goes on must go on with the same."""
 
 
 class MessageServicer:
@@ -154,20 +158,22 @@ class MessageServicer:
         """Return a whole window."""
         check = Checker()
         context_id = check.context_id(request.context_id)
-        wanted = _window_request(check, request)
+        wanted, options = _window_request(check, request)
         check.done()
-        window = await self._windows.choose(tenant, context_id, wanted)
+        window = await self._windows.choose(tenant, context_id, wanted, options)
+        digest = ContentDigest()
         parts = [field(1, header_to_proto(window).SerializeToString())]
         size = 0
         kept: list[Page] = []
         async with aclosing(self._windows.pages(window, _WINDOW_MESSAGES)) as pages:
             async for page in pages:
                 kept.append(page)
+                digest.add(page.digests)
                 parts += _WINDOW_MESSAGES, page.records
                 size += len(page.records)
                 if size > limits.MAX_UNARY_WINDOW_BYTES:
                     raise ResponseTooLarge(size, limits.MAX_UNARY_WINDOW_BYTES)
-        rest = pb.GetWindowResponse(trailer=trailer_to_proto(window))
+        rest = pb.GetWindowResponse(trailer=trailer_to_proto(window, digest.value()))
         if request.render:
             rendered = await self._windows.render(window, kept)
             rest.rendered_json = rendered.json_text
@@ -178,26 +184,34 @@ class MessageServicer:
         """Stream a window."""
         check = Checker()
         context_id = check.context_id(request.context_id)
-        wanted = _window_request(check, request)
+        wanted, options = _window_request(check, request)
         check.done()
         bound = bind(tenant, request, "resume_token")
-        after = 0
+        after, sent = 0, b""
         snapshot = None
         if request.resume_token:
-            version, revision, after = map(
-                int, self._tokens.read("resume_token", request.resume_token, bound, _RESUME_LAYOUT)
-            )
-            snapshot = (version, revision)
-        window = await self._windows.choose(tenant, context_id, wanted, snapshot)
+            *places, last = self._tokens.read("resume_token", request.resume_token, bound, _RESUME_LAYOUT)
+            assert isinstance(last, bytes)
+            version, revision, after = map(int, places)
+            snapshot, sent = (version, revision), last
+        window = await self._windows.choose(tenant, context_id, wanted, options, snapshot)
+        digest = ContentDigest()
+        if after:
+            async with aclosing(self._windows.digests_until(window, after)) as before:
+                async for digests in before:
+                    digest.add(digests)
+            if digest.value()[:_SENT_BYTES] != sent:
+                raise WindowGone(str(context_id))
         await writer.write(field(1, header_to_proto(window).SerializeToString()))
         now = window.snapshot_version, window.snapshot_revision
         async with aclosing(self._windows.pages(window, CHUNK_MESSAGES, after)) as pages:
             async for page in pages:
-                token = self._tokens.make(bound, _RESUME_LAYOUT, *now, page.last_version)
+                digest.add(page.digests)
+                token = self._tokens.make(bound, _RESUME_LAYOUT, *now, page.last_version, digest.value()[:_SENT_BYTES])
                 await writer.write(chunk(page.records, token))
                 if self._draining.started:
                     raise ShuttingDown
-        await writer.write(field(3, trailer_to_proto(window).SerializeToString()))
+        await writer.write(field(3, trailer_to_proto(window, digest.value()).SerializeToString()))
 
 
 def _drafts(messages: Sequence[message_pb2.Message]) -> list[Draft]:
@@ -238,7 +252,9 @@ def _check_batch(request: pb.ImportMessagesRequest, number: int) -> None:
     check.done()
 
 
-def _window_request(check: Checker, request: pb.GetWindowRequest | pb.StreamWindowRequest) -> WindowRequest:
+def _window_request(
+    check: Checker, request: pb.GetWindowRequest | pb.StreamWindowRequest
+) -> tuple[WindowRequest, WindowOptions]:
     budget, reserve = request.token_budget, request.reserve_tokens
     if not 1 <= budget <= limits.MAX_TOKEN_BUDGET:
         check.add("token_budget", f"is {budget}, not 1 to {limits.MAX_TOKEN_BUDGET}", "OUT_OF_BOUNDS")
@@ -248,7 +264,9 @@ def _window_request(check: Checker, request: pb.GetWindowRequest | pb.StreamWind
     at_revision = request.at_revision if request.HasField("at_revision") else None
     check.at_least("at_version", at_version or 0, 0)
     check.at_least("at_revision", at_revision or 0, 0)
-    return WindowRequest(
+    if request.HasField("options"):
+        check.window_options("options", request.options, budget - reserve)
+    wanted = WindowRequest(
         token_budget=budget,
         reserve_tokens=reserve,
         tools_json=check.json_text("tools_json", request.tools_json, limits.MAX_TOOLS_BYTES),
@@ -258,3 +276,4 @@ def _window_request(check: Checker, request: pb.GetWindowRequest | pb.StreamWind
         at_version=at_version,
         at_revision=at_revision,
     )
+    return wanted, options_from_proto(request.options)

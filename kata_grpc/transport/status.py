@@ -94,6 +94,7 @@ TABLE: dict[type[errors.KataError], Row] = {
             "token_budget": e.budget,
             "reserve_tokens": e.reserve,
             "pinned_tokens": e.pinned,
+            "turn_tokens": e.turn,
             "newest_group_tokens": e.newest_group,
             "tools_tokens": e.tools,
         },
@@ -102,6 +103,7 @@ TABLE: dict[type[errors.KataError], Row] = {
     errors.NoLegalWindow: Row(
         "NO_LEGAL_WINDOW", lambda e: {"dialect": e.dialect, "snapshot_version": e.snapshot_version}, _precondition
     ),
+    errors.WindowGone: Row("WINDOW_GONE", lambda e: {"context_id": e.context_id}, _precondition),
     errors.ContextNotDeleted: Row("CONTEXT_NOT_DELETED", lambda e: {"context_id": e.context_id}, _precondition),
     errors.TooManyOpenCalls: Row(
         "TOO_MANY_OPEN_CALLS", lambda e: {"context_id": e.context_id, "max": e.maximum}, _precondition

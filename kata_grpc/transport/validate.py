@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from google.protobuf.struct_pb2 import Struct, Value
+    from kata.context.v1 import window_pb2
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _TOKENIZER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*\Z")
@@ -105,6 +106,47 @@ class Checker:
             self.text(f"labels[{key[:80]!r}]", value, limits.MAX_LABEL_VALUE_CHARS)
         return dict(labels)
 
+    def marks(self, field: str, labels: Sequence[str], most: int) -> None:
+        """Check labels of messages."""
+        if len(labels) > most:
+            self.add(field, f"has {len(labels)} entries, more than {most}", "TOO_MANY")
+        for index, label in enumerate(labels[:most]):
+            if not label:
+                self.add(f"{field}[{index}]", "is empty", "REQUIRED")
+            self.text(f"{field}[{index}]", label, limits.MAX_LABEL_KEY_CHARS)
+
+    def window_options(self, field: str, options: window_pb2.WindowOptions, room: int | None = None) -> None:
+        """Check options of windows; `room` is what the reserve leaves of the budget, where there is one."""
+        self.at_least(f"{field}.max_messages", options.max_messages, 0)
+        if len(options.pinned_versions) > limits.MAX_PINNED_VERSIONS:
+            count = len(options.pinned_versions)
+            self.add(
+                f"{field}.pinned_versions", f"has {count} entries, more than {limits.MAX_PINNED_VERSIONS}", "TOO_MANY"
+            )
+        for index, version in enumerate(options.pinned_versions[: limits.MAX_PINNED_VERSIONS]):
+            self.at_least(f"{field}.pinned_versions[{index}]", version, 1)
+        self.marks(f"{field}.pinned_labels", options.pinned_labels, limits.MAX_PINNED_LABELS)
+        if options.max_part_tokens:
+            self.at_least(f"{field}.max_part_tokens", options.max_part_tokens, limits.LEAST_PART_TOKENS)
+        clearing, steps = options.clear_tool_results, options.start_steps
+        self.at_least(f"{field}.clear_tool_results.keep_results", clearing.keep_results, 0)
+        self.at_least(f"{field}.clear_tool_results.min_gain_tokens", clearing.min_gain_tokens, 0)
+        if len(clearing.exclude_tools) > limits.MAX_EXCLUDED_TOOLS:
+            count = len(clearing.exclude_tools)
+            self.add(
+                f"{field}.clear_tool_results.exclude_tools",
+                f"has {count} entries, more than {limits.MAX_EXCLUDED_TOOLS}",
+                "TOO_MANY",
+            )
+        self.at_least(f"{field}.start_steps.low_water_tokens", steps.low_water_tokens, 0)
+        self.at_least(f"{field}.start_steps.min_gain_tokens", steps.min_gain_tokens, 0)
+        if room is not None and not steps.off and steps.low_water_tokens >= max(room, 1):
+            self.add(
+                f"{field}.start_steps.low_water_tokens",
+                f"is {steps.low_water_tokens}, not less than the {room} that the reserve leaves of the budget",
+                "OUT_OF_BOUNDS",
+            )
+
     def metadata(self, field: str, metadata: Struct) -> None:
         """Check free-form data."""
         if (size := metadata.ByteSize()) > limits.MAX_METADATA_BYTES:
@@ -190,6 +232,8 @@ class Checker:
             self.add(f"{field}.token_count", f"is {message.token_count}, less than 0", "TOO_SMALL")
         if message.HasField("metadata"):
             self.metadata(f"{field}.metadata", message.metadata)
+        if message.labels:
+            self.marks(f"{field}.labels", message.labels, limits.MAX_MESSAGE_LABELS)
         if message.extra_json:
             self.json_object(f"{field}.extra_json", message.extra_json)
         if not message.HasField("text") or message.parts or message.content_form or message.role == pb.ROLE_TOOL:

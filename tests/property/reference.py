@@ -93,6 +93,7 @@ class Reference:
         starts = [v for v, g in enumerate(self.groups, start=1) if g == v and v not in self.pins]
         self.newest = max(starts, default=0)
         self.usable = [v for v in starts if v == self.newest or v not in self.unanswered]
+        self.turn = max((v for v in starts if log[v - 1].role == "user" and not log[v - 1].results), default=0)
 
     def members(self, start: int) -> list[int]:
         return [v for v, group in enumerate(self.groups, start=1) if group == start]
@@ -106,7 +107,14 @@ class Reference:
         """What a window of the pinned messages and these groups costs; nothing when it is empty."""
         if not starts and not self.pins:
             return 0
-        return self.framing.prime + self.cost(self.pins) + sum(self.cost(self.members(start)) for start in starts)
+        labels = self.framing.per_label * len(self.pins)
+        turn = self.cost([self.turn]) if self.is_apart(starts) else 0
+        groups = sum(self.cost(self.members(start)) for start in starts)
+        return self.framing.prime + labels + self.cost(self.pins) + turn + groups
+
+    def is_apart(self, starts: Sequence[int]) -> bool:
+        """Whether the message with which the user opened the turn stands before these groups."""
+        return bool(starts and 0 < self.turn < starts[0])
 
     def costs(self) -> list[int]:
         """What each possible window costs, shortest first."""
@@ -117,9 +125,13 @@ class Reference:
         if not self.log:
             return self._expected([], [], blocked=False)
         possible = [self.usable[first:] for first in range(len(self.usable))] or [[]]
-        legal = [run for run in possible if not run or not starts_on_user or self.log[run[0] - 1].role == "user"]
-        if not legal:
+        if starts_on_user and self.usable and not self.turn:
             return NoStart()
+        legal = [
+            run
+            for run in possible
+            if not run or not starts_on_user or self.log[run[0] - 1].role == "user" or self.is_apart(run)
+        ]
         fitting = [run for run in possible if self.whole(run) <= room]
         good = [run for run in legal if self.whole(run) <= room]
         if not good:
@@ -128,7 +140,8 @@ class Reference:
 
     def _expected(self, run: Sequence[int], fits: Sequence[int], *, blocked: bool) -> Expected:
         tail = [v for start in run for v in self.members(start)]
-        versions = sorted({*self.pins, *tail})
+        apart = [self.turn] if self.is_apart(run) else []
+        versions = sorted({*self.pins, *apart, *tail})
         out = {}
         for v in range(1, len(self.log) + 1):
             if v in versions:
@@ -148,7 +161,7 @@ class Reference:
             versions=versions,
             tokens=self.whole(run),
             tail_first=run[0] if run else 0,
-            pinned_tokens=sum(self.log[v - 1].tokens for v in self.pins),
+            pinned_tokens=sum(self.log[v - 1].tokens for v in [*self.pins, *apart]),
             tail_tokens=sum(self.log[v - 1].tokens for v in tail),
             pending=sorted(set(self.unanswered.get(self.newest, []))) if self.newest else [],
             out=out,

@@ -18,6 +18,7 @@ from kata_grpc.codec import decode_body, encode_body
 from kata_grpc.domain.tokens import FRAMING, Framing
 from kata_grpc.domain.windows import Dialect
 from kata_grpc.services import choosing as engine
+from kata_grpc.services import tails
 from kata_grpc.services import windows as reading
 from kata_grpc.tokenizers import Tokenizers
 from tests.property.reference import Expected, NoStart, Reference, Told, TooSmall
@@ -243,14 +244,16 @@ async def ask(server: Running, request: ms.GetWindowRequest, reference: Referenc
     assert list(trailer.pending_call_ids) == expected.pending
     out = per_version(trailer.excluded)
     assert {v: reason for v, reason in out.items() if v not in expected.versions} == expected.out
-    assert not any(v in out for v in expected.versions if v not in reference.pins)
+    assert not any(v in out for v in expected.versions if v not in (*reference.pins, reference.turn))
     check_ledger(response)
     check_groups_whole(response, reference)
 
     assert header.snapshot_version == len(reference.log)
     assert header.tokenizer == (request.tokenizer or b.SIZED)
-    counted = header.accuracy == window_pb2.WINDOW_ACCURACY_EXACT
+    counted = header.accuracy != window_pb2.WINDOW_ACCURACY_ESTIMATED
     assert counted == bool(request.tokenizer) or not expected.versions, "the context's counts are its callers'"
+    assert header.first_version == min(expected.versions, default=0)
+    assert header.last_version == max(expected.versions, default=0)
 
     sent = [frame async for frame in server.messages.StreamWindow(streaming)]
     assert sent[0].header == header
@@ -273,10 +276,14 @@ def tokenizers() -> Iterator[Tokenizers]:
 @pytest.fixture
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes every window a large one: found by the running sums, read by pages, sent in chunks, all of two messages."""
-    monkeypatch.setattr(engine, "_LOOK_MOST", 2)
-    monkeypatch.setattr(engine, "_LOOK_LEAST", 1)
-    monkeypatch.setattr(engine, "_PINNED_MOST", 1)
-    monkeypatch.setattr(engine, "_COSTS_PAGE", 2)
+    for module in (tails, reading):
+        monkeypatch.setattr(module, "LOOK_MOST", 2)
+        monkeypatch.setattr(module, "LOOK_LEAST", 1)
+    for module in (engine, reading):
+        monkeypatch.setattr(module, "PINNED_MOST", 1)
+    monkeypatch.setattr(tails, "_COSTS_PAGE", 2)
+    monkeypatch.setattr(engine, "_PINNED_PAGE", 2)
+    monkeypatch.setattr(reading, "_DIGESTS_AT_ONCE", 3)
     monkeypatch.setattr(engine, "FRAME_BYTES", 64)
     monkeypatch.setattr(reading, "FRAME_MESSAGES", 2)
     monkeypatch.setattr(reading, "FRAME_BYTES", 300)  # less than two messages, as it happens, or more

@@ -83,6 +83,32 @@ with changed as (
 )
 select * from changed;
 
+-- name: get_policy
+-- The policy in force of a context, and whether the context is deleted. $1 id, $2 tenant_id
+select policy_revision, policy, delete_time is not null as deleted from contexts where id = $1 and tenant_id = $2;
+
+-- name: find_policy
+-- The policy that a revision set. $1 context_id, $2 tenant_id, $3 revision
+select policy from policies where context_id = $1 and tenant_id = $2 and revision = $3;
+
+-- name: set_policy
+-- Sets the policy and takes a revision. The caller holds the row's lock. $1 id, $2 tenant_id, $3 policy, $4 request_id,
+-- $5 fingerprint
+with changed as (
+  update contexts
+  set policy = $3, policy_revision = latest_revision + 1, latest_revision = latest_revision + 1,
+      update_time = clock_timestamp(), chain = sha256(chain || $5::bytea)
+  where id = $1 and tenant_id = $2
+  returning id, tenant_id, latest_revision, latest_version, update_time, chain
+), claimed as (
+  insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain)
+  select id, latest_revision, tenant_id, 'policy', latest_version, update_time, $4, $5, chain from changed
+), kept as (
+  insert into policies (context_id, revision, tenant_id, policy)
+  select id, latest_revision, tenant_id, $3 from changed
+)
+select latest_revision from changed;
+
 -- name: hold_name
 -- Makes a unique name this context's; violates context_names_pk when another holds it. $1 tenant_id, $2 name, $3 id
 insert into context_names (tenant_id, name, context_id) values ($1, $2, $3);

@@ -12,7 +12,8 @@
 -- $10 tokens, $11 items, $12 inexact messages, $13 pinned tokens, $14 pinned messages, $15 pinned items, $16 place of the
 -- newest turn's start within the batch, 0 without one. $17 most open calls. A message an element: $18 the place of its
 -- batch, from 1 on, $19 its own place in it, $20 role, $21 token count, $22 item count, $23 source of the count,
--- $24 digest, $25 record up to the stamp, $26 to $32 as $10 to $16, running within the batch and with this message
+-- $24 digest, $25 record up to the stamp, $26 to $32 as $10 to $16, running within the batch and with this message,
+-- $33 labels as the text of an array, or null
 with locked as materialized (
   select b.*, c.latest_version, c.latest_revision, c.total_tokens, c.total_items, c.inexact_messages, c.pinned_tokens,
          c.pinned_messages, c.pinned_items, c.turn_version, c.open_calls, c.chain
@@ -67,18 +68,18 @@ with locked as materialized (
 ), appended as (
   insert into messages (context_id, version, tenant_id, revision, create_time, role, group_version, token_count,
                         item_count, token_count_source, total_tokens, total_items, inexact_messages, pinned_tokens,
-                        pinned_messages, pinned_items, turn_version, open_calls, digest, record)
+                        pinned_messages, pinned_items, turn_version, open_calls, digest, record, labels)
   select c.id, l.latest_version + m.step, c.tenant_id, c.latest_revision, c.update_time, m.role,
          coalesce(f.group_version, l.latest_version + m.step), m.token_count, m.item_count, m.source,
          l.total_tokens + m.tokens, l.total_items + m.items, l.inexact_messages + m.inexact,
          l.pinned_tokens + m.tokens_of_pinned, l.pinned_messages + m.pinned, l.pinned_items + m.items_of_pinned,
          case when m.turn > 0 then l.latest_version + m.turn else l.turn_version end,
          nullif(coalesce(f.open_after, l.open_calls), '{}'::jsonb), m.digest,
-         m.head || kata_stamp(l.latest_version + m.step, c.latest_revision, c.micros)
+         m.head || kata_stamp(l.latest_version + m.step, c.latest_revision, c.micros), m.labels::text[]
   from unnest($18::int[], $19::int[], $20::text[], $21::int[], $22::int[], $23::text[], $24::bytea[], $25::bytea[],
-              $26::bigint[], $27::bigint[], $28::int[], $29::bigint[], $30::int[], $31::bigint[], $32::int[])
+              $26::bigint[], $27::bigint[], $28::int[], $29::bigint[], $30::int[], $31::bigint[], $32::int[], $33::text[])
        as m(batch, step, role, token_count, item_count, source, digest, head, tokens, items, inexact,
-            tokens_of_pinned, pinned, items_of_pinned, turn)
+            tokens_of_pinned, pinned, items_of_pinned, turn, labels)
   join locked l on l.place = m.batch
   join changed c on c.place = m.batch
   left join folded f on f.place = m.batch and f.step = m.step

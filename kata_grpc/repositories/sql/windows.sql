@@ -2,17 +2,16 @@
 
 -- name: look
 -- One look at the end of a log. The first row has in `snapshot`, as JSON, the context and its running state at the
--- snapshot (null when that is empty). Then come the pinned messages, unless they are more than $11, and the newest
--- messages, newest first: as many as should fit by the log's average and a quarter more, $9 at least and $10 at most;
--- none of both when the counts are to be of another tokenizer than the log's. Records that go beyond $12 bytes together
--- are left out. The limits keep the plan on the indexes from a connection's first execution
--- on. $1 context_id, $2 tenant_id, $3 at_version or null, $4 at_revision or null, $5 tokenizer or '', $6 the most that
--- pinned and newest messages may cost, $7 tokens a message, $8 tokens an item, $9 to $12 as above
+-- snapshot (null when that is empty). Then come the pinned messages, unless they are more than $10, and the newest
+-- messages, newest first: as many as should fit by the log's average and a quarter more, $8 at least and $9 at most.
+-- Records that go beyond $11 bytes together are left out. The limits keep the plan on the indexes from a connection's
+-- first execution on. $1 context_id, $2 tenant_id, $3 at_version or null, $4 at_revision or null, $5 the most that
+-- pinned and newest messages may cost, $6 tokens a message, $7 tokens an item, $8 to $11 as above
 with snapshot as materialized (
-  select c.tokenizer, c.latest_version, c.latest_revision, c.delete_time is not null as deleted,
-         coalesce($3, r.last_version, c.latest_version) as version, s.revision, s.total_tokens, s.total_items,
-         s.inexact_messages, s.pinned_tokens, s.pinned_messages, s.pinned_items, s.turn_version,
-         s.open_calls::text as open_calls
+  select c.tokenizer, c.latest_version, c.latest_revision, c.delete_time is not null as deleted, c.policy_revision,
+         encode(c.policy, 'hex') as policy, coalesce($3, r.last_version, c.latest_version) as version, s.revision,
+         s.total_tokens, s.total_items, s.inexact_messages, s.pinned_tokens, s.pinned_messages, s.pinned_items,
+         s.turn_version, s.open_calls::text as open_calls
   from contexts c
   left join lateral (
     select last_version from revisions
@@ -25,27 +24,27 @@ with snapshot as materialized (
   where c.id = $1 and c.tenant_id = $2
 ), costs as (
   select version, pinned_messages, version::float8 / greatest(version - pinned_messages, 1) as share,
-         $6::bigint - (pinned_tokens + $7::bigint * pinned_messages + $8::bigint * pinned_items) as allowance,
-         (total_tokens - pinned_tokens + $7 * (version - pinned_messages) + $8 * (total_items - pinned_items))::float8
+         $5::bigint - (pinned_tokens + $6::bigint * pinned_messages + $7::bigint * pinned_items) as allowance,
+         (total_tokens - pinned_tokens + $6 * (version - pinned_messages) + $7 * (total_items - pinned_items))::float8
          / greatest(version - pinned_messages, 1) as average
   from snapshot
-  where revision is not null and ($5::text = '' or $5 = tokenizer)
+  where revision is not null
 ), limits as (
-  select version, case when pinned_messages <= $11::int then pinned_messages else 0 end as pinned,
-         least(least(greatest(allowance, 0) / greatest(average, 1), $10::int) * 1.25 * least(share, 4) + $9::int, $10)
+  select version, case when pinned_messages <= $10::int then pinned_messages else 0 end as pinned,
+         least(least(greatest(allowance, 0) / greatest(average, 1), $9::int) * 1.25 * least(share, 4) + $8::int, $9)
            ::int as newest
   from costs
 )
 select row_to_json(s)::text as snapshot, null::bigint as version,
        null::bigint as group_version, null as role, null::int as token_count, null::int as item_count,
-       null as token_count_source, null::bytea as record
+       null as token_count_source, null::bigint as total_tokens, null::bytea as digest, null::bytea as record
 from snapshot s
 union all
 select null, p.*
 from limits l
 cross join lateral (
-  select version, group_version, role, token_count, item_count, token_count_source,
-         case when sum(octet_length(record)) over (order by version) <= $12::bigint then record end
+  select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest,
+         case when sum(octet_length(record)) over (order by version) <= $11::bigint then record end
   from messages
   where context_id = $1 and tenant_id = $2 and version <= l.version and role in ('system', 'developer')
   order by version
@@ -55,8 +54,8 @@ union all
 select null, n.*
 from limits l
 cross join lateral (
-  select version, group_version, role, token_count, item_count, token_count_source,
-         case when sum(octet_length(record)) over (order by version desc) <= $12::bigint then record end
+  select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest,
+         case when sum(octet_length(record)) over (order by version desc) <= $11::bigint then record end
   from messages
   where context_id = $1 and tenant_id = $2 and version <= l.version
   order by version desc
@@ -66,7 +65,7 @@ cross join lateral (
 -- name: read_newest
 -- The newest messages, newest first, without the records that go beyond $5 bytes together, but never without the newest
 -- one. $1 context_id, $2 tenant_id, $3 versions up to this, $4 limit, $5 bytes
-select version, group_version, role, token_count, item_count,
+select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest,
        case when sum(octet_length(record)) over (order by version desc) <= greatest($5::bigint, octet_length(record))
             then record end as record
 from messages
@@ -126,67 +125,145 @@ order by version;
 
 -- name: find_tail_start
 -- The first version of the first group that starts in a range (its group_version, never above its version, is equal: an
--- equality would be taken for rare, and all of the range read for it), is not one of some groups and, if asked for, is a user's.
--- $1 context_id, $2 tenant_id, $3 first version, $4 last version, $5 groups to pass over, $6 user only
+-- equality would be taken for rare, and all of the range read for it), is not one of some groups and, up to a version,
+-- is a user's. $1 context_id, $2 tenant_id, $3 first version, $4 last version, $5 groups to pass over, $6 user's up to
 select version from messages
 where context_id = $1 and tenant_id = $2 and version between $3 and $4 and group_version >= version
   and version <> all ($5::bigint[])
-  and case when $6 then role = 'user' else role not in ('system', 'developer') end
+  and case when version <= $6::bigint then role = 'user' else role not in ('system', 'developer') end
 order by version
 limit 1;
 
--- name: find_newest_turn
--- The newest group that a user's message starts. $1 context_id, $2 tenant_id, $3 versions up to this
-select version from messages
+-- name: read_turn
+-- The newest group up to a version that a user's message starts: its one message. $1 context_id, $2 tenant_id,
+-- $3 versions up to this
+select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest, record
+from messages
 where context_id = $1 and tenant_id = $2 and version <= $3 and group_version >= version and role = 'user'
 order by version desc
 limit 1;
 
+-- name: list_pinned_groups
+-- The groups of some versions, and of messages with some labels, whole up to a version: their rows in order, without the
+-- records. System messages are in every window, and orphan results in none. $1 context_id, $2 tenant_id, $3 versions,
+-- $4 labels, $5 versions up to this
+with wanted as materialized (
+  select group_version from messages
+  where context_id = $1 and tenant_id = $2 and version = any ($3::bigint[]) and version <= $5::bigint
+    and role not in ('system', 'developer')
+  union
+  select group_version from messages
+  where context_id = $1 and tenant_id = $2 and labels is not null and labels && $4::text[] and version <= $5
+    and role not in ('system', 'developer')
+)
+select m.version, m.group_version, m.role, m.token_count, m.item_count, m.token_count_source
+from wanted w
+cross join lateral (
+  select version, group_version, role, token_count, item_count, token_count_source from messages
+  where context_id = $1 and tenant_id = $2 and version = w.group_version
+  union all
+  select version, group_version, role, token_count, item_count, token_count_source from messages
+  where context_id = $1 and tenant_id = $2 and group_version = w.group_version and group_version < version
+    and version <= $5
+) m
+where w.group_version > 0
+order by m.version;
+
+-- name: read_records
+-- Messages by version, in order. $1 context_id, $2 tenant_id, $3 versions
+select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest, record
+from messages
+where context_id = $1 and tenant_id = $2 and version = any ($3::bigint[])
+order by version;
+
 -- name: read_window_page
--- A page of a window's tail: its records one after the other with $9 between them, and its last version; both null when
--- nothing in the range is in the window. It is a range of versions and not a limit, which bounds what any plan reads.
--- Where the range has more than $8 bytes it stops before the record that would go beyond them, but never before its
--- first. $1 context_id, $2 tenant_id, $3 versions above this, $4 last version, $5 start of the tail, $6 groups to pass
--- over, $7 number of versions, $8 bytes, $9 what stands between two records
+-- A page of a window's tail: its records one after the other with $10 between them, their digests, and its last version;
+-- all null when nothing in the range is in the window. It is a range of versions and not a limit, which bounds what any
+-- plan reads. Where the range has more than $9 bytes it stops before the record that would go beyond them, but never
+-- before its first. $1 context_id, $2 tenant_id, $3 versions above this, $4 last version, $5 start of the tail, $6 groups
+-- to pass over, $7 groups from before the start that are kept, $8 number of versions, $9 bytes, $10 what stands between
+-- two records
 with size as materialized (
   select coalesce(sum(octet_length(record)), 0) as bytes
   from messages
-  where context_id = $1 and tenant_id = $2 and version > $3 and version <= least($4::bigint, $3::bigint + $7::bigint)
+  where context_id = $1 and tenant_id = $2 and version > $3 and version <= least($4::bigint, $3::bigint + $8::bigint)
 )
-select string_agg(record, $9::bytea) as records, max(version) as last_version
+select string_agg(record, $10::bytea) as records, string_agg(digest, ''::bytea) as digests,
+       max(version) as last_version
 from (
-  (select version, record
+  (select version, record, digest
    from messages
-   where context_id = $1 and tenant_id = $2 and version > $3 and version <= least($4::bigint, $3::bigint + $7::bigint)
-     and (group_version >= $5 or role in ('system', 'developer')) and group_version <> all ($6::bigint[])
-     and (select bytes from size) <= $8::bigint
+   where context_id = $1 and tenant_id = $2 and version > $3 and version <= least($4::bigint, $3::bigint + $8::bigint)
+     and (group_version >= $5 or role in ('system', 'developer') or group_version = any ($7::bigint[]))
+     and group_version <> all ($6::bigint[])
+     and (select bytes from size) <= $9::bigint
    order by version)
   union all
-  (select version, record
+  (select version, record, digest
    from (
-     select version, record, sum(octet_length(record)) over (order by version rows unbounded preceding) as bytes
+     select version, record, digest,
+            sum(octet_length(record)) over (order by version rows unbounded preceding) as bytes
      from messages
-     where context_id = $1 and tenant_id = $2 and version > $3 and version <= least($4::bigint, $3::bigint + $7::bigint)
-       and (group_version >= $5 or role in ('system', 'developer')) and group_version <> all ($6::bigint[])
-       and (select bytes from size) > $8::bigint
+     where context_id = $1 and tenant_id = $2 and version > $3 and version <= least($4::bigint, $3::bigint + $8::bigint)
+       and (group_version >= $5 or role in ('system', 'developer') or group_version = any ($7::bigint[]))
+       and group_version <> all ($6::bigint[])
+       and (select bytes from size) > $9::bigint
    ) counted
-   where bytes <= $8 or bytes = octet_length(record)
+   where bytes <= $9 or bytes = octet_length(record)
    order by version)
 ) page;
 
+-- name: read_window_digests
+-- The digests of what read_window_page reads of a range, without the records. $1 to $7 as there, but $4 is where it ends
+select string_agg(digest, ''::bytea order by version) as digests
+from messages
+where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4::bigint
+  and (group_version >= $5 or role in ('system', 'developer') or group_version = any ($7::bigint[]))
+  and group_version <> all ($6::bigint[]);
+
+-- name: read_window_rows
+-- The rows of a page, bounded like read_window_page, for messages that are not sent as they are stored. $1 to $9 as there
+select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest, record
+from (
+  select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest, record,
+         sum(octet_length(record)) over (order by version rows unbounded preceding) as bytes
+  from messages
+  where context_id = $1 and tenant_id = $2 and version > $3 and version <= least($4::bigint, $3::bigint + $8::bigint)
+    and (group_version >= $5 or role in ('system', 'developer') or group_version = any ($7::bigint[]))
+    and group_version <> all ($6::bigint[])
+) counted
+where bytes <= $9::bigint or bytes = octet_length(record)
+order by version;
+
 -- name: read_pinned_page
--- A page of the pinned messages before a window's tail, bounded like read_window_page. $1 context_id, $2 tenant_id,
--- $3 versions above this, $4 last version, $5 limit, $6 bytes
-select version, group_version, role, token_count, item_count, record
+-- A page of what stands before a window's tail, its pinned messages and some others, bounded like read_window_page.
+-- $1 context_id, $2 tenant_id, $3 versions above this, $4 last version, $5 limit, $6 bytes, $7 versions of the others
+select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest, record
 from (
   select page.*, sum(octet_length(record)) over (order by version) as bytes
   from (
-    select version, group_version, role, token_count, item_count, record
-    from messages
-    where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4 and role in ('system', 'developer')
+    (select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest, record
+     from messages
+     where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4 and role in ('system', 'developer')
+     order by version
+     limit $5)
+    union all
+    (select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest, record
+     from messages
+     where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4 and version = any ($7::bigint[])
+       and role not in ('system', 'developer')
+     order by version
+     limit $5)
     order by version
     limit $5
   ) page
 ) counted
 where bytes = octet_length(record) or bytes <= $6::bigint
 order by version;
+
+-- name: get_policy
+-- The policy in force at a revision. $1 context_id, $2 tenant_id, $3 revision
+select revision, policy from policies
+where context_id = $1 and tenant_id = $2 and revision <= $3
+order by revision desc
+limit 1;

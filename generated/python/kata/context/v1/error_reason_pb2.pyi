@@ -52,8 +52,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_WRITE_CONTENTION: _ErrorReason.ValueType  # 10
     """The database gave up between concurrent writers; nothing was written. RetryInfo says when. Metadata: none."""
     ERROR_REASON_BUDGET_TOO_SMALL: _ErrorReason.ValueType  # 11
-    """What must be in the window does not fit the budget.
-    Metadata: required_tokens, token_budget, reserve_tokens, pinned_tokens, newest_group_tokens, tools_tokens.
+    """What must be in the window does not fit the budget. `turn_tokens` is the user's message that opened the turn, where
+    it is not the newest group.
+    Metadata: required_tokens, token_budget, reserve_tokens, pinned_tokens, turn_tokens, newest_group_tokens, tools_tokens.
     """
     ERROR_REASON_NO_LEGAL_WINDOW: _ErrorReason.ValueType  # 12
     """No message up to the snapshot may open a window in this dialect. Metadata: dialect, snapshot_version."""
@@ -75,6 +76,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The call's deadline, or the server's bound on calls without one, passed. Metadata: timeout_seconds."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 20
     """A fault of the server; RequestInfo carries the id under which it was logged. Metadata: none."""
+    ERROR_REASON_WINDOW_GONE: _ErrorReason.ValueType  # 21
+    """The window that a resume token goes on with is not what it was: content was erased, or the rules by which windows are
+    chosen have changed. Ask for it again without the token. Metadata: context_id.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call failed.
@@ -112,8 +117,9 @@ Metadata: expected, actual and, for expected_version, versions_since.
 ERROR_REASON_WRITE_CONTENTION: ErrorReason.ValueType  # 10
 """The database gave up between concurrent writers; nothing was written. RetryInfo says when. Metadata: none."""
 ERROR_REASON_BUDGET_TOO_SMALL: ErrorReason.ValueType  # 11
-"""What must be in the window does not fit the budget.
-Metadata: required_tokens, token_budget, reserve_tokens, pinned_tokens, newest_group_tokens, tools_tokens.
+"""What must be in the window does not fit the budget. `turn_tokens` is the user's message that opened the turn, where
+it is not the newest group.
+Metadata: required_tokens, token_budget, reserve_tokens, pinned_tokens, turn_tokens, newest_group_tokens, tools_tokens.
 """
 ERROR_REASON_NO_LEGAL_WINDOW: ErrorReason.ValueType  # 12
 """No message up to the snapshot may open a window in this dialect. Metadata: dialect, snapshot_version."""
@@ -135,6 +141,10 @@ ERROR_REASON_DEADLINE: ErrorReason.ValueType  # 19
 """The call's deadline, or the server's bound on calls without one, passed. Metadata: timeout_seconds."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 20
 """A fault of the server; RequestInfo carries the id under which it was logged. Metadata: none."""
+ERROR_REASON_WINDOW_GONE: ErrorReason.ValueType  # 21
+"""The window that a resume token goes on with is not what it was: content was erased, or the rules by which windows are
+chosen have changed. Ask for it again without the token. Metadata: context_id.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 STATUS_CODE_FIELD_NUMBER: _builtins.int

@@ -21,6 +21,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ElisionKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ElisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ElisionKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ELISION_KIND_UNSPECIFIED: _ElisionKind.ValueType  # 0
+    """Is never sent."""
+    ELISION_KIND_ELIDED: _ElisionKind.ValueType  # 1
+    """The middle of a long text; its head and tail stand around a line that says so."""
+    ELISION_KIND_CLEARED: _ElisionKind.ValueType  # 2
+    """All that a tool answered; a line stands for it."""
+
+class ElisionKind(_ElisionKind, metaclass=_ElisionKindEnumTypeWrapper):
+    """ElisionKind says what was left out of a part."""
+
+ELISION_KIND_UNSPECIFIED: ElisionKind.ValueType  # 0
+"""Is never sent."""
+ELISION_KIND_ELIDED: ElisionKind.ValueType  # 1
+"""The middle of a long text; its head and tail stand around a line that says so."""
+ELISION_KIND_CLEARED: ElisionKind.ValueType  # 2
+"""All that a tool answered; a line stands for it."""
+Global___ElisionKind: _TypeAlias = ElisionKind  # noqa: Y015
+
 class _Role:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -142,6 +166,8 @@ class Message(_message.Message):
     CONTENT_FORM_FIELD_NUMBER: _builtins.int
     EXTRA_JSON_FIELD_NUMBER: _builtins.int
     TOKEN_COUNT_SOURCE_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    ELISIONS_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context that appended the message. Output only."""
     version: _builtins.int
@@ -182,6 +208,14 @@ class Message(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Is the commit-ordered time of the append, the same for its whole batch. Output only."""
 
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Are marks by which windows can pin the message; at most 16, of 1 to 63 characters each. They stay with it for ever."""
+
+    @_builtins.property
+    def elisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Elision]:
+        """Says what is left out of the message in this window. Output only, and only of windows whose options ask for it."""
+
     def __init__(
         self,
         *,
@@ -200,10 +234,12 @@ class Message(_message.Message):
         content_form: Global___ContentForm.ValueType = ...,
         extra_json: _builtins.str = ...,
         token_count_source: Global___TokenCountSource.ValueType = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+        elisions: _abc.Iterable[Global___Elision] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_text", b"_text", "_token_count", b"_token_count", "create_time", b"create_time", "metadata", b"metadata", "text", b"text", "token_count", b"token_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_text", b"_text", "_token_count", b"_token_count", "content_form", b"content_form", "context_id", b"context_id", "create_time", b"create_time", "extra_json", b"extra_json", "metadata", b"metadata", "model", b"model", "name", b"name", "parts", b"parts", "revision", b"revision", "role", b"role", "text", b"text", "token_count", b"token_count", "token_count_source", b"token_count_source", "tokenizer", b"tokenizer", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_text", b"_text", "_token_count", b"_token_count", "content_form", b"content_form", "context_id", b"context_id", "create_time", b"create_time", "elisions", b"elisions", "extra_json", b"extra_json", "labels", b"labels", "metadata", b"metadata", "model", b"model", "name", b"name", "parts", b"parts", "revision", b"revision", "role", b"role", "text", b"text", "token_count", b"token_count", "token_count_source", b"token_count_source", "tokenizer", b"tokenizer", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__text: _TypeAlias = _typing.Literal["text"]  # noqa: Y015
     _WhichOneofArgType__text: _TypeAlias = _typing.Literal["_text", b"_text"]  # noqa: Y015
@@ -215,6 +251,50 @@ class Message(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__token_count) -> _WhichOneofReturnType__token_count | None: ...
 
 Global___Message: _TypeAlias = Message  # noqa: Y015
+
+@_typing.final
+class Elision(_message.Message):
+    """Elision is one part of a message that a window does not hold whole. GetMessage returns the whole of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PART_FIELD_NUMBER: _builtins.int
+    INNER_PART_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CHARACTERS_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    part: _builtins.int
+    """Is the place of the part in the message, from 0; 0 for a plain text."""
+    inner_part: _builtins.int
+    """Is the place within the parts of a tool result; unset for the part itself."""
+    kind: Global___ElisionKind.ValueType
+    """Says what was done."""
+    characters: _builtins.int
+    """Counts the characters of the whole text."""
+    tokens: _builtins.int
+    """Counts the tokens of the whole part."""
+    sha256: _builtins.bytes
+    """Is the SHA-256 of the whole text; of a result of several texts, of them with line feeds between."""
+    def __init__(
+        self,
+        *,
+        part: _builtins.int = ...,
+        inner_part: _builtins.int | None = ...,
+        kind: Global___ElisionKind.ValueType = ...,
+        characters: _builtins.int = ...,
+        tokens: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_inner_part", b"_inner_part", "inner_part", b"inner_part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_inner_part", b"_inner_part", "characters", b"characters", "inner_part", b"inner_part", "kind", b"kind", "part", b"part", "sha256", b"sha256", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__inner_part: _TypeAlias = _typing.Literal["inner_part"]  # noqa: Y015
+    _WhichOneofArgType__inner_part: _TypeAlias = _typing.Literal["_inner_part", b"_inner_part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__inner_part) -> _WhichOneofReturnType__inner_part | None: ...
+
+Global___Elision: _TypeAlias = Elision  # noqa: Y015
 
 @_typing.final
 class Part(_message.Message):

@@ -63,6 +63,8 @@ class _RevisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Revision
     """Soft-deleted the context."""
     REVISION_KIND_UNDELETE: _RevisionKind.ValueType  # 4
     """Brought the context back."""
+    REVISION_KIND_POLICY: _RevisionKind.ValueType  # 5
+    """Set the policy."""
 
 class RevisionKind(_RevisionKind, metaclass=_RevisionKindEnumTypeWrapper):
     """RevisionKind says what a revision did. Grows with what can happen to a context."""
@@ -77,6 +79,8 @@ REVISION_KIND_DELETE: RevisionKind.ValueType  # 3
 """Soft-deleted the context."""
 REVISION_KIND_UNDELETE: RevisionKind.ValueType  # 4
 """Brought the context back."""
+REVISION_KIND_POLICY: RevisionKind.ValueType  # 5
+"""Set the policy."""
 Global___RevisionKind: _TypeAlias = RevisionKind  # noqa: Y015
 
 @_typing.final
@@ -571,6 +575,7 @@ class GetWindowRequest(_message.Message):
     RESERVE_TOKENS_FIELD_NUMBER: _builtins.int
     TOOLS_JSON_FIELD_NUMBER: _builtins.int
     RENDER_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
     token_budget: _builtins.int
@@ -593,6 +598,10 @@ class GetWindowRequest(_message.Message):
     """
     render: _builtins.bool
     """Asks for `rendered_json`, too."""
+    @_builtins.property
+    def options(self) -> _window_pb2.WindowOptions:
+        """Shapes the window."""
+
     def __init__(
         self,
         *,
@@ -606,10 +615,11 @@ class GetWindowRequest(_message.Message):
         reserve_tokens: _builtins.int = ...,
         tools_json: _builtins.str = ...,
         render: _builtins.bool = ...,
+        options: _window_pb2.WindowOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "context_id", b"context_id", "dialect", b"dialect", "render", b"render", "reserve_tokens", b"reserve_tokens", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "tools_json", b"tools_json", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "context_id", b"context_id", "dialect", b"dialect", "options", b"options", "render", b"render", "reserve_tokens", b"reserve_tokens", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "tools_json", b"tools_json", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
     _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015
@@ -687,6 +697,7 @@ class StreamWindowRequest(_message.Message):
     RESERVE_TOKENS_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     TOOLS_JSON_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
     token_budget: _builtins.int
@@ -711,6 +722,10 @@ class StreamWindowRequest(_message.Message):
     """Is the tool schemas that will be sent beside the window, as the JSON text that the provider takes: counted from above
     and taken off the budget; at most 1 MiB.
     """
+    @_builtins.property
+    def options(self) -> _window_pb2.WindowOptions:
+        """Shapes the window."""
+
     def __init__(
         self,
         *,
@@ -724,10 +739,11 @@ class StreamWindowRequest(_message.Message):
         reserve_tokens: _builtins.int = ...,
         resume_token: _builtins.str = ...,
         tools_json: _builtins.str = ...,
+        options: _window_pb2.WindowOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "context_id", b"context_id", "dialect", b"dialect", "reserve_tokens", b"reserve_tokens", "resume_token", b"resume_token", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "tools_json", b"tools_json", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "context_id", b"context_id", "dialect", b"dialect", "options", b"options", "reserve_tokens", b"reserve_tokens", "resume_token", b"resume_token", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "tools_json", b"tools_json", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
     _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015

@@ -119,8 +119,9 @@ class MessageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetWindow(self, request, context):
-        """Returns the longest run of newest groups that fits the budget beside the pinned messages, in one answer of at most
-        64 MiB; clients must raise their receive limit (often 4 MiB) for large windows, or use StreamWindow.
+        """Returns the longest run of newest groups that fits the budget beside the messages that are always in: the system's,
+        pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
+        receive limit (often 4 MiB) for large windows, or use StreamWindow.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
         RESPONSE_TOO_LARGE.
         """
@@ -131,7 +132,7 @@ class MessageServiceServicer:
     def StreamWindow(self, request, context):
         """Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
         A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
-        Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, and SHUTTING_DOWN between two frames.
+        Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,15 +55,16 @@ class MessageServiceStub:
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
     """
     GetWindow: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.GetWindowRequest, _message_service_pb2.GetWindowResponse]
-    """Returns the longest run of newest groups that fits the budget beside the pinned messages, in one answer of at most
-    64 MiB; clients must raise their receive limit (often 4 MiB) for large windows, or use StreamWindow.
+    """Returns the longest run of newest groups that fits the budget beside the messages that are always in: the system's,
+    pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
+    receive limit (often 4 MiB) for large windows, or use StreamWindow.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
     RESPONSE_TOO_LARGE.
     """
     StreamWindow: _grpc.UnaryStreamMultiCallable[_message_service_pb2.StreamWindowRequest, _message_service_pb2.StreamWindowResponse]
     """Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
     A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
-    Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, and SHUTTING_DOWN between two frames.
+    Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
     """
 
 @_typing.type_check_only
@@ -93,15 +94,16 @@ class MessageServiceAsyncStub(MessageServiceStub):
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
     """
     GetWindow: _aio.UnaryUnaryMultiCallable[_message_service_pb2.GetWindowRequest, _message_service_pb2.GetWindowResponse]  # type: ignore[assignment]
-    """Returns the longest run of newest groups that fits the budget beside the pinned messages, in one answer of at most
-    64 MiB; clients must raise their receive limit (often 4 MiB) for large windows, or use StreamWindow.
+    """Returns the longest run of newest groups that fits the budget beside the messages that are always in: the system's,
+    pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
+    receive limit (often 4 MiB) for large windows, or use StreamWindow.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
     RESPONSE_TOO_LARGE.
     """
     StreamWindow: _aio.UnaryStreamMultiCallable[_message_service_pb2.StreamWindowRequest, _message_service_pb2.StreamWindowResponse]  # type: ignore[assignment]
     """Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
     A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
-    Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, and SHUTTING_DOWN between two frames.
+    Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
     """
 
 class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -164,8 +166,9 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _message_service_pb2.GetWindowRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_message_service_pb2.GetWindowResponse, _abc.Awaitable[_message_service_pb2.GetWindowResponse]]:
-        """Returns the longest run of newest groups that fits the budget beside the pinned messages, in one answer of at most
-        64 MiB; clients must raise their receive limit (often 4 MiB) for large windows, or use StreamWindow.
+        """Returns the longest run of newest groups that fits the budget beside the messages that are always in: the system's,
+        pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
+        receive limit (often 4 MiB) for large windows, or use StreamWindow.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
         RESPONSE_TOO_LARGE.
         """
@@ -178,7 +181,7 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_message_service_pb2.StreamWindowResponse], _abc.AsyncIterator[_message_service_pb2.StreamWindowResponse]]:
         """Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
         A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
-        Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, and SHUTTING_DOWN between two frames.
+        Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
         """
 
 def add_MessageServiceServicer_to_server(servicer: MessageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -33,9 +33,9 @@ class _DialectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dialect.Value
     DIALECT_OPENAI_RESPONSES: _Dialect.ValueType  # 2
     """Is OpenAI's Responses API."""
     DIALECT_ANTHROPIC: _Dialect.ValueType  # 3
-    """Is Anthropic's Messages API. The first message of its tail is a user message."""
+    """Is Anthropic's Messages API. Its first message that is not the system's is a user message."""
     DIALECT_GEMINI: _Dialect.ValueType  # 4
-    """Is Google's Gemini API. The first message of its tail is a user message."""
+    """Is Google's Gemini API. Its first message that is not the system's is a user message."""
 
 class Dialect(_Dialect, metaclass=_DialectEnumTypeWrapper):
     """Dialect names a provider's API, whose rules a window obeys and whose framing it counts."""
@@ -47,9 +47,9 @@ DIALECT_OPENAI_CHAT: Dialect.ValueType  # 1
 DIALECT_OPENAI_RESPONSES: Dialect.ValueType  # 2
 """Is OpenAI's Responses API."""
 DIALECT_ANTHROPIC: Dialect.ValueType  # 3
-"""Is Anthropic's Messages API. The first message of its tail is a user message."""
+"""Is Anthropic's Messages API. Its first message that is not the system's is a user message."""
 DIALECT_GEMINI: Dialect.ValueType  # 4
-"""Is Google's Gemini API. The first message of its tail is a user message."""
+"""Is Google's Gemini API. Its first message that is not the system's is a user message."""
 Global___Dialect: _TypeAlias = Dialect  # noqa: Y015
 
 class _View:
@@ -98,6 +98,10 @@ class _ExclusionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Exclu
     """Is a result whose group is older than what fits the budget."""
     EXCLUSION_REASON_ILLEGAL_START: _ExclusionReason.ValueType  # 5
     """Stands before the first message that may open a window in this dialect."""
+    EXCLUSION_REASON_MAX_MESSAGES: _ExclusionReason.ValueType  # 6
+    """Is older than as many messages as the options allow."""
+    EXCLUSION_REASON_LOW_WATER: _ExclusionReason.ValueType  # 7
+    """Would fit, and was given up so that the start stays where it is for long."""
 
 class ExclusionReason(_ExclusionReason, metaclass=_ExclusionReasonEnumTypeWrapper):
     """ExclusionReason says why messages are not in a window."""
@@ -114,6 +118,10 @@ EXCLUSION_REASON_GROUP_OUT: ExclusionReason.ValueType  # 4
 """Is a result whose group is older than what fits the budget."""
 EXCLUSION_REASON_ILLEGAL_START: ExclusionReason.ValueType  # 5
 """Stands before the first message that may open a window in this dialect."""
+EXCLUSION_REASON_MAX_MESSAGES: ExclusionReason.ValueType  # 6
+"""Is older than as many messages as the options allow."""
+EXCLUSION_REASON_LOW_WATER: ExclusionReason.ValueType  # 7
+"""Would fit, and was given up so that the start stays where it is for long."""
 Global___ExclusionReason: _TypeAlias = ExclusionReason  # noqa: Y015
 
 class _WindowAccuracy:
@@ -125,19 +133,23 @@ class _WindowAccuracyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Window
     WINDOW_ACCURACY_UNSPECIFIED: _WindowAccuracy.ValueType  # 0
     """Is never sent."""
     WINDOW_ACCURACY_EXACT: _WindowAccuracy.ValueType  # 1
-    """Every content was counted by the tokenizer itself."""
+    """The tokenizer itself counted all of it, and the framing is the one that the provider bills."""
     WINDOW_ACCURACY_ESTIMATED: _WindowAccuracy.ValueType  # 2
     """Some content was estimated from above, or counted by the caller."""
+    WINDOW_ACCURACY_UPPER_BOUND: _WindowAccuracy.ValueType  # 3
+    """The tokenizer itself counted all content; the framing of calls, results, tools or this dialect is from above."""
 
 class WindowAccuracy(_WindowAccuracy, metaclass=_WindowAccuracyEnumTypeWrapper):
-    """WindowAccuracy says how a window's tokens were counted."""
+    """WindowAccuracy says what the count of a window's tokens is worth."""
 
 WINDOW_ACCURACY_UNSPECIFIED: WindowAccuracy.ValueType  # 0
 """Is never sent."""
 WINDOW_ACCURACY_EXACT: WindowAccuracy.ValueType  # 1
-"""Every content was counted by the tokenizer itself."""
+"""The tokenizer itself counted all of it, and the framing is the one that the provider bills."""
 WINDOW_ACCURACY_ESTIMATED: WindowAccuracy.ValueType  # 2
 """Some content was estimated from above, or counted by the caller."""
+WINDOW_ACCURACY_UPPER_BOUND: WindowAccuracy.ValueType  # 3
+"""The tokenizer itself counted all content; the framing of calls, results, tools or this dialect is from above."""
 Global___WindowAccuracy: _TypeAlias = WindowAccuracy  # noqa: Y015
 
 class _RenderAdjustmentKind:
@@ -185,6 +197,133 @@ RENDER_ADJUSTMENT_KIND_SYNTHESIZED: RenderAdjustmentKind.ValueType  # 7
 Global___RenderAdjustmentKind: _TypeAlias = RenderAdjustmentKind  # noqa: Y015
 
 @_typing.final
+class WindowOptions(_message.Message):
+    """WindowOptions shape windows beyond their budget. What a request leaves unset, the context's policy decides (SetPolicy),
+    and what that leaves unset is off. Pins of both hold.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_MESSAGES_FIELD_NUMBER: _builtins.int
+    PINNED_VERSIONS_FIELD_NUMBER: _builtins.int
+    PINNED_LABELS_FIELD_NUMBER: _builtins.int
+    MAX_PART_TOKENS_FIELD_NUMBER: _builtins.int
+    CLEAR_TOOL_RESULTS_FIELD_NUMBER: _builtins.int
+    START_STEPS_FIELD_NUMBER: _builtins.int
+    max_messages: _builtins.int
+    """Bounds the messages beside the pinned ones; groups stay whole, and the newest is in whatever its size. 0 is no bound."""
+    max_part_tokens: _builtins.int
+    """Keeps head and tail of each text with more tokens than this, and says between them what is left out; at least 100.
+    Texts of system and pinned messages, calls and reasoning stay whole. 0 keeps all texts whole.
+    """
+    @_builtins.property
+    def pinned_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Are messages that are in every window, each with its whole group; at most 256. System messages always are."""
+
+    @_builtins.property
+    def pinned_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Pins every message that has one of these labels; at most 16."""
+
+    @_builtins.property
+    def clear_tool_results(self) -> Global___ClearToolResults:
+        """Leaves out what tools answered long ago."""
+
+    @_builtins.property
+    def start_steps(self) -> Global___StartSteps:
+        """Moves the start of the tail in steps, so that the beginning of a window, and with it a provider's prompt cache, stays."""
+
+    def __init__(
+        self,
+        *,
+        max_messages: _builtins.int | None = ...,
+        pinned_versions: _abc.Iterable[_builtins.int] | None = ...,
+        pinned_labels: _abc.Iterable[_builtins.str] | None = ...,
+        max_part_tokens: _builtins.int | None = ...,
+        clear_tool_results: Global___ClearToolResults | None = ...,
+        start_steps: Global___StartSteps | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_messages", b"_max_messages", "_max_part_tokens", b"_max_part_tokens", "clear_tool_results", b"clear_tool_results", "max_messages", b"max_messages", "max_part_tokens", b"max_part_tokens", "start_steps", b"start_steps"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_messages", b"_max_messages", "_max_part_tokens", b"_max_part_tokens", "clear_tool_results", b"clear_tool_results", "max_messages", b"max_messages", "max_part_tokens", b"max_part_tokens", "pinned_labels", b"pinned_labels", "pinned_versions", b"pinned_versions", "start_steps", b"start_steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_messages: _TypeAlias = _typing.Literal["max_messages"]  # noqa: Y015
+    _WhichOneofArgType__max_messages: _TypeAlias = _typing.Literal["_max_messages", b"_max_messages"]  # noqa: Y015
+    _WhichOneofReturnType__max_part_tokens: _TypeAlias = _typing.Literal["max_part_tokens"]  # noqa: Y015
+    _WhichOneofArgType__max_part_tokens: _TypeAlias = _typing.Literal["_max_part_tokens", b"_max_part_tokens"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_messages) -> _WhichOneofReturnType__max_messages | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_part_tokens) -> _WhichOneofReturnType__max_part_tokens | None: ...
+
+Global___WindowOptions: _TypeAlias = WindowOptions  # noqa: Y015
+
+@_typing.final
+class ClearToolResults(_message.Message):
+    """ClearToolResults leaves out tool results but the newest; a line stands for each. Results of pinned groups stay."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEEP_RESULTS_FIELD_NUMBER: _builtins.int
+    EXCLUDE_TOOLS_FIELD_NUMBER: _builtins.int
+    MIN_GAIN_TOKENS_FIELD_NUMBER: _builtins.int
+    OFF_FIELD_NUMBER: _builtins.int
+    keep_results: _builtins.int
+    """Is how many of the newest results stay, from 0."""
+    min_gain_tokens: _builtins.int
+    """Clears nothing for fewer tokens than this; what is cleared grows when the log has grown by as much. From 0."""
+    off: _builtins.bool
+    """Turns off what a policy turns on."""
+    @_builtins.property
+    def exclude_tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names tools whose results all stay; at most 64."""
+
+    def __init__(
+        self,
+        *,
+        keep_results: _builtins.int = ...,
+        exclude_tools: _abc.Iterable[_builtins.str] | None = ...,
+        min_gain_tokens: _builtins.int = ...,
+        off: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exclude_tools", b"exclude_tools", "keep_results", b"keep_results", "min_gain_tokens", b"min_gain_tokens", "off", b"off"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClearToolResults: _TypeAlias = ClearToolResults  # noqa: Y015
+
+@_typing.final
+class StartSteps(_message.Message):
+    """StartSteps give up more than must be when the budget is full, and then nothing until it is full again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_WATER_TOKENS_FIELD_NUMBER: _builtins.int
+    MIN_GAIN_TOKENS_FIELD_NUMBER: _builtins.int
+    OFF_FIELD_NUMBER: _builtins.int
+    low_water_tokens: _builtins.int
+    """Is the cost that a window falls to at a step: 0 to less than what `reserve_tokens` leaves of the budget."""
+    min_gain_tokens: _builtins.int
+    """Passes over a step that would free fewer tokens than this, where another one fits. From 0."""
+    off: _builtins.bool
+    """Turns off what a policy turns on."""
+    def __init__(
+        self,
+        *,
+        low_water_tokens: _builtins.int = ...,
+        min_gain_tokens: _builtins.int = ...,
+        off: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["low_water_tokens", b"low_water_tokens", "min_gain_tokens", b"min_gain_tokens", "off", b"off"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartSteps: _TypeAlias = StartSteps  # noqa: Y015
+
+@_typing.final
 class WindowHeader(_message.Message):
     """WindowHeader names everything that a window is a function of: equal headers mean equal windows."""
 
@@ -204,6 +343,9 @@ class WindowHeader(_message.Message):
     MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
     WINDOW_TOKENS_FIELD_NUMBER: _builtins.int
     ACCURACY_FIELD_NUMBER: _builtins.int
+    FIRST_VERSION_FIELD_NUMBER: _builtins.int
+    LAST_VERSION_FIELD_NUMBER: _builtins.int
+    WINDOW_EPOCH_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context."""
     snapshot_version: _builtins.int
@@ -233,7 +375,15 @@ class WindowHeader(_message.Message):
     window_tokens: _builtins.int
     """Is what the window costs in `tokenizer` and `dialect`, framing included; never above token_budget − reserve_tokens."""
     accuracy: Global___WindowAccuracy.ValueType
-    """Says how `window_tokens` came about."""
+    """Says what `window_tokens` is worth."""
+    first_version: _builtins.int
+    """Is the version of the window's first message; 0 when it has none."""
+    last_version: _builtins.int
+    """Is the version of the window's last message; 0 when it has none."""
+    window_epoch: _builtins.str
+    """Names what stands before the growing end of the window; opaque. Two windows of a context with equal options, dialect
+    and epoch begin with the same messages, which a provider's prompt cache then holds.
+    """
     def __init__(
         self,
         *,
@@ -251,10 +401,13 @@ class WindowHeader(_message.Message):
         message_count: _builtins.int = ...,
         window_tokens: _builtins.int = ...,
         accuracy: Global___WindowAccuracy.ValueType = ...,
+        first_version: _builtins.int = ...,
+        last_version: _builtins.int = ...,
+        window_epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "context_id", b"context_id", "dialect", b"dialect", "engine_version", b"engine_version", "message_count", b"message_count", "policy_revision", b"policy_revision", "reserve_tokens", b"reserve_tokens", "snapshot_revision", b"snapshot_revision", "snapshot_version", b"snapshot_version", "tail_first_version", b"tail_first_version", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "view", b"view", "window_tokens", b"window_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "context_id", b"context_id", "dialect", b"dialect", "engine_version", b"engine_version", "first_version", b"first_version", "last_version", b"last_version", "message_count", b"message_count", "policy_revision", b"policy_revision", "reserve_tokens", b"reserve_tokens", "snapshot_revision", b"snapshot_revision", "snapshot_version", b"snapshot_version", "tail_first_version", b"tail_first_version", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "view", b"view", "window_epoch", b"window_epoch", "window_tokens", b"window_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -297,6 +450,11 @@ class WindowTrailer(_message.Message):
     LEDGER_FIELD_NUMBER: _builtins.int
     EXCLUDED_FIELD_NUMBER: _builtins.int
     PENDING_CALL_IDS_FIELD_NUMBER: _builtins.int
+    CONTENT_SHA256_FIELD_NUMBER: _builtins.int
+    content_sha256: _builtins.bytes
+    """Is the digest of the content: SHA-256 over the digests of the window's messages in order. Equal for equal windows,
+    however and wherever they were read.
+    """
     @_builtins.property
     def ledger(self) -> Global___WindowLedger:
         """Says where the budget went."""
@@ -315,10 +473,11 @@ class WindowTrailer(_message.Message):
         ledger: Global___WindowLedger | None = ...,
         excluded: _abc.Iterable[Global___ExcludedRange] | None = ...,
         pending_call_ids: _abc.Iterable[_builtins.str] | None = ...,
+        content_sha256: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ledger", b"ledger"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded", b"excluded", "ledger", b"ledger", "pending_call_ids", b"pending_call_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_sha256", b"content_sha256", "excluded", b"excluded", "ledger", b"ledger", "pending_call_ids", b"pending_call_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -337,7 +496,9 @@ class WindowLedger(_message.Message):
     UNUSED_TOKENS_FIELD_NUMBER: _builtins.int
     TOOLS_TOKENS_FIELD_NUMBER: _builtins.int
     pinned_tokens: _builtins.int
-    """Is the content of pinned messages."""
+    """Is the content of messages that are in whatever the budget: pinned ones, and that of the user's which opened the turn
+    when the tail does not reach it.
+    """
     tail_tokens: _builtins.int
     """Is the content of the tail's other messages."""
     overhead_tokens: _builtins.int
@@ -368,7 +529,7 @@ Global___WindowLedger: _TypeAlias = WindowLedger  # noqa: Y015
 
 @_typing.final
 class ExcludedRange(_message.Message):
-    """ExcludedRange is a run of versions that are not in the window. Pinned messages within it are in the window."""
+    """ExcludedRange is a run of versions that are not in the window. What is in whatever the budget is in within it, too."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -37,8 +37,9 @@ export declare enum ErrorReason {
     /** ERROR_REASON_WRITE_CONTENTION - The database gave up between concurrent writers; nothing was written. RetryInfo says when. Metadata: none. */
     ERROR_REASON_WRITE_CONTENTION = 10,
     /**
-     * ERROR_REASON_BUDGET_TOO_SMALL - What must be in the window does not fit the budget.
-     * Metadata: required_tokens, token_budget, reserve_tokens, pinned_tokens, newest_group_tokens, tools_tokens.
+     * ERROR_REASON_BUDGET_TOO_SMALL - What must be in the window does not fit the budget. `turn_tokens` is the user's message that opened the turn, where
+     * it is not the newest group.
+     * Metadata: required_tokens, token_budget, reserve_tokens, pinned_tokens, turn_tokens, newest_group_tokens, tools_tokens.
      */
     ERROR_REASON_BUDGET_TOO_SMALL = 11,
     /** ERROR_REASON_NO_LEGAL_WINDOW - No message up to the snapshot may open a window in this dialect. Metadata: dialect, snapshot_version. */
@@ -62,5 +63,10 @@ export declare enum ErrorReason {
     ERROR_REASON_DEADLINE = 19,
     /** ERROR_REASON_INTERNAL - A fault of the server; RequestInfo carries the id under which it was logged. Metadata: none. */
     ERROR_REASON_INTERNAL = 20,
+    /**
+     * ERROR_REASON_WINDOW_GONE - The window that a resume token goes on with is not what it was: content was erased, or the rules by which windows are
+     * chosen have changed. Ask for it again without the token. Metadata: context_id.
+     */
+    ERROR_REASON_WINDOW_GONE = 21,
     UNRECOGNIZED = -1
 }

@@ -19,4 +19,6 @@ __exportStar(require("./context_service"), exports);
 __exportStar(require("./error_reason"), exports);
 __exportStar(require("./message"), exports);
 __exportStar(require("./message_service"), exports);
+__exportStar(require("./policy"), exports);
+__exportStar(require("./policy_service"), exports);
 __exportStar(require("./window"), exports);

@@ -1,6 +1,16 @@
 import { BinaryReader, BinaryWriter } from "../../../wire";
 import { Timestamp } from "../../../google/protobuf/timestamp";
 /** The message resource: what one participant said, exactly as it was said. */
+/** ElisionKind says what was left out of a part. */
+export declare enum ElisionKind {
+    /** ELISION_KIND_UNSPECIFIED - Is never sent. */
+    ELISION_KIND_UNSPECIFIED = 0,
+    /** ELISION_KIND_ELIDED - The middle of a long text; its head and tail stand around a line that says so. */
+    ELISION_KIND_ELIDED = 1,
+    /** ELISION_KIND_CLEARED - All that a tool answered; a line stands for it. */
+    ELISION_KIND_CLEARED = 2,
+    UNRECOGNIZED = -1
+}
 /** Role says who speaks. May grow; an unknown number is refused by name, never mapped to another role. */
 export declare enum Role {
     /** ROLE_UNSPECIFIED - Is refused on input and never sent. */
@@ -88,6 +98,25 @@ export interface Message {
     extraJson: string;
     /** Says how `token_count` came about. Output only. */
     tokenCountSource: TokenCountSource;
+    /** Are marks by which windows can pin the message; at most 16, of 1 to 63 characters each. They stay with it for ever. */
+    labels: string[];
+    /** Says what is left out of the message in this window. Output only, and only of windows whose options ask for it. */
+    elisions: Elision[];
+}
+/** Elision is one part of a message that a window does not hold whole. GetMessage returns the whole of it. */
+export interface Elision {
+    /** Is the place of the part in the message, from 0; 0 for a plain text. */
+    part: number;
+    /** Is the place within the parts of a tool result; unset for the part itself. */
+    innerPart?: number | undefined;
+    /** Says what was done. */
+    kind: ElisionKind;
+    /** Counts the characters of the whole text. */
+    characters: bigint;
+    /** Counts the tokens of the whole part. */
+    tokens: bigint;
+    /** Is the SHA-256 of the whole text; of a result of several texts, of them with line feeds between. */
+    sha256: Buffer;
 }
 /** Part is one piece of a message. Exactly one kind is set. */
 export interface Part {
@@ -239,6 +268,7 @@ export interface UnknownPart {
     json: string;
 }
 export declare const Message: MessageFns<Message>;
+export declare const Elision: MessageFns<Elision>;
 export declare const Part: MessageFns<Part>;
 export declare const TextPart: MessageFns<TextPart>;
 export declare const ReasoningPart: MessageFns<ReasoningPart>;

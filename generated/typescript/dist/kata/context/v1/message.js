@@ -5,12 +5,23 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/message.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.UnknownPart = exports.RefusalPart = exports.FilePart = exports.ImagePart = exports.ToolResultPart = exports.ToolCallPart = exports.ReasoningPart = exports.TextPart = exports.Part = exports.Message = exports.TokenCountSource = exports.ContentForm = exports.Role = void 0;
+exports.UnknownPart = exports.RefusalPart = exports.FilePart = exports.ImagePart = exports.ToolResultPart = exports.ToolCallPart = exports.ReasoningPart = exports.TextPart = exports.Part = exports.Elision = exports.Message = exports.TokenCountSource = exports.ContentForm = exports.Role = exports.ElisionKind = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const struct_1 = require("../../../google/protobuf/struct");
 const timestamp_1 = require("../../../google/protobuf/timestamp");
 /** The message resource: what one participant said, exactly as it was said. */
+/** ElisionKind says what was left out of a part. */
+var ElisionKind;
+(function (ElisionKind) {
+    /** ELISION_KIND_UNSPECIFIED - Is never sent. */
+    ElisionKind[ElisionKind["ELISION_KIND_UNSPECIFIED"] = 0] = "ELISION_KIND_UNSPECIFIED";
+    /** ELISION_KIND_ELIDED - The middle of a long text; its head and tail stand around a line that says so. */
+    ElisionKind[ElisionKind["ELISION_KIND_ELIDED"] = 1] = "ELISION_KIND_ELIDED";
+    /** ELISION_KIND_CLEARED - All that a tool answered; a line stands for it. */
+    ElisionKind[ElisionKind["ELISION_KIND_CLEARED"] = 2] = "ELISION_KIND_CLEARED";
+    ElisionKind[ElisionKind["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
+})(ElisionKind || (exports.ElisionKind = ElisionKind = {}));
 /** Role says who speaks. May grow; an unknown number is refused by name, never mapped to another role. */
 var Role;
 (function (Role) {
@@ -73,6 +84,8 @@ function createBaseMessage() {
         contentForm: 0,
         extraJson: "",
         tokenCountSource: 0,
+        labels: [],
+        elisions: [],
     };
 }
 exports.Message = {
@@ -127,6 +140,12 @@ exports.Message = {
         }
         if (message.tokenCountSource !== 0) {
             writer.uint32(120).int32(message.tokenCountSource);
+        }
+        for (const v of message.labels) {
+            writer.uint32(130).string(v);
+        }
+        for (const v of message.elisions) {
+            exports.Elision.encode(v, writer.uint32(138).fork()).join();
         }
         return writer;
     },
@@ -248,6 +267,20 @@ exports.Message = {
                         message.tokenCountSource = reader.int32();
                         continue;
                     }
+                    case 16: {
+                        if (tag !== 130) {
+                            break;
+                        }
+                        message.labels.push(reader.string());
+                        continue;
+                    }
+                    case 17: {
+                        if (tag !== 138) {
+                            break;
+                        }
+                        message.elisions.push(exports.Elision.decode(reader, reader.uint32()));
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -282,6 +315,122 @@ exports.Message = {
         message.contentForm = object.contentForm ?? 0;
         message.extraJson = object.extraJson ?? "";
         message.tokenCountSource = object.tokenCountSource ?? 0;
+        message.labels = object.labels?.map((e) => e) || [];
+        message.elisions = object.elisions?.map((e) => exports.Elision.fromPartial(e)) || [];
+        return message;
+    },
+};
+function createBaseElision() {
+    return { part: 0, innerPart: undefined, kind: 0, characters: 0n, tokens: 0n, sha256: Buffer.alloc(0) };
+}
+exports.Elision = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.part !== 0) {
+            writer.uint32(8).int32(message.part);
+        }
+        if (message.innerPart !== undefined) {
+            writer.uint32(16).int32(message.innerPart);
+        }
+        if (message.kind !== 0) {
+            writer.uint32(24).int32(message.kind);
+        }
+        if (message.characters !== 0n) {
+            if (BigInt.asIntN(64, message.characters) !== message.characters) {
+                throw new globalThis.Error("value provided for field message.characters of type int64 too large");
+            }
+            writer.uint32(32).int64(message.characters);
+        }
+        if (message.tokens !== 0n) {
+            if (BigInt.asIntN(64, message.tokens) !== message.tokens) {
+                throw new globalThis.Error("value provided for field message.tokens of type int64 too large");
+            }
+            writer.uint32(40).int64(message.tokens);
+        }
+        if (message.sha256.length !== 0) {
+            writer.uint32(50).bytes(message.sha256);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseElision();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.part = reader.int32();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.innerPart = reader.int32();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.kind = reader.int32();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 32) {
+                            break;
+                        }
+                        message.characters = reader.int64();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 40) {
+                            break;
+                        }
+                        message.tokens = reader.int64();
+                        continue;
+                    }
+                    case 6: {
+                        if (tag !== 50) {
+                            break;
+                        }
+                        message.sha256 = Buffer.from(reader.bytes());
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.Elision.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseElision();
+        message.part = object.part ?? 0;
+        message.innerPart = object.innerPart ?? undefined;
+        message.kind = object.kind ?? 0;
+        message.characters = (object.characters !== undefined && object.characters !== null)
+            ? BigInt(object.characters)
+            : 0n;
+        message.tokens = (object.tokens !== undefined && object.tokens !== null) ? BigInt(object.tokens) : 0n;
+        message.sha256 = object.sha256 ?? Buffer.alloc(0);
         return message;
     },
 };

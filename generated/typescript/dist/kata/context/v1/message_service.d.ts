@@ -3,7 +3,7 @@ import { type CallOptions, type ChannelCredentials, Client, type ClientOptions, 
 import { Timestamp } from "../../../google/protobuf/timestamp";
 import { Context } from "./context";
 import { Message, Role } from "./message";
-import { Dialect, RenderAdjustment, View, WindowChunk, WindowHeader, WindowTrailer } from "./window";
+import { Dialect, RenderAdjustment, View, WindowChunk, WindowHeader, WindowOptions, WindowTrailer } from "./window";
 /** The service that writes messages and reads windows. */
 /** ListOrder says which end a listing starts from. */
 export declare enum ListOrder {
@@ -27,6 +27,8 @@ export declare enum RevisionKind {
     REVISION_KIND_DELETE = 3,
     /** REVISION_KIND_UNDELETE - Brought the context back. */
     REVISION_KIND_UNDELETE = 4,
+    /** REVISION_KIND_POLICY - Set the policy. */
+    REVISION_KIND_POLICY = 5,
     UNRECOGNIZED = -1
 }
 /** AppendMessagesRequest is one batch of messages. */
@@ -203,6 +205,8 @@ export interface GetWindowRequest {
     toolsJson: string;
     /** Asks for `rendered_json`, too. */
     render: boolean;
+    /** Shapes the window. */
+    options: WindowOptions | undefined;
 }
 /** GetWindowResponse is a whole window. */
 export interface GetWindowResponse {
@@ -249,6 +253,8 @@ export interface StreamWindowRequest {
      * and taken off the budget; at most 1 MiB.
      */
     toolsJson: string;
+    /** Shapes the window. */
+    options: WindowOptions | undefined;
 }
 /** StreamWindowResponse is one frame of a window. */
 export interface StreamWindowResponse {
@@ -357,8 +363,9 @@ export declare const MessageServiceService: {
         readonly responseDeserialize: (value: Buffer) => ListHistoryResponse;
     };
     /**
-     * Returns the longest run of newest groups that fits the budget beside the pinned messages, in one answer of at most
-     * 64 MiB; clients must raise their receive limit (often 4 MiB) for large windows, or use StreamWindow.
+     * Returns the longest run of newest groups that fits the budget beside the messages that are always in: the system's,
+     * pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
+     * receive limit (often 4 MiB) for large windows, or use StreamWindow.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
      * RESPONSE_TOO_LARGE.
      */
@@ -374,7 +381,7 @@ export declare const MessageServiceService: {
     /**
      * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
      * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
-     * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, and SHUTTING_DOWN between two frames.
+     * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     readonly streamWindow: {
         readonly path: "/kata.context.v1.MessageService/StreamWindow";
@@ -413,8 +420,9 @@ export interface MessageServiceServer extends UntypedServiceImplementation {
      */
     listHistory: handleUnaryCall<ListHistoryRequest, ListHistoryResponse>;
     /**
-     * Returns the longest run of newest groups that fits the budget beside the pinned messages, in one answer of at most
-     * 64 MiB; clients must raise their receive limit (often 4 MiB) for large windows, or use StreamWindow.
+     * Returns the longest run of newest groups that fits the budget beside the messages that are always in: the system's,
+     * pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
+     * receive limit (often 4 MiB) for large windows, or use StreamWindow.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
      * RESPONSE_TOO_LARGE.
      */
@@ -422,7 +430,7 @@ export interface MessageServiceServer extends UntypedServiceImplementation {
     /**
      * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
      * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
-     * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, and SHUTTING_DOWN between two frames.
+     * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     streamWindow: handleServerStreamingCall<StreamWindowRequest, StreamWindowResponse>;
 }
@@ -464,8 +472,9 @@ export interface MessageServiceClient extends Client {
     listHistory(request: ListHistoryRequest, metadata: Metadata, callback: (error: ServiceError | null, response: ListHistoryResponse) => void): ClientUnaryCall;
     listHistory(request: ListHistoryRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ListHistoryResponse) => void): ClientUnaryCall;
     /**
-     * Returns the longest run of newest groups that fits the budget beside the pinned messages, in one answer of at most
-     * 64 MiB; clients must raise their receive limit (often 4 MiB) for large windows, or use StreamWindow.
+     * Returns the longest run of newest groups that fits the budget beside the messages that are always in: the system's,
+     * pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
+     * receive limit (often 4 MiB) for large windows, or use StreamWindow.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
      * RESPONSE_TOO_LARGE.
      */
@@ -475,7 +484,7 @@ export interface MessageServiceClient extends Client {
     /**
      * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
      * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
-     * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, and SHUTTING_DOWN between two frames.
+     * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     streamWindow(request: StreamWindowRequest, options?: Partial<CallOptions>): ClientReadableStream<StreamWindowResponse>;
     streamWindow(request: StreamWindowRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<StreamWindowResponse>;

@@ -38,6 +38,8 @@ var RevisionKind;
     RevisionKind[RevisionKind["REVISION_KIND_DELETE"] = 3] = "REVISION_KIND_DELETE";
     /** REVISION_KIND_UNDELETE - Brought the context back. */
     RevisionKind[RevisionKind["REVISION_KIND_UNDELETE"] = 4] = "REVISION_KIND_UNDELETE";
+    /** REVISION_KIND_POLICY - Set the policy. */
+    RevisionKind[RevisionKind["REVISION_KIND_POLICY"] = 5] = "REVISION_KIND_POLICY";
     RevisionKind[RevisionKind["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(RevisionKind || (exports.RevisionKind = RevisionKind = {}));
 function createBaseAppendMessagesRequest() {
@@ -1248,6 +1250,7 @@ function createBaseGetWindowRequest() {
         reserveTokens: 0n,
         toolsJson: "",
         render: false,
+        options: undefined,
     };
 }
 exports.GetWindowRequest = {
@@ -1293,6 +1296,9 @@ exports.GetWindowRequest = {
         }
         if (message.render !== false) {
             writer.uint32(88).bool(message.render);
+        }
+        if (message.options !== undefined) {
+            window_1.WindowOptions.encode(message.options, writer.uint32(98).fork()).join();
         }
         return writer;
     },
@@ -1379,6 +1385,13 @@ exports.GetWindowRequest = {
                         message.render = reader.bool();
                         continue;
                     }
+                    case 12: {
+                        if (tag !== 98) {
+                            break;
+                        }
+                        message.options = window_1.WindowOptions.decode(reader, reader.uint32());
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -1414,6 +1427,9 @@ exports.GetWindowRequest = {
             : 0n;
         message.toolsJson = object.toolsJson ?? "";
         message.render = object.render ?? false;
+        message.options = (object.options !== undefined && object.options !== null)
+            ? window_1.WindowOptions.fromPartial(object.options)
+            : undefined;
         return message;
     },
 };
@@ -1528,6 +1544,7 @@ function createBaseStreamWindowRequest() {
         reserveTokens: 0n,
         resumeToken: "",
         toolsJson: "",
+        options: undefined,
     };
 }
 exports.StreamWindowRequest = {
@@ -1573,6 +1590,9 @@ exports.StreamWindowRequest = {
         }
         if (message.toolsJson !== "") {
             writer.uint32(82).string(message.toolsJson);
+        }
+        if (message.options !== undefined) {
+            window_1.WindowOptions.encode(message.options, writer.uint32(98).fork()).join();
         }
         return writer;
     },
@@ -1659,6 +1679,13 @@ exports.StreamWindowRequest = {
                         message.toolsJson = reader.string();
                         continue;
                     }
+                    case 12: {
+                        if (tag !== 98) {
+                            break;
+                        }
+                        message.options = window_1.WindowOptions.decode(reader, reader.uint32());
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -1694,6 +1721,9 @@ exports.StreamWindowRequest = {
             : 0n;
         message.resumeToken = object.resumeToken ?? "";
         message.toolsJson = object.toolsJson ?? "";
+        message.options = (object.options !== undefined && object.options !== null)
+            ? window_1.WindowOptions.fromPartial(object.options)
+            : undefined;
         return message;
     },
 };
@@ -1856,8 +1886,9 @@ exports.MessageServiceService = {
         responseDeserialize: (value) => exports.ListHistoryResponse.decode(value),
     },
     /**
-     * Returns the longest run of newest groups that fits the budget beside the pinned messages, in one answer of at most
-     * 64 MiB; clients must raise their receive limit (often 4 MiB) for large windows, or use StreamWindow.
+     * Returns the longest run of newest groups that fits the budget beside the messages that are always in: the system's,
+     * pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
+     * receive limit (often 4 MiB) for large windows, or use StreamWindow.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
      * RESPONSE_TOO_LARGE.
      */
@@ -1873,7 +1904,7 @@ exports.MessageServiceService = {
     /**
      * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
      * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
-     * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, and SHUTTING_DOWN between two frames.
+     * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     streamWindow: {
         path: "/kata.context.v1.MessageService/StreamWindow",

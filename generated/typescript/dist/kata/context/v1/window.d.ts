@@ -9,9 +9,9 @@ export declare enum Dialect {
     DIALECT_OPENAI_CHAT = 1,
     /** DIALECT_OPENAI_RESPONSES - Is OpenAI's Responses API. */
     DIALECT_OPENAI_RESPONSES = 2,
-    /** DIALECT_ANTHROPIC - Is Anthropic's Messages API. The first message of its tail is a user message. */
+    /** DIALECT_ANTHROPIC - Is Anthropic's Messages API. Its first message that is not the system's is a user message. */
     DIALECT_ANTHROPIC = 3,
-    /** DIALECT_GEMINI - Is Google's Gemini API. The first message of its tail is a user message. */
+    /** DIALECT_GEMINI - Is Google's Gemini API. Its first message that is not the system's is a user message. */
     DIALECT_GEMINI = 4,
     UNRECOGNIZED = -1
 }
@@ -41,16 +41,22 @@ export declare enum ExclusionReason {
     EXCLUSION_REASON_GROUP_OUT = 4,
     /** EXCLUSION_REASON_ILLEGAL_START - Stands before the first message that may open a window in this dialect. */
     EXCLUSION_REASON_ILLEGAL_START = 5,
+    /** EXCLUSION_REASON_MAX_MESSAGES - Is older than as many messages as the options allow. */
+    EXCLUSION_REASON_MAX_MESSAGES = 6,
+    /** EXCLUSION_REASON_LOW_WATER - Would fit, and was given up so that the start stays where it is for long. */
+    EXCLUSION_REASON_LOW_WATER = 7,
     UNRECOGNIZED = -1
 }
-/** WindowAccuracy says how a window's tokens were counted. */
+/** WindowAccuracy says what the count of a window's tokens is worth. */
 export declare enum WindowAccuracy {
     /** WINDOW_ACCURACY_UNSPECIFIED - Is never sent. */
     WINDOW_ACCURACY_UNSPECIFIED = 0,
-    /** WINDOW_ACCURACY_EXACT - Every content was counted by the tokenizer itself. */
+    /** WINDOW_ACCURACY_EXACT - The tokenizer itself counted all of it, and the framing is the one that the provider bills. */
     WINDOW_ACCURACY_EXACT = 1,
     /** WINDOW_ACCURACY_ESTIMATED - Some content was estimated from above, or counted by the caller. */
     WINDOW_ACCURACY_ESTIMATED = 2,
+    /** WINDOW_ACCURACY_UPPER_BOUND - The tokenizer itself counted all content; the framing of calls, results, tools or this dialect is from above. */
+    WINDOW_ACCURACY_UPPER_BOUND = 3,
     UNRECOGNIZED = -1
 }
 /** RenderAdjustmentKind says what rendering did to a message. May grow. */
@@ -72,6 +78,47 @@ export declare enum RenderAdjustmentKind {
     /** RENDER_ADJUSTMENT_KIND_SYNTHESIZED - Added something that the dialect demands. */
     RENDER_ADJUSTMENT_KIND_SYNTHESIZED = 7,
     UNRECOGNIZED = -1
+}
+/**
+ * WindowOptions shape windows beyond their budget. What a request leaves unset, the context's policy decides (SetPolicy),
+ * and what that leaves unset is off. Pins of both hold.
+ */
+export interface WindowOptions {
+    /** Bounds the messages beside the pinned ones; groups stay whole, and the newest is in whatever its size. 0 is no bound. */
+    maxMessages?: number | undefined;
+    /** Are messages that are in every window, each with its whole group; at most 256. System messages always are. */
+    pinnedVersions: bigint[];
+    /** Pins every message that has one of these labels; at most 16. */
+    pinnedLabels: string[];
+    /**
+     * Keeps head and tail of each text with more tokens than this, and says between them what is left out; at least 100.
+     * Texts of system and pinned messages, calls and reasoning stay whole. 0 keeps all texts whole.
+     */
+    maxPartTokens?: number | undefined;
+    /** Leaves out what tools answered long ago. */
+    clearToolResults: ClearToolResults | undefined;
+    /** Moves the start of the tail in steps, so that the beginning of a window, and with it a provider's prompt cache, stays. */
+    startSteps: StartSteps | undefined;
+}
+/** ClearToolResults leaves out tool results but the newest; a line stands for each. Results of pinned groups stay. */
+export interface ClearToolResults {
+    /** Is how many of the newest results stay, from 0. */
+    keepResults: number;
+    /** Names tools whose results all stay; at most 64. */
+    excludeTools: string[];
+    /** Clears nothing for fewer tokens than this; what is cleared grows when the log has grown by as much. From 0. */
+    minGainTokens: bigint;
+    /** Turns off what a policy turns on. */
+    off: boolean;
+}
+/** StartSteps give up more than must be when the budget is full, and then nothing until it is full again. */
+export interface StartSteps {
+    /** Is the cost that a window falls to at a step: 0 to less than what `reserve_tokens` leaves of the budget. */
+    lowWaterTokens: bigint;
+    /** Passes over a step that would free fewer tokens than this, where another one fits. From 0. */
+    minGainTokens: bigint;
+    /** Turns off what a policy turns on. */
+    off: boolean;
 }
 /** WindowHeader names everything that a window is a function of: equal headers mean equal windows. */
 export interface WindowHeader {
@@ -104,8 +151,17 @@ export interface WindowHeader {
     messageCount: bigint;
     /** Is what the window costs in `tokenizer` and `dialect`, framing included; never above token_budget − reserve_tokens. */
     windowTokens: bigint;
-    /** Says how `window_tokens` came about. */
+    /** Says what `window_tokens` is worth. */
     accuracy: WindowAccuracy;
+    /** Is the version of the window's first message; 0 when it has none. */
+    firstVersion: bigint;
+    /** Is the version of the window's last message; 0 when it has none. */
+    lastVersion: bigint;
+    /**
+     * Names what stands before the growing end of the window; opaque. Two windows of a context with equal options, dialect
+     * and epoch begin with the same messages, which a provider's prompt cache then holds.
+     */
+    windowEpoch: string;
 }
 /** WindowChunk is a run of the window's messages, in version order. */
 export interface WindowChunk {
@@ -122,10 +178,18 @@ export interface WindowTrailer {
     excluded: ExcludedRange[];
     /** Are the calls of the window's last group that have no result yet. */
     pendingCallIds: string[];
+    /**
+     * Is the digest of the content: SHA-256 over the digests of the window's messages in order. Equal for equal windows,
+     * however and wherever they were read.
+     */
+    contentSha256: Buffer;
 }
 /** WindowLedger says where the budget went, in tokens of the window's tokenizer. The parts sum up to `token_budget`. */
 export interface WindowLedger {
-    /** Is the content of pinned messages. */
+    /**
+     * Is the content of messages that are in whatever the budget: pinned ones, and that of the user's which opened the turn
+     * when the tail does not reach it.
+     */
     pinnedTokens: bigint;
     /** Is the content of the tail's other messages. */
     tailTokens: bigint;
@@ -138,7 +202,7 @@ export interface WindowLedger {
     /** Is kept for the tool schemas of the request, counted from above. */
     toolsTokens: bigint;
 }
-/** ExcludedRange is a run of versions that are not in the window. Pinned messages within it are in the window. */
+/** ExcludedRange is a run of versions that are not in the window. What is in whatever the budget is in within it, too. */
 export interface ExcludedRange {
     /** Is the first version. */
     firstVersion: bigint;
@@ -156,6 +220,9 @@ export interface RenderAdjustment {
     /** Says why, for a person. */
     description: string;
 }
+export declare const WindowOptions: MessageFns<WindowOptions>;
+export declare const ClearToolResults: MessageFns<ClearToolResults>;
+export declare const StartSteps: MessageFns<StartSteps>;
 export declare const WindowHeader: MessageFns<WindowHeader>;
 export declare const WindowChunk: MessageFns<WindowChunk>;
 export declare const WindowTrailer: MessageFns<WindowTrailer>;

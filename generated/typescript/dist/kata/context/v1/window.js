@@ -5,7 +5,7 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/window.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.RenderAdjustment = exports.ExcludedRange = exports.WindowLedger = exports.WindowTrailer = exports.WindowChunk = exports.WindowHeader = exports.RenderAdjustmentKind = exports.WindowAccuracy = exports.ExclusionReason = exports.View = exports.Dialect = void 0;
+exports.RenderAdjustment = exports.ExcludedRange = exports.WindowLedger = exports.WindowTrailer = exports.WindowChunk = exports.WindowHeader = exports.StartSteps = exports.ClearToolResults = exports.WindowOptions = exports.RenderAdjustmentKind = exports.WindowAccuracy = exports.ExclusionReason = exports.View = exports.Dialect = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const message_1 = require("./message");
@@ -19,9 +19,9 @@ var Dialect;
     Dialect[Dialect["DIALECT_OPENAI_CHAT"] = 1] = "DIALECT_OPENAI_CHAT";
     /** DIALECT_OPENAI_RESPONSES - Is OpenAI's Responses API. */
     Dialect[Dialect["DIALECT_OPENAI_RESPONSES"] = 2] = "DIALECT_OPENAI_RESPONSES";
-    /** DIALECT_ANTHROPIC - Is Anthropic's Messages API. The first message of its tail is a user message. */
+    /** DIALECT_ANTHROPIC - Is Anthropic's Messages API. Its first message that is not the system's is a user message. */
     Dialect[Dialect["DIALECT_ANTHROPIC"] = 3] = "DIALECT_ANTHROPIC";
-    /** DIALECT_GEMINI - Is Google's Gemini API. The first message of its tail is a user message. */
+    /** DIALECT_GEMINI - Is Google's Gemini API. Its first message that is not the system's is a user message. */
     Dialect[Dialect["DIALECT_GEMINI"] = 4] = "DIALECT_GEMINI";
     Dialect[Dialect["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(Dialect || (exports.Dialect = Dialect = {}));
@@ -53,17 +53,23 @@ var ExclusionReason;
     ExclusionReason[ExclusionReason["EXCLUSION_REASON_GROUP_OUT"] = 4] = "EXCLUSION_REASON_GROUP_OUT";
     /** EXCLUSION_REASON_ILLEGAL_START - Stands before the first message that may open a window in this dialect. */
     ExclusionReason[ExclusionReason["EXCLUSION_REASON_ILLEGAL_START"] = 5] = "EXCLUSION_REASON_ILLEGAL_START";
+    /** EXCLUSION_REASON_MAX_MESSAGES - Is older than as many messages as the options allow. */
+    ExclusionReason[ExclusionReason["EXCLUSION_REASON_MAX_MESSAGES"] = 6] = "EXCLUSION_REASON_MAX_MESSAGES";
+    /** EXCLUSION_REASON_LOW_WATER - Would fit, and was given up so that the start stays where it is for long. */
+    ExclusionReason[ExclusionReason["EXCLUSION_REASON_LOW_WATER"] = 7] = "EXCLUSION_REASON_LOW_WATER";
     ExclusionReason[ExclusionReason["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(ExclusionReason || (exports.ExclusionReason = ExclusionReason = {}));
-/** WindowAccuracy says how a window's tokens were counted. */
+/** WindowAccuracy says what the count of a window's tokens is worth. */
 var WindowAccuracy;
 (function (WindowAccuracy) {
     /** WINDOW_ACCURACY_UNSPECIFIED - Is never sent. */
     WindowAccuracy[WindowAccuracy["WINDOW_ACCURACY_UNSPECIFIED"] = 0] = "WINDOW_ACCURACY_UNSPECIFIED";
-    /** WINDOW_ACCURACY_EXACT - Every content was counted by the tokenizer itself. */
+    /** WINDOW_ACCURACY_EXACT - The tokenizer itself counted all of it, and the framing is the one that the provider bills. */
     WindowAccuracy[WindowAccuracy["WINDOW_ACCURACY_EXACT"] = 1] = "WINDOW_ACCURACY_EXACT";
     /** WINDOW_ACCURACY_ESTIMATED - Some content was estimated from above, or counted by the caller. */
     WindowAccuracy[WindowAccuracy["WINDOW_ACCURACY_ESTIMATED"] = 2] = "WINDOW_ACCURACY_ESTIMATED";
+    /** WINDOW_ACCURACY_UPPER_BOUND - The tokenizer itself counted all content; the framing of calls, results, tools or this dialect is from above. */
+    WindowAccuracy[WindowAccuracy["WINDOW_ACCURACY_UPPER_BOUND"] = 3] = "WINDOW_ACCURACY_UPPER_BOUND";
     WindowAccuracy[WindowAccuracy["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(WindowAccuracy || (exports.WindowAccuracy = WindowAccuracy = {}));
 /** RenderAdjustmentKind says what rendering did to a message. May grow. */
@@ -87,6 +93,309 @@ var RenderAdjustmentKind;
     RenderAdjustmentKind[RenderAdjustmentKind["RENDER_ADJUSTMENT_KIND_SYNTHESIZED"] = 7] = "RENDER_ADJUSTMENT_KIND_SYNTHESIZED";
     RenderAdjustmentKind[RenderAdjustmentKind["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(RenderAdjustmentKind || (exports.RenderAdjustmentKind = RenderAdjustmentKind = {}));
+function createBaseWindowOptions() {
+    return {
+        maxMessages: undefined,
+        pinnedVersions: [],
+        pinnedLabels: [],
+        maxPartTokens: undefined,
+        clearToolResults: undefined,
+        startSteps: undefined,
+    };
+}
+exports.WindowOptions = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.maxMessages !== undefined) {
+            writer.uint32(8).int32(message.maxMessages);
+        }
+        if (message.pinnedVersions.length !== 0) {
+            writer.uint32(18).fork();
+            for (const v of message.pinnedVersions) {
+                if (BigInt.asIntN(64, v) !== v) {
+                    throw new globalThis.Error("a value provided in array field pinnedVersions of type int64 is too large");
+                }
+                writer.int64(v);
+            }
+            writer.join();
+        }
+        for (const v of message.pinnedLabels) {
+            writer.uint32(26).string(v);
+        }
+        if (message.maxPartTokens !== undefined) {
+            writer.uint32(32).int32(message.maxPartTokens);
+        }
+        if (message.clearToolResults !== undefined) {
+            exports.ClearToolResults.encode(message.clearToolResults, writer.uint32(42).fork()).join();
+        }
+        if (message.startSteps !== undefined) {
+            exports.StartSteps.encode(message.startSteps, writer.uint32(50).fork()).join();
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseWindowOptions();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.maxMessages = reader.int32();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag === 16) {
+                            message.pinnedVersions.push(reader.int64());
+                            continue;
+                        }
+                        if (tag === 18) {
+                            const end2 = reader.uint32() + reader.pos;
+                            while (reader.pos < end2) {
+                                message.pinnedVersions.push(reader.int64());
+                            }
+                            continue;
+                        }
+                        break;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.pinnedLabels.push(reader.string());
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 32) {
+                            break;
+                        }
+                        message.maxPartTokens = reader.int32();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 42) {
+                            break;
+                        }
+                        message.clearToolResults = exports.ClearToolResults.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 6: {
+                        if (tag !== 50) {
+                            break;
+                        }
+                        message.startSteps = exports.StartSteps.decode(reader, reader.uint32());
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.WindowOptions.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseWindowOptions();
+        message.maxMessages = object.maxMessages ?? undefined;
+        message.pinnedVersions = object.pinnedVersions?.map((e) => BigInt(e)) || [];
+        message.pinnedLabels = object.pinnedLabels?.map((e) => e) || [];
+        message.maxPartTokens = object.maxPartTokens ?? undefined;
+        message.clearToolResults = (object.clearToolResults !== undefined && object.clearToolResults !== null)
+            ? exports.ClearToolResults.fromPartial(object.clearToolResults)
+            : undefined;
+        message.startSteps = (object.startSteps !== undefined && object.startSteps !== null)
+            ? exports.StartSteps.fromPartial(object.startSteps)
+            : undefined;
+        return message;
+    },
+};
+function createBaseClearToolResults() {
+    return { keepResults: 0, excludeTools: [], minGainTokens: 0n, off: false };
+}
+exports.ClearToolResults = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.keepResults !== 0) {
+            writer.uint32(8).int32(message.keepResults);
+        }
+        for (const v of message.excludeTools) {
+            writer.uint32(18).string(v);
+        }
+        if (message.minGainTokens !== 0n) {
+            if (BigInt.asIntN(64, message.minGainTokens) !== message.minGainTokens) {
+                throw new globalThis.Error("value provided for field message.minGainTokens of type int64 too large");
+            }
+            writer.uint32(24).int64(message.minGainTokens);
+        }
+        if (message.off !== false) {
+            writer.uint32(32).bool(message.off);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseClearToolResults();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.keepResults = reader.int32();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.excludeTools.push(reader.string());
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.minGainTokens = reader.int64();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 32) {
+                            break;
+                        }
+                        message.off = reader.bool();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.ClearToolResults.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseClearToolResults();
+        message.keepResults = object.keepResults ?? 0;
+        message.excludeTools = object.excludeTools?.map((e) => e) || [];
+        message.minGainTokens = (object.minGainTokens !== undefined && object.minGainTokens !== null)
+            ? BigInt(object.minGainTokens)
+            : 0n;
+        message.off = object.off ?? false;
+        return message;
+    },
+};
+function createBaseStartSteps() {
+    return { lowWaterTokens: 0n, minGainTokens: 0n, off: false };
+}
+exports.StartSteps = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.lowWaterTokens !== 0n) {
+            if (BigInt.asIntN(64, message.lowWaterTokens) !== message.lowWaterTokens) {
+                throw new globalThis.Error("value provided for field message.lowWaterTokens of type int64 too large");
+            }
+            writer.uint32(8).int64(message.lowWaterTokens);
+        }
+        if (message.minGainTokens !== 0n) {
+            if (BigInt.asIntN(64, message.minGainTokens) !== message.minGainTokens) {
+                throw new globalThis.Error("value provided for field message.minGainTokens of type int64 too large");
+            }
+            writer.uint32(16).int64(message.minGainTokens);
+        }
+        if (message.off !== false) {
+            writer.uint32(24).bool(message.off);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseStartSteps();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.lowWaterTokens = reader.int64();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.minGainTokens = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.off = reader.bool();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.StartSteps.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseStartSteps();
+        message.lowWaterTokens = (object.lowWaterTokens !== undefined && object.lowWaterTokens !== null)
+            ? BigInt(object.lowWaterTokens)
+            : 0n;
+        message.minGainTokens = (object.minGainTokens !== undefined && object.minGainTokens !== null)
+            ? BigInt(object.minGainTokens)
+            : 0n;
+        message.off = object.off ?? false;
+        return message;
+    },
+};
 function createBaseWindowHeader() {
     return {
         contextId: "",
@@ -103,6 +412,9 @@ function createBaseWindowHeader() {
         messageCount: 0n,
         windowTokens: 0n,
         accuracy: 0,
+        firstVersion: 0n,
+        lastVersion: 0n,
+        windowEpoch: "",
     };
 }
 exports.WindowHeader = {
@@ -172,6 +484,21 @@ exports.WindowHeader = {
         }
         if (message.accuracy !== 0) {
             writer.uint32(112).int32(message.accuracy);
+        }
+        if (message.firstVersion !== 0n) {
+            if (BigInt.asIntN(64, message.firstVersion) !== message.firstVersion) {
+                throw new globalThis.Error("value provided for field message.firstVersion of type int64 too large");
+            }
+            writer.uint32(120).int64(message.firstVersion);
+        }
+        if (message.lastVersion !== 0n) {
+            if (BigInt.asIntN(64, message.lastVersion) !== message.lastVersion) {
+                throw new globalThis.Error("value provided for field message.lastVersion of type int64 too large");
+            }
+            writer.uint32(128).int64(message.lastVersion);
+        }
+        if (message.windowEpoch !== "") {
+            writer.uint32(138).string(message.windowEpoch);
         }
         return writer;
     },
@@ -286,6 +613,27 @@ exports.WindowHeader = {
                         message.accuracy = reader.int32();
                         continue;
                     }
+                    case 15: {
+                        if (tag !== 120) {
+                            break;
+                        }
+                        message.firstVersion = reader.int64();
+                        continue;
+                    }
+                    case 16: {
+                        if (tag !== 128) {
+                            break;
+                        }
+                        message.lastVersion = reader.int64();
+                        continue;
+                    }
+                    case 17: {
+                        if (tag !== 138) {
+                            break;
+                        }
+                        message.windowEpoch = reader.string();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -333,6 +681,13 @@ exports.WindowHeader = {
             ? BigInt(object.windowTokens)
             : 0n;
         message.accuracy = object.accuracy ?? 0;
+        message.firstVersion = (object.firstVersion !== undefined && object.firstVersion !== null)
+            ? BigInt(object.firstVersion)
+            : 0n;
+        message.lastVersion = (object.lastVersion !== undefined && object.lastVersion !== null)
+            ? BigInt(object.lastVersion)
+            : 0n;
+        message.windowEpoch = object.windowEpoch ?? "";
         return message;
     },
 };
@@ -399,7 +754,7 @@ exports.WindowChunk = {
     },
 };
 function createBaseWindowTrailer() {
-    return { ledger: undefined, excluded: [], pendingCallIds: [] };
+    return { ledger: undefined, excluded: [], pendingCallIds: [], contentSha256: Buffer.alloc(0) };
 }
 exports.WindowTrailer = {
     encode(message, writer = new wire_1.BinaryWriter()) {
@@ -411,6 +766,9 @@ exports.WindowTrailer = {
         }
         for (const v of message.pendingCallIds) {
             writer.uint32(26).string(v);
+        }
+        if (message.contentSha256.length !== 0) {
+            writer.uint32(34).bytes(message.contentSha256);
         }
         return writer;
     },
@@ -448,6 +806,13 @@ exports.WindowTrailer = {
                         message.pendingCallIds.push(reader.string());
                         continue;
                     }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.contentSha256 = Buffer.from(reader.bytes());
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -470,6 +835,7 @@ exports.WindowTrailer = {
             : undefined;
         message.excluded = object.excluded?.map((e) => exports.ExcludedRange.fromPartial(e)) || [];
         message.pendingCallIds = object.pendingCallIds?.map((e) => e) || [];
+        message.contentSha256 = object.contentSha256 ?? Buffer.alloc(0);
         return message;
     },
 };

@@ -1,16 +1,12 @@
-"""The one mapping between the content model and its protobuf form, and the bytes that are stored.
+"""The one mapping between the content model and its protobuf form.
 
-The body of a message is the serialization of its `kata.context.v1.Message` without the fields that the server owns. Its
-record is what is stored, and sent without being decoded: the length of the rest, the server's fields but three, the
-body and a stamp of those three, which the database gives. This module does not validate: it refuses only what it cannot
-express.
+This module does not validate: it refuses only what it cannot express.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from google.protobuf import struct_pb2
@@ -27,15 +23,13 @@ from kata_grpc.domain.messages import (
     Refusal,
     Role,
     Text,
-    TokenCountSource,
     ToolCall,
     ToolResult,
     Unknown,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from uuid import UUID
+    from collections.abc import Iterable
 
 MAX_EXACT_INTEGER = 2**53
 """Up to here every integer is a double of its own, so metadata may spell it without a fraction."""
@@ -70,81 +64,8 @@ NUMBER_OF_FORM = {
 }
 
 
-STAMP_BYTES = 26
-"""The version, revision and create_time at the end of a record, which the append's statement puts there."""
-_SOURCES = {
-    TokenCountSource.COUNTED: b"\x78\x01",
-    TokenCountSource.CALLER: b"\x78\x02",
-    TokenCountSource.ESTIMATED: b"\x78\x03",
-}
-_MORE = 0x80
-"""A byte of a number from here on has another one behind it."""
-
-
 class CodecError(ValueError):
     """A message that the content model, or protobuf, cannot express; validated input never causes it."""
-
-
-def encode_body(message: pb.Message) -> bytes:
-    """Return the canonical body. Take the message over: clear what the server owns and unknown fields."""
-    message.ClearField("context_id")
-    message.ClearField("version")
-    message.ClearField("revision")
-    message.ClearField("tokenizer")
-    message.ClearField("token_count")
-    message.ClearField("token_count_source")
-    message.ClearField("create_time")
-    message.DiscardUnknownFields()
-    return message.SerializeToString(deterministic=True)
-
-
-def varint(value: int) -> bytes:
-    """Return a non-negative number as protobuf spells it."""
-    spelled = bytearray()
-    while value >= _MORE:
-        spelled.append(value % _MORE | _MORE)
-        value //= _MORE
-    spelled.append(value)
-    return bytes(spelled)
-
-
-@lru_cache(maxsize=4_096)
-def context_fields(context_id: UUID, tokenizer: str) -> bytes:
-    """Return the fields of a message that say whose it is and how it was counted."""
-    return b"\x0a\x24" + str(context_id).encode() + b"\x4a" + varint(len(tokenizer.encode())) + tokenizer.encode()
-
-
-def record_head(fields: bytes, token_count: int, source: TokenCountSource, body: bytes) -> bytes:
-    """Return a record up to its stamp; `fields` are those of `context_fields`."""
-    own = b"".join((fields, b"\x50", varint(token_count), _SOURCES[source], body))
-    return varint(len(own) + STAMP_BYTES) + own
-
-
-def decode_body(body: bytes) -> Message:
-    """Return the message of a body."""
-    return from_proto(pb.Message.FromString(body))
-
-
-def decode_record(record: bytes) -> Message:
-    """Return the message of a record."""
-    ((_, message),) = decode_records(record, 0)
-    return message
-
-
-def decode_records(records: bytes, separator: int) -> Iterator[tuple[int, Message]]:
-    """Yield version and message of records that stand one after the other, that many bytes between two."""
-    start = 0
-    while start < len(records):
-        size = shift = 0
-        more = True
-        while more:
-            more = records[start] >= _MORE
-            size |= (records[start] % _MORE) << shift
-            shift += 7
-            start += 1
-        message = pb.Message.FromString(records[start : start + size])
-        yield message.version, from_proto(message)
-        start += size + separator
 
 
 def from_proto(message: pb.Message) -> Message:
@@ -162,6 +83,7 @@ def from_proto(message: pb.Message) -> Message:
         form,
         metadata_to_json(message.metadata) if message.HasField("metadata") else "",
         message.extra_json,
+        tuple(message.labels) if message.labels else (),
     )
 
 
@@ -174,6 +96,7 @@ def to_proto(message: Message) -> pb.Message:
             model=message.model,
             content_form=NUMBER_OF_FORM[message.form],
             extra_json=message.extra_json,
+            labels=message.labels,
         )
         if message.text is not None:
             result.text = message.text

@@ -1,0 +1,130 @@
+"""The bytes of a message that are stored, and sent without being decoded.
+
+The body of a message is the serialization of its `kata.context.v1.Message` without the fields that the server owns. Its
+record is the length of the rest, the server's fields but three, the body and a stamp of those three, which the database
+gives.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from kata.context.v1 import message_pb2 as pb
+
+from kata_grpc.codec.content import from_proto, to_proto
+from kata_grpc.domain.messages import Message, TokenCountSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from uuid import UUID
+
+    from kata_grpc.domain.shaping import Elision
+    from kata_grpc.domain.tokens import Counted
+
+STAMP_BYTES = 26
+"""The version, revision and create_time at the end of a record, which the append's statement puts there."""
+_SOURCES = {
+    TokenCountSource.COUNTED: b"\x78\x01",
+    TokenCountSource.CALLER: b"\x78\x02",
+    TokenCountSource.ESTIMATED: b"\x78\x03",
+}
+_SOURCE_NUMBERS = {
+    TokenCountSource.COUNTED: pb.TOKEN_COUNT_SOURCE_COUNTED,
+    TokenCountSource.CALLER: pb.TOKEN_COUNT_SOURCE_CALLER,
+    TokenCountSource.ESTIMATED: pb.TOKEN_COUNT_SOURCE_ESTIMATED,
+}
+_MORE = 0x80
+"""A byte of a number from here on has another one behind it."""
+
+
+def encode_body(message: pb.Message) -> bytes:
+    """Return the canonical body. Take the message over: clear what the server owns and unknown fields."""
+    message.ClearField("context_id")
+    message.ClearField("version")
+    message.ClearField("revision")
+    message.ClearField("tokenizer")
+    message.ClearField("token_count")
+    message.ClearField("token_count_source")
+    message.ClearField("create_time")
+    message.ClearField("elisions")
+    message.DiscardUnknownFields()
+    return message.SerializeToString(deterministic=True)
+
+
+def varint(value: int) -> bytes:
+    """Return a non-negative number as protobuf spells it."""
+    spelled = bytearray()
+    while value >= _MORE:
+        spelled.append(value % _MORE | _MORE)
+        value //= _MORE
+    spelled.append(value)
+    return bytes(spelled)
+
+
+@lru_cache(maxsize=4_096)
+def context_fields(context_id: UUID, tokenizer: str) -> bytes:
+    """Return the fields of a message that say whose it is and how it was counted."""
+    return b"\x0a\x24" + str(context_id).encode() + b"\x4a" + varint(len(tokenizer.encode())) + tokenizer.encode()
+
+
+def record_head(fields: bytes, token_count: int, source: TokenCountSource, body: bytes) -> bytes:
+    """Return a record up to its stamp; `fields` are those of `context_fields`."""
+    own = b"".join((fields, b"\x50", varint(token_count), _SOURCES[source], body))
+    return varint(len(own) + STAMP_BYTES) + own
+
+
+def decode_body(body: bytes) -> Message:
+    """Return the message of a body."""
+    return from_proto(pb.Message.FromString(body))
+
+
+def decode_record(record: bytes) -> Message:
+    """Return the message of a record."""
+    ((_, message),) = decode_records(record, 0)
+    return message
+
+
+def reshaped_record(
+    record: bytes, message: Message, elisions: Sequence[Elision], counted: Counted, tokenizer: str
+) -> bytes:
+    """Return the record of a message that is not sent as it is stored, with what was left out of it."""
+    stored = pb.Message.FromString(record[_length(record)[1] :])
+    sent = to_proto(message)
+    sent.context_id, sent.version, sent.revision = stored.context_id, stored.version, stored.revision
+    sent.create_time.CopyFrom(stored.create_time)
+    sent.tokenizer, sent.token_count = tokenizer, counted.tokens
+    sent.token_count_source = _SOURCE_NUMBERS[counted.source]
+    for elision in elisions:
+        sent.elisions.add(
+            part=elision.part,
+            inner_part=elision.inner,
+            kind=pb.ELISION_KIND_CLEARED if elision.cleared else pb.ELISION_KIND_ELIDED,
+            characters=elision.characters,
+            tokens=elision.tokens,
+            sha256=elision.sha256,
+        )
+    own = sent.SerializeToString(deterministic=True)
+    return varint(len(own)) + own
+
+
+def _length(record: bytes, start: int = 0) -> tuple[int, int]:
+    """Return the length that stands before a record, and where what it is the length of begins."""
+    size = shift = 0
+    more = True
+    while more:
+        more = record[start] >= _MORE
+        size |= (record[start] % _MORE) << shift
+        shift += 7
+        start += 1
+    return size, start
+
+
+def decode_records(records: bytes, separator: int) -> Iterator[tuple[int, Message]]:
+    """Yield version and message of records that stand one after the other, that many bytes between two."""
+    start = 0
+    while start < len(records):
+        size, start = _length(records, start)
+        message = pb.Message.FromString(records[start : start + size])
+        yield message.version, from_proto(message)
+        start += size + separator

@@ -1,0 +1,217 @@
+"""The tail of a window: its groups selected from a log's end, at a cost that follows the tail and not the history.
+
+Two ways to know what messages cost: the counts that stand in the log, where a long tail is found through the running
+sums, and counts made now, of another tokenizer or of reshaped messages. The rules are those of
+`kata_grpc.domain.windows`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kata_grpc.domain.messages import PINNED_ROLES, Role, Row
+from kata_grpc.domain.windows import Cost, Entry, Kept, RunningState, TailSelector
+from kata_grpc.limits import PAGE_BYTES
+from kata_grpc.repositories.windows import entry_from_row
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from kata_grpc.domain.tokens import Framing
+    from kata_grpc.repositories.windows import WindowRepository
+    from kata_grpc.services.counting import Counting
+
+LOOK_LEAST = 16
+LOOK_MOST = 512
+_COSTS_PAGE = 512
+
+
+class Tail:
+    """The end of a log up to a snapshot: `seen` and `rows` hold its newest messages, newest first.
+
+    `seen` is None when it does not hold the whole tail, and then the log is asked.
+    """
+
+    def __init__(
+        self, log: WindowRepository, state: RunningState, framing: Framing, most: int, newest: Sequence[Row]
+    ) -> None:
+        self._log = log
+        self._state = state
+        self._framing = framing
+        self._most = most
+        self.rows: list[Row] = list(newest)
+        self.seen: list[Entry] | None = []
+
+    async def select(self, allowance: int, kept: Kept) -> TailSelector:
+        """Return the selector of the longest run of newest groups that fits."""
+        raise NotImplementedError
+
+    async def cost(self, start: int, passed_over: Collection[int], kept: Kept) -> Cost:
+        """Return what the tail from `start` on costs."""
+        if self.seen is None:
+            return (await self.measure(start, passed_over, kept))[0]
+        total, kept_groups = Cost(), kept.groups
+        for entry in self.seen:
+            version, group, role, _, _ = entry
+            if version < start:
+                break
+            if role not in PINNED_ROLES and group >= start and group not in passed_over and group not in kept_groups:
+                total = total.plus(entry.cost)
+        return total
+
+    async def first_start(self, version: int, user_until: int, passed_over: Collection[int], kept: Kept) -> int | None:
+        """Return the first group from `version` on that may open a tail: a user's, unless it stands behind one."""
+        if self.seen is None or not self.seen or self.seen[-1].version > version:
+            return await self._log.tail_start(version, self._state.version, {*passed_over, *kept.groups}, user_until)
+        found = None
+        for entry in self.seen:
+            if entry.version < version:
+                break
+            if (
+                entry.group_version == entry.version
+                and not entry.pinned
+                and entry.version not in passed_over
+                and entry.version not in kept.groups
+                and (entry.role == Role.USER or entry.version > user_until)
+            ):
+                found = entry.version
+        return found
+
+    async def measure(self, start: int, passed_over: Collection[int], kept: Kept) -> tuple[Cost, dict[int, Cost]]:
+        """Return by running sums what `cost` does, and what members of groups from before `start` would add."""
+        before = await self._log.state(start - 1)
+        taken = self._state.unpinned.minus(before.unpinned).minus(kept.cost(start))
+        waiting: dict[int, Cost] = {}
+        groups = ({0} | before.open_groups | set(passed_over)) - kept.groups
+        for entry in await self._log.group_members(groups, start, self._state.version):
+            if entry.pinned:
+                continue
+            group = entry.group_version
+            if group == 0 or group in passed_over or group < start:
+                taken = taken.minus(entry.cost)
+            if 0 < group < start and group not in passed_over:
+                waiting[group] = waiting.get(group, Cost()).plus(entry.cost)
+        return taken, waiting
+
+    def held(self, start: int, passed_over: Collection[int], kept: Kept) -> list[Row] | None:
+        """Return the tail's rows, oldest first, if they are all here; those of pinned and kept messages with them."""
+        if self.seen is None:
+            return None
+        held: list[Row] = []
+        kept_groups = kept.groups
+        for row, (version, group, role, _, _) in zip(self.rows, self.seen, strict=False):
+            if version < start:
+                break
+            if role in PINNED_ROLES or group in kept_groups or (group >= start and group not in passed_over):
+                held.append(row)
+        held.reverse()
+        return held
+
+
+class StoredTail(Tail):
+    """A tail by the counts that stand in the log."""
+
+    async def select(self, allowance: int, kept: Kept) -> TailSelector:
+        """Select from the rows of the first look on."""
+        selector = TailSelector(allowance, self._framing, self._state.open_groups, kept.groups, self._most)
+        self.seen = []
+        for row in self.rows:
+            entry = entry_from_row(row)
+            self.seen.append(entry)
+            if selector.feed(entry):
+                return selector
+        below = self.seen[-1].version - 1 if self.seen else self._state.version
+        if below > 0:
+            self.seen = None
+            await self._go_on_below(below, selector, kept)
+        return selector
+
+    async def _go_on_below(self, version: int, selector: TailSelector, kept: Kept) -> None:
+        """Go on where the first look ended: by the running sums, and from there message by message."""
+        while version > 0 and not selector.newest:
+            version = await self._feed_costs(version, selector)
+        if version <= 0 or selector.blocked is not None:
+            return
+        state, framing = self._state, self._framing
+        start = 0
+        if not self._most:
+            total = state.unpinned.framed(framing)
+            start = 1
+            if total > selector.allowance:
+                start = await self._log.find_start(
+                    state.version, total, max(0, selector.allowance), framing.per_message, framing.per_item
+                )
+            if start <= version:
+                taken, waiting = await self.measure(start, selector.abandon(), kept)
+                selector.skip_to(start, taken, waiting)
+                version = start - 1
+        while version > 0 and selector.blocked is None:
+            version = await self._feed_costs(version, selector)
+        if start and selector.start == start:
+            # The sums may lead into the middle of a group; the tail starts with the first one that is in it.
+            first = await self._log.tail_start(start, state.version, selector.abandon() | kept.groups, 0)
+            selector.start = first or start
+
+    async def _feed_costs(self, version: int, selector: TailSelector) -> int:
+        """Feed one page of messages up to `version`; return the version to go on at, 0 at the end."""
+        entries = await self._log.costs(version, _COSTS_PAGE)
+        for entry in entries:
+            if selector.feed(entry):
+                return entry.version
+        return entries[-1].version - 1 if entries else 0
+
+
+class CountedTail(Tail):
+    """A tail of messages that are counted now, each of them that may be in it."""
+
+    def __init__(
+        self,
+        log: WindowRepository,
+        state: RunningState,
+        framing: Framing,
+        most: int,
+        newest: Sequence[Row],
+        counting: Counting,
+    ) -> None:
+        super().__init__(log, state, framing, most, ())
+        self._counting = counting
+        self._stored: list[Row] = []
+        for row in newest:
+            if row["record"] is None:
+                break
+            self._stored.append(row)
+        self._entries: list[Entry] = []
+        self._exact: list[bool] = []
+        self._look = LOOK_LEAST
+
+    async def select(self, allowance: int, kept: Kept) -> TailSelector:
+        """Select message by message, counting as many as are needed."""
+        selector = TailSelector(allowance, self._framing, self._state.open_groups, kept.groups, self._most)
+        self.seen = self._entries
+        place = 0
+        while place < len(self._entries) or await self._count_more():
+            if selector.feed(self._entries[place]):
+                break
+            place += 1
+        return selector
+
+    async def _count_more(self) -> bool:
+        """Count the next older messages; False at the end of the log."""
+        version = self._entries[-1].version - 1 if self._entries else self._state.version
+        if version <= 0:
+            return False
+        rows = self._stored
+        self._stored = []
+        if not rows:
+            self._look = min(LOOK_MOST, 2 * self._look)
+            newest = await self._log.newest(version, self._look, PAGE_BYTES)
+            rows = [row for row in newest if row["record"] is not None]
+        counted = await self._counting.count(rows)
+        self.rows += counted.rows
+        self._entries += counted.entries
+        self._exact += counted.exact
+        return True
+
+    def is_exact(self, start: int) -> bool:
+        """Whether all from `start` on was counted by the tokenizer itself."""
+        return all(exact for exact, entry in zip(self._exact, self._entries, strict=True) if entry.version >= start)
