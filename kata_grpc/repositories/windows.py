@@ -155,7 +155,7 @@ class WindowRepository:
 
     async def policy(self, revision: int) -> tuple[int, bytes] | None:
         """Return the policy in force at a revision, and the revision that set it."""
-        row = await self._db.fetchrow(_SQL.get_policy, *self._of, revision)
+        row = await self._db.fetchrow(_SQL.get_policy_at, *self._of, revision)
         return (row["revision"], row["policy"]) if row else None
 
     async def page(self, part: TailPart, *, versions: int, max_bytes: int, separator: bytes) -> Page | None:

@@ -48,11 +48,12 @@ class Expected:
     """A window: its versions, what it costs, and for each version that is out the reason."""
 
     versions: list[int]
-    tokens: int
     tail_first: int
     pinned_tokens: int
     tail_tokens: int
     pending: list[str]
+    run: list[int]
+    """The groups of the tail."""
     out: dict[int, str] = field(default_factory=dict)
 
 
@@ -82,17 +83,32 @@ def groups_of(log: Sequence[Told]) -> tuple[list[int], dict[int, list[str]]]:
     return groups, unanswered
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for beyond a budget."""
+
+    pinned: tuple[int, ...] = ()
+    most: int = 0
+    step: int = 0
+    """How far the start moves at once; 0 for as little as it must."""
+    min_gain: int = 0
+
+
 class Reference:
     """The windows of a log up to one version."""
 
-    def __init__(self, log: Sequence[Told], framing: Framing) -> None:
+    def __init__(self, log: Sequence[Told], framing: Framing, wanted: Wanted = Wanted()) -> None:
         self.log = log
         self.framing = framing
+        self.wanted = wanted
         self.groups, self.unanswered = groups_of(log)
         self.pins = [v for v, told in enumerate(log, start=1) if told.role in PINNED]
         starts = [v for v, g in enumerate(self.groups, start=1) if g == v and v not in self.pins]
         self.newest = max(starts, default=0)
-        self.usable = [v for v in starts if v == self.newest or v not in self.unanswered]
+        asked = {self.groups[v - 1] for v in wanted.pinned if v <= len(log) and v not in self.pins}
+        self.kept = sorted(asked - {0} - set(self.unanswered))
+        usable = [v for v in starts if v == self.newest or v not in self.unanswered]
+        self.usable = [v for v in usable if v not in self.kept]
         self.turn = max((v for v in starts if log[v - 1].role == "user" and not log[v - 1].results), default=0)
 
     def members(self, start: int) -> list[int]:
@@ -103,66 +119,120 @@ class Reference:
         per_message, per_item = self.framing.per_message, self.framing.per_item
         return sum(t.tokens + per_message + per_item * t.items for t in told)
 
-    def whole(self, starts: Sequence[int]) -> int:
+    def whole(self, starts: Sequence[int], *, starts_on_user: bool) -> int:
         """What a window of the pinned messages and these groups costs; nothing when it is empty."""
-        if not starts and not self.pins:
+        if not starts and not self.pins and not self.kept:
             return 0
         labels = self.framing.per_label * len(self.pins)
-        turn = self.cost([self.turn]) if self.is_apart(starts) else 0
+        apart = self.apart(starts)
+        kept = sorted({*apart, *(v for start in self.kept for v in self.members(start))})
+        opening = self.kept and starts_on_user and self.log[kept[0] - 1].role != "user"
         groups = sum(self.cost(self.members(start)) for start in starts)
-        return self.framing.prime + labels + self.cost(self.pins) + turn + groups
+        fixed = self.framing.prime + labels + (self.framing.opening if opening else 0)
+        return fixed + self.cost(self.pins) + self.cost(kept) + groups
 
-    def is_apart(self, starts: Sequence[int]) -> bool:
-        """Whether the message with which the user opened the turn stands before these groups."""
-        return bool(starts and 0 < self.turn < starts[0])
+    def apart(self, starts: Sequence[int]) -> list[int]:
+        """The message with which the user opened the turn, if it stands before these groups."""
+        if not self.turn or self.turn in self.kept or (starts and self.turn >= starts[0]):
+            return []
+        return [self.turn]
 
-    def costs(self) -> list[int]:
+    def runs(self) -> list[list[int]]:
+        """Each run of newest groups, longest first."""
+        empty = not self.usable or self.newest in self.kept
+        return [self.usable[first:] for first in range(len(self.usable))] + ([[]] if empty else [])
+
+    def costs(self, *, starts_on_user: bool) -> list[int]:
         """What each possible window costs, shortest first."""
-        return [self.whole(self.usable[first:]) for first in range(len(self.usable), -1, -1)]
+        return [self.whole(run, starts_on_user=starts_on_user) for run in reversed(self.runs())]
+
+    def may_start(self, start: int, *, starts_on_user: bool) -> bool:
+        """Whether a tail may start with a group: with the user, or behind something."""
+        first = min([self.turn or len(self.log), *(v for start in self.kept for v in self.members(start))])
+        return not starts_on_user or self.log[start - 1].role == "user" or start > first
+
+    def few(self, run: Sequence[int]) -> bool:
+        count = sum(len(self.members(start)) for start in run)
+        return not self.wanted.most or count <= self.wanted.most or run == [self.newest]
 
     def window(self, room: int, *, starts_on_user: bool) -> Expected | TooSmall | NoStart:
         """Returns the window whose cost is at most `room`."""
         if not self.log:
-            return self._expected([], [], blocked=False)
-        possible = [self.usable[first:] for first in range(len(self.usable))] or [[]]
-        if starts_on_user and self.usable and not self.turn:
+            return self._expected([], [], "")
+        if starts_on_user and self.newest and not self.turn and not self.kept:
             return NoStart()
-        legal = [
-            run
-            for run in possible
-            if not run or not starts_on_user or self.log[run[0] - 1].role == "user" or self.is_apart(run)
-        ]
-        fitting = [run for run in possible if self.whole(run) <= room]
-        good = [run for run in legal if self.whole(run) <= room]
-        if not good:
-            return TooSmall(min(self.whole(run) for run in legal))
-        return self._expected(max(good, key=len), max(fitting, key=len), blocked=len(fitting) < len(possible))
+        runs = self.runs()
 
-    def _expected(self, run: Sequence[int], fits: Sequence[int], *, blocked: bool) -> Expected:
+        def cost(run: Sequence[int]) -> int:
+            return self.whole(run, starts_on_user=starts_on_user)
+
+        fitting = [run for run in runs if cost(run) <= room and self.few(run)]
+        if not fitting:
+            return TooSmall(min(map(cost, runs)))
+        fits = fitting[0]
+        blocked = ""
+        older = [v for v in self.usable if v not in (*fits, *self.apart(fits))]
+        if older:
+            longer = [older[-1], *fits]
+            # A count that would be too large is seen before the cost, but for the newest group.
+            blocked = "BUDGET" if self.few(longer) or not fits else "MAX_MESSAGES"
+        run, moved = fits, ""
+        if fits and self.wanted.step and blocked:
+            run, moved = self.stepped(fits, starts_on_user=starts_on_user)
+        if fits and run == fits:
+            run = next(
+                (fits[n:] for n in range(len(fits)) if self.may_start(fits[n], starts_on_user=starts_on_user)), fits
+            )
+            moved = "ILLEGAL_START"
+        return self._expected(run, fits, blocked, moved)
+
+    def stepped(self, fits: list[int], *, starts_on_user: bool) -> tuple[list[int], str]:
+        """The longest run that fits and begins where the cost of the log so far crosses a multiple of the step."""
+        step = max(self.wanted.step, self.wanted.min_gain)
+        before = {v: self.cost([w for w in range(1, v) if w not in self.pins]) for v in range(1, len(self.log) + 2)}
+        candidates = []
+        for number in range(before[len(self.log) + 1] // step + 1):
+            crossing = next(v for v in before if before[v] >= number * step)
+            legal = [v for v in self.usable if v >= crossing and self.may_start(v, starts_on_user=starts_on_user)]
+            candidates.append(legal[0] if legal else None)
+        first = before[fits[0]] // step
+        for number in range(first, min(first + 8, len(candidates))):
+            start = candidates[number]
+            if start is None:
+                break
+            previous = candidates[number - 1] if number and self.wanted.min_gain else None
+            gains = not previous or before[start] - before[previous] >= self.wanted.min_gain
+            if start >= fits[0] and gains:
+                return fits[fits.index(start) :], "LOW_WATER"
+        return fits, ""
+
+    def _expected(self, run: Sequence[int], fits: Sequence[int], blocked: str, moved: str = "") -> Expected:
         tail = [v for start in run for v in self.members(start)]
-        apart = [self.turn] if self.is_apart(run) else []
-        versions = sorted({*self.pins, *apart, *tail})
+        kept = [*self.apart(run), *(v for start in self.kept for v in self.members(start))] if self.log else []
+        versions = sorted({*self.pins, *kept, *tail})
+        fits_from = fits[0] if fits else len(self.log) + 1
+        start = run[0] if run else len(self.log) + 1
         out = {}
         for v in range(1, len(self.log) + 1):
             if v in versions:
                 continue
             group = self.groups[v - 1]
-            if fits and v < fits[0] and blocked:
-                out[v] = "BUDGET"
-            elif run and fits[0] <= v < run[0]:
-                out[v] = "ILLEGAL_START"
+            if blocked and v < fits_from:
+                out[v] = blocked
+            elif fits_from <= v < start:
+                out[v] = moved
             elif group == 0:
                 out[v] = "ORPHAN_RESULT"
-            elif group not in self.usable:
+            elif group in self.unanswered and group != self.newest:
                 out[v] = "UNANSWERED_CALL"
             else:
                 out[v] = "GROUP_OUT"
         return Expected(
             versions=versions,
-            tokens=self.whole(run),
             tail_first=run[0] if run else 0,
-            pinned_tokens=sum(self.log[v - 1].tokens for v in [*self.pins, *apart]),
+            pinned_tokens=sum(self.log[v - 1].tokens for v in [*self.pins, *kept]),
             tail_tokens=sum(self.log[v - 1].tokens for v in tail),
             pending=sorted(set(self.unanswered.get(self.newest, []))) if self.newest else [],
+            run=list(run),
             out=out,
         )

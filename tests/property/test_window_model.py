@@ -21,7 +21,7 @@ from kata_grpc.services import choosing as engine
 from kata_grpc.services import tails
 from kata_grpc.services import windows as reading
 from kata_grpc.tokenizers import Tokenizers
-from tests.property.reference import Expected, NoStart, Reference, Told, TooSmall
+from tests.property.reference import Expected, NoStart, Reference, Told, TooSmall, Wanted
 from tests.rpc import build as b
 from tests.rpc.serving import Running, loop, read_error
 
@@ -80,6 +80,11 @@ class Question:
     """Which of the possible windows' costs the budget is chosen by."""
     off: int
     """By how much it is off that cost."""
+    pinned: tuple[int, ...]
+    most: int
+    low_water: float
+    """Of the budget, what a step falls to; 0 for no steps."""
+    min_gain: int
 
 
 questions = st.builds(
@@ -90,6 +95,10 @@ questions = st.builds(
     st.floats(0, 1),
     st.integers(0, 100),
     st.one_of(st.just(0), st.integers(-2, 2), st.integers(-100, 100)),
+    st.one_of(st.just(()), st.just(()), st.lists(st.integers(1, 30), min_size=1, max_size=3).map(tuple)),
+    st.sampled_from([0, 0, 0, 1, 2, 5]),
+    st.sampled_from([0.0, 0.0, 0.01, 0.5, 0.9]),
+    st.sampled_from([0, 0, 20, 300]),
 )
 
 
@@ -150,10 +159,20 @@ def ask_for(question: Question, case: Case, framing_of: Mapping[str, Framing]) -
         request.view = window_pb2.VIEW_AS_THEN
     elif question.how == "both":
         request.at_revision = len(ends) - 1
-    reference = Reference(case.log[:snapshot], framing_of[DIALECTS[question.dialect]])
-    costs = reference.costs()
+    dialect = DIALECTS[question.dialect]
+    wanted = Wanted(tuple(v for v in question.pinned if v <= len(case.log)), question.most)
+    reference = Reference(case.log[:snapshot], framing_of[dialect], wanted)
+    costs = reference.costs(starts_on_user=dialect.starts_on_user)
     request.token_budget = max(1, costs[question.near % len(costs)] + question.reserve + question.off)
     request.reserve_tokens = min(question.reserve, request.token_budget - 1)
+    options = window_pb2.WindowOptions(pinned_versions=wanted.pinned, max_messages=wanted.most)
+    if question.low_water:
+        room = request.token_budget - request.reserve_tokens
+        low = int(room * question.low_water)
+        options.start_steps.low_water_tokens = low
+        options.start_steps.min_gain_tokens = question.min_gain
+        reference.wanted = replace(wanted, step=room - low, min_gain=question.min_gain)
+    request.options.CopyFrom(options)
     return request, reference
 
 
@@ -214,7 +233,8 @@ async def check_recounted(server: Running, case: Case, tokenizers: Tokenizers) -
 
 async def ask(server: Running, request: ms.GetWindowRequest, reference: Reference, log: Sequence[pb.Message]) -> None:
     room = request.token_budget - request.reserve_tokens
-    expected = reference.window(room, starts_on_user=DIALECTS[request.dialect].starts_on_user)
+    on_user = DIALECTS[request.dialect].starts_on_user
+    expected = reference.window(room, starts_on_user=on_user)
     event(type(expected).__name__)
     streaming = ms.StreamWindowRequest.FromString(request.SerializeToString())
     try:
@@ -237,14 +257,15 @@ async def ask(server: Running, request: ms.GetWindowRequest, reference: Referenc
     assert [m.version for m in response.messages] == expected.versions
     assert list(response.messages) == [log[version - 1] for version in expected.versions], "as they stand in the log"
     assert header.message_count == len(expected.versions)
-    assert header.window_tokens == expected.tokens
+    assert header.window_tokens == reference.whole(expected.run, starts_on_user=on_user)
     assert header.tail_first_version == expected.tail_first
     assert trailer.ledger.pinned_tokens == expected.pinned_tokens
     assert trailer.ledger.tail_tokens == expected.tail_tokens
     assert list(trailer.pending_call_ids) == expected.pending
     out = per_version(trailer.excluded)
     assert {v: reason for v, reason in out.items() if v not in expected.versions} == expected.out
-    assert not any(v in out for v in expected.versions if v not in (*reference.pins, reference.turn))
+    always = {*reference.pins, reference.turn, *(v for start in reference.kept for v in reference.members(start))}
+    assert not any(v in out for v in expected.versions if v not in always)
     check_ledger(response)
     check_groups_whole(response, reference)
 

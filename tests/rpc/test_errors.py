@@ -46,6 +46,7 @@ EXAMPLES: list[errors.KataError] = [
     errors.EtagMismatch("a", "b"),
     errors.BudgetTooSmall(5, 4, 1, 2, 2),
     errors.NoLegalWindow("anthropic", 7),
+    errors.WindowGone("id"),
     errors.ContextNotDeleted("id"),
     errors.TooManyOpenCalls("id", 256),
     errors.ResponseTooLarge(5, 4),
@@ -162,6 +163,18 @@ async def locked(server: Running, context_id: str) -> AsyncIterator[None]:
         await connection.close()
 
 
+async def unlocked(server: Running) -> None:
+    """Waits until nothing waits for a lock any more: the client may know of its deadline before the database does."""
+    connection = await asyncpg.connect(server.url)
+    try:
+        waiting = "select count(*) from pg_locks where not granted"
+        async with asyncio.timeout(10):
+            while await connection.fetchval(waiting):
+                await asyncio.sleep(0.01)
+    finally:
+        await connection.close()
+
+
 @loop
 async def test_refusals_of_requests(server: Running) -> None:
     context_id = (await server.create(name=unknown_id(), unique_name=True, request_id=unknown_id())).context_id
@@ -191,6 +204,21 @@ async def test_refusals_of_requests(server: Running) -> None:
         error = check(await refused(call))
         assert error.reason == reason
     assert await server.get(context_id) == context, "none of them changed anything"
+
+
+@loop
+@pytest.mark.holds("I2")
+async def test_a_window_that_is_not_what_it_was(fresh_url: FreshDatabase) -> None:
+    url = await fresh_url()
+    async with serve(url) as server:
+        context_id = (await server.create()).context_id
+        await server.append(context_id, *(b.user(str(n)) for n in range(600)))
+        _, chunk, *_ = await server.stream(context_id, 100_000)
+        connection = await asyncpg.connect(url)
+        await connection.execute("update messages set digest = sha256(digest) where version = 7")
+        await connection.close()
+        error = check(await refused(server.stream(context_id, 100_000, resume_token=chunk.chunk.resume_token)))
+        assert error.reason == "WINDOW_GONE"
 
 
 @loop
@@ -233,6 +261,7 @@ async def test_a_deadline_passes(server: Running) -> None:
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         if caught.value.trailing_metadata():
             assert 0 < float(check(read_error(caught.value)).metadata["timeout_seconds"]) <= 1
+        await unlocked(server)
     answer = await server.messages.AppendMessages(request)
     assert (answer.last_version, answer.replayed) == (1, False), "it was undone, and can be repeated"
 

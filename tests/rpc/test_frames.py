@@ -197,12 +197,14 @@ def test_previews_are_the_beginning_of_the_message(body: bytes, cut: int) -> Non
     message = pb.Message.FromString(body)
     assume("\ufffd" not in str(message))
     record = varint(len(body)) + body
-    assert previews.preview(record) == plain_preview(message)
-    assert len(previews.preview(record[:cut])) <= PREVIEW_CHARS, "a body that is cut anywhere has a preview, too"
+    assert previews.preview_of_record(record) == plain_preview(message)
+    assert len(previews.preview_of_record(record[:cut])) <= PREVIEW_CHARS, (
+        "a body that is cut anywhere has a preview, too"
+    )
 
 
 @given(text=st.text(st.characters(codec="utf-8"), min_size=50, max_size=3_000))
 @QUICK
 def test_previews_need_only_the_first_bytes_of_a_text(text: str) -> None:
     body = encode_body(pb.Message(role=pb.ROLE_USER, text=text * 3, name="n" * 256))
-    assert previews.preview((varint(len(body)) + body)[:4_096]) == (text * 3)[:PREVIEW_CHARS]
+    assert previews.preview_of_record((varint(len(body)) + body)[:4_096]) == (text * 3)[:PREVIEW_CHARS]

@@ -51,20 +51,42 @@ class Use:
 
 ONE_APPEND: list[Any] = [
     *[["o200k_base"], [None], ["r"], [FINGERPRINT], [FINGERPRINT], [None], [1], [5], [0], [0], [0], [0], [0], [1], 256],
-    *[[1], [1], ["user"], [5], [0], ["counted"], [FINGERPRINT], [b"\x20\x01"], [5], [0], [0], [0], [0], [0], [1]],
+    *[
+        [1],
+        [1],
+        ["user"],
+        [5],
+        [0],
+        ["counted"],
+        [FINGERPRINT],
+        [b"\x20\x01"],
+        [5],
+        [0],
+        [0],
+        [0],
+        [0],
+        [0],
+        [1],
+        [None],
+    ],
 ]
 USES: dict[str, Use] = {
     # windows
-    "look": Use([None, None, "", 8_000, 4, 8, 16, 512, 64, 4 << 20], 1_500),
+    "look": Use([None, None, 8_000, 4, 8, 16, 512, 64, 4 << 20], 1_500),
     "read_newest": Use([LOG, 512, 4 << 20], 1_100),
     "read_costs": Use([LOG, 512], 1_100),
     "get_running_state": Use([LOG // 2], 2),
     "find_start": Use([LOG, LOG * 14, 8_000, 4, 8], 200),
     "list_group_members": Use([[0, 7], LOG - 1_000, LOG], 50),
-    "find_tail_start": Use([LOG - 500, LOG, [], True], 20),
-    "find_newest_turn": Use([LOG], 20),
-    "read_window_page": Use([LOG // 2, LOG, LOG // 2, [], 512, 1 << 20, b"\x0a"], 2_200),
-    "read_pinned_page": Use([0, LOG, 64, 1 << 20], 300),
+    "find_tail_start": Use([LOG - 500, LOG, [], LOG], 20),
+    "read_turn": Use([LOG], 20),
+    "list_pinned_groups": Use([[7, 9, LOG // 2], ["goal"], LOG], 50),
+    "read_records": Use([[7, 9, LOG // 2]], 10),
+    "read_window_page": Use([LOG // 2, LOG, LOG // 2, [], [], 512, 1 << 20, b"\x0a"], 2_200),
+    "read_window_digests": Use([LOG // 2, LOG // 2 + 8_192, LOG // 2, [], []], 9_000),
+    "read_window_rows": Use([LOG // 2, LOG, LOG // 2, [], [], 512, 1 << 20], 1_100),
+    "read_pinned_page": Use([0, LOG, 64, 1 << 20, [7, 9]], 320),
+    "get_policy_at": Use([LOG], 5),
     # messages
     "append_batches": Use(ONE_APPEND, 60, of_arrays=True),
     "get_message": Use([77], 2),
@@ -76,11 +98,14 @@ USES: dict[str, Use] = {
     "lock_context": Use([], 4),
     "find_claim": Use(["r"], 3),
     "list_contexts": Use([TENANT, "%", False, NEVER, LAST_ID, 51], 200, with_context=False),
+    "get_policy": Use([], 2),
+    "find_policy": Use([3], 3),
     "list_revisions_before": Use([2**62, 51, 4_096], 250),
     "list_revisions_after": Use([0, 51, 4_096], 250),
 }
 NOT_ABOUT_ONE_LOG = {
-    "insert_context", "change_context", "hold_name", "free_name", "get_token_key", "list_contexts_with_labels",
+    "insert_context", "change_context", "set_policy", "hold_name", "free_name", "get_token_key",
+    "list_contexts_with_labels",
 }  # fmt: skip
 
 

@@ -65,7 +65,7 @@ async def test_everything_fits(server: Running) -> None:
     assert list(window.messages) == await server.log(context_id)
     header, ledger = window.header, window.trailer.ledger
     assert (header.snapshot_version, header.snapshot_revision, header.tail_first_version) == (3, 1, 2)
-    assert (header.message_count, header.policy_revision, header.engine_version) == (3, 0, "1")
+    assert (header.message_count, header.policy_revision, header.engine_version) == (3, 0, "2")
     assert (header.tokenizer, header.accuracy) == ("o200k_base", window_pb2.WINDOW_ACCURACY_EXACT)
     assert (header.dialect, header.view) == (window_pb2.DIALECT_OPENAI_CHAT, window_pb2.VIEW_CURRENT)
     content = sum(message.token_count for message in window.messages)
@@ -120,7 +120,7 @@ async def test_pinned_messages_come_first_wherever_they_stand(server: Running) -
 @pytest.mark.parametrize("budget_off", [1, 10])
 async def test_budget_too_small_says_what_would_do(server: Running, reserve: int, budget_off: int) -> None:
     context_id = await sizes(server, b.system("a"), b.user("b"), b.calls("1"), b.result("1"))
-    needed = fixed(3, items=2) + reserve
+    needed = fixed(4, items=2) + reserve
     error = await refused(server.window(context_id, needed - budget_off, reserve_tokens=reserve))
     assert (error.code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "BUDGET_TOO_SMALL")
     assert error.metadata == {
@@ -128,11 +128,12 @@ async def test_budget_too_small_says_what_would_do(server: Running, reserve: int
         "token_budget": str(needed - budget_off),
         "reserve_tokens": str(reserve),
         "pinned_tokens": str(10 + CHAT.per_message),
+        "turn_tokens": str(10 + CHAT.per_message),
         "newest_group_tokens": str(20 + 2 * CHAT.per_message + 2 * CHAT.per_item),
         "tools_tokens": "0",
     }
     again = await server.window(context_id, int(error.metadata["required_tokens"]), reserve_tokens=reserve)
-    assert versions(again) == [1, 3, 4]
+    assert versions(again) == [1, 2, 3, 4]
 
 
 async def test_pins_alone_too_large(server: Running) -> None:
@@ -178,10 +179,11 @@ async def test_parallel_calls_are_in_or_out_together(server: Running) -> None:
     context_id = await sizes(
         server, b.user("q"), b.calls("1", "2", "3"), b.result("2"), b.result("1"), b.result("3"), b.assistant("done")
     )
-    group = fixed(5, items=6)
-    assert versions(await server.window(context_id, group)) == [2, 3, 4, 5, 6]
+    group = fixed(6, items=6)
+    assert versions(await server.window(context_id, group)) == [1, 2, 3, 4, 5, 6]
     window = await server.window(context_id, group - 1)
-    assert versions(window) == [6]
+    assert versions(window) == [1, 6], "with the question of the open turn"
+    assert window.header.tail_first_version == 6
     assert excluded(window) == [(1, 5, "BUDGET")]
 
 
@@ -264,8 +266,9 @@ async def test_a_reused_call_id_belongs_to_the_nearest_unanswered_call(server: R
     context_id = await sizes(
         server, b.calls("1"), b.result("1"), b.user("again"), b.calls("1"), b.result("1"), b.assistant("done")
     )
-    window = await server.window(context_id, fixed(3, items=2))
-    assert versions(window) == [4, 5, 6]
+    window = await server.window(context_id, fixed(4, items=2))
+    assert versions(window) == [3, 4, 5, 6]
+    assert versions(await server.window(context_id, fixed(4, items=2) - 1)) == [3, 6]
 
 
 @pytest.mark.holds("I6")
@@ -303,7 +306,7 @@ async def test_dialects_that_start_on_a_user(server: Running, dialect: window_pb
         server, b.system("s"), b.user("a"), b.assistant("b"), b.user("c"), b.assistant("d"), tokens=10
     )
     framing = FRAMING["anthropic"]
-    room_for_four = framing.cost(40, 4, 0)
+    room_for_four = framing.cost(40, 4, 0) + framing.per_label
     window = await server.window(context_id, room_for_four, dialect=dialect)
     assert versions(window) == [1, 4, 5], "the assistant's message that would fit may not open it"
     assert excluded(window) == [(1, 2, "BUDGET"), (3, 3, "ILLEGAL_START")]
@@ -325,7 +328,7 @@ async def test_no_user_up_to_the_snapshot(server: Running) -> None:
 @pytest.mark.holds("I6")
 @pytest.mark.parametrize("tokenizer", ["", "cl100k_base"])
 async def test_the_turn_does_not_fit(server: Running, tokenizer: str) -> None:
-    """The newest group fits and may not open the window: what is required counts from the user's message on."""
+    """The newest group fits, and not beside the user's message that opened the turn: both are required."""
     context_id = await conversation(
         server, [b.user("word " * 300), b.assistant("b"), b.calls("1"), b.result("1"), b.assistant("word " * 20)]
     )
@@ -335,7 +338,7 @@ async def test_the_turn_does_not_fit(server: Running, tokenizer: str) -> None:
         assert error.reason == "BUDGET_TOO_SMALL"
         required = int(error.metadata["required_tokens"])
         assert required > 300
-        assert versions(await server.window(context_id, required, **asked)) == [1, 2, 3, 4, 5]
+        assert versions(await server.window(context_id, required, **asked)) == [1, 5]
         assert (await refused(server.window(context_id, required - 1, **asked))).reason == "BUDGET_TOO_SMALL"
 
 

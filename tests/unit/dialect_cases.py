@@ -25,7 +25,7 @@ from kata_grpc.domain.messages import (
     Unknown,
 )
 from kata_grpc.domain.tokens import FRAMING, measure
-from kata_grpc.domain.windows import Dialect, Entry, TailSelector
+from kata_grpc.domain.windows import Dialect, Entry, Kept, TailSelector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,23 +114,47 @@ class Log:
 
     def window(self, version: int, budget: int, dialect: Dialect) -> list[WindowMessage] | None:
         """The window at a version; None where the engine would refuse."""
+        cut = self.cut(version, budget, dialect)
+        return None if cut is None else cut[0]
+
+    def cut(self, version: int, budget: int, dialect: Dialect) -> tuple[list[WindowMessage], int] | None:
+        """The window at a version, and what it costs; None where the engine would refuse."""
         framing = FRAMING[dialect]
         entries = self.entries[:version]
-        pinned = sum(entry.cost.framed(framing) for entry in entries if entry.pinned)
+        pins = [entry for entry in entries if entry.pinned]
+        fixed = framing.prime + sum(entry.cost.framed(framing) + framing.per_label for entry in pins)
         waiting = {group for groups in self.open_after[version - 1].values() for group in groups}
-        selector = TailSelector(budget - framing.prime - pinned, framing, waiting)
-        for entry in reversed(entries):
-            if selector.feed(entry):
+        turn = max((e.version for e in entries if e.role == Role.USER and self._opens_turn(e)), default=0)
+        kept = Kept()
+        while True:
+            allowance = budget - fixed - kept.cost().framed(framing)
+            selector = TailSelector(allowance, framing, waiting, kept.groups)
+            for entry in reversed(entries):
+                if selector.feed(entry):
+                    break
+            if allowance < 0 or selector.refused or (selector.newest and dialect.starts_on_user and not turn):
+                return None
+            start = selector.start or version + 1
+            if turn and turn < start and not kept.entries:
+                kept = kept.plus(entries[turn - 1])
+            else:
                 break
-        start = selector.opening if dialect.starts_on_user else selector.start
-        if selector.allowance < 0 or (selector.newest and not start):
-            return None
         out = selector.abandon()
-        return [
-            WindowMessage(entry.version, entry.group_version, self.messages[entry.version - 1])
+        if dialect.starts_on_user and not kept.entries:
+            starts = (e.version for e in entries if e.role == Role.USER and e.group_version == e.version >= start)
+            start = next(starts, start)
+        members = [
+            entry
             for entry in entries
-            if entry.pinned or (selector.newest and entry.group_version >= start and entry.group_version not in out)
+            if entry.pinned
+            or entry.version in kept.groups
+            or (start <= entry.group_version and entry.group_version not in out)
         ]
+        cost = fixed + sum(entry.cost.framed(framing) for entry in members if not entry.pinned)
+        return [WindowMessage(e.version, e.group_version, self.messages[e.version - 1]) for e in members], cost
+
+    def _opens_turn(self, entry: Entry) -> bool:
+        return not any(self.messages[entry.version - 1].results())
 
 
 # --- everything that can be stored ------------------------------------------------------------------------------------

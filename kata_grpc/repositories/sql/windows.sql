@@ -261,7 +261,7 @@ from (
 where bytes = octet_length(record) or bytes <= $6::bigint
 order by version;
 
--- name: get_policy
+-- name: get_policy_at
 -- The policy in force at a revision. $1 context_id, $2 tenant_id, $3 revision
 select revision, policy from policies
 where context_id = $1 and tenant_id = $2 and revision <= $3
