@@ -21,6 +21,7 @@ from kata.context.v1 import context_service_pb2 as cs
 from kata.context.v1 import message_service_pb2 as ms
 from kata.context.v1.context_service_pb2_grpc import ContextServiceStub
 from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
+from kata.context.v1.policy_service_pb2_grpc import PolicyServiceStub
 
 from kata_grpc.app import Server
 from kata_grpc.config import Settings
@@ -30,6 +31,7 @@ from kata_grpc.transport.auth import FixedTenant
 if TYPE_CHECKING:
     from kata.context.v1.context_service_pb2_grpc import ContextServiceAsyncStub
     from kata.context.v1.message_service_pb2_grpc import MessageServiceAsyncStub
+    from kata.context.v1.policy_service_pb2_grpc import PolicyServiceAsyncStub
 
 loop = pytest.mark.asyncio(loop_scope="session")
 
@@ -48,6 +50,7 @@ class Running:
     channel: grpc.aio.Channel
     contexts: ContextServiceAsyncStub
     messages: MessageServiceAsyncStub
+    policies: PolicyServiceAsyncStub
 
     async def create(self, **fields: Any) -> context_pb2.Context:
         """Creates a context."""
@@ -109,7 +112,14 @@ async def serve(url: str, tenant: str = "default", **settings: Any) -> AsyncIter
     await server.start()
     try:
         async with grpc.aio.insecure_channel(server.address, options=_CHANNEL_OPTIONS) as channel:
-            yield Running(server, url, channel, ContextServiceStub(channel), MessageServiceStub(channel))
+            yield Running(
+                server,
+                url,
+                channel,
+                ContextServiceStub(channel),
+                MessageServiceStub(channel),
+                PolicyServiceStub(channel),
+            )
     finally:
         await server.stop(0)
 

@@ -310,7 +310,7 @@ async def test_dialects_that_start_on_a_user(server: Running, dialect: window_pb
     window = await server.window(context_id, room_for_four, dialect=dialect)
     assert versions(window) == [1, 4, 5], "the assistant's message that would fit may not open it"
     assert excluded(window) == [(1, 2, "BUDGET"), (3, 3, "ILLEGAL_START")]
-    assert versions(await server.window(context_id, room_for_four)) == [1, 3, 4, 5]
+    assert versions(await server.window(context_id, CHAT.cost(40, 4, 0))) == [1, 3, 4, 5]
 
 
 @pytest.mark.holds("I6")
