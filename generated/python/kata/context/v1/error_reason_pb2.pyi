@@ -64,7 +64,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Answer the open ones first, with error results where they were abandoned. Metadata: context_id, max.
     """
     ERROR_REASON_VERSION_OUT_OF_RANGE: _ErrorReason.ValueType  # 15
-    """A version or revision lies beyond the latest one. Metadata: field, value, latest."""
+    """A version or revision lies beyond the latest one or, where a watch starts, before the earliest that the context's own
+    log still has. Metadata: field, value, latest and, for a start that is too early, earliest.
+    """
     ERROR_REASON_RESPONSE_TOO_LARGE: _ErrorReason.ValueType  # 16
     """The answer is larger than one unary response may be; use the streaming method. Metadata: bytes, max_bytes."""
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 17
@@ -75,6 +77,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The call's deadline, or the server's bound on calls without one, passed. Metadata: timeout_seconds."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 20
     """A fault of the server; RequestInfo carries the id under which it was logged. Metadata: none."""
+    ERROR_REASON_TOO_MANY_WATCHERS: _ErrorReason.ValueType  # 21
+    """The server has as many watches as it takes, 5,000 for each worker. RetryInfo says when to call again, at best on
+    another connection. Metadata: max.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call failed.
@@ -124,7 +130,9 @@ ERROR_REASON_TOO_MANY_OPEN_CALLS: ErrorReason.ValueType  # 14
 Answer the open ones first, with error results where they were abandoned. Metadata: context_id, max.
 """
 ERROR_REASON_VERSION_OUT_OF_RANGE: ErrorReason.ValueType  # 15
-"""A version or revision lies beyond the latest one. Metadata: field, value, latest."""
+"""A version or revision lies beyond the latest one or, where a watch starts, before the earliest that the context's own
+log still has. Metadata: field, value, latest and, for a start that is too early, earliest.
+"""
 ERROR_REASON_RESPONSE_TOO_LARGE: ErrorReason.ValueType  # 16
 """The answer is larger than one unary response may be; use the streaming method. Metadata: bytes, max_bytes."""
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 17
@@ -135,6 +143,10 @@ ERROR_REASON_DEADLINE: ErrorReason.ValueType  # 19
 """The call's deadline, or the server's bound on calls without one, passed. Metadata: timeout_seconds."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 20
 """A fault of the server; RequestInfo carries the id under which it was logged. Metadata: none."""
+ERROR_REASON_TOO_MANY_WATCHERS: ErrorReason.ValueType  # 21
+"""The server has as many watches as it takes, 5,000 for each worker. RetryInfo says when to call again, at best on
+another connection. Metadata: max.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 STATUS_CODE_FIELD_NUMBER: _builtins.int
