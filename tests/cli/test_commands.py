@@ -34,6 +34,7 @@ HELP = {
     "export": ["comes back equal to its line", "Nothing is lost silently", "--all", "exit status is 3", "openai"],
     "window": ["newest messages that fit a token budget", "--budget", "default 8000", "--at-version", "anthropic"],
     "history": ["newest first", "--limit", "default 50, 0 for all", "--json"],
+    "watch": ["until Ctrl+C", "--from-version", "--cursor", "--json"],
     "demo": ["step by step", "leaves nothing behind"],
 }
 
