@@ -7,6 +7,7 @@ what it has not read is kept for it. No connection is held between two frames.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -110,6 +111,8 @@ class Watching:
         position, latest = await self._begin(tenant, context_id, start)
         log = _Log(self._database, tenant, context_id, position, wanted)
         loop = asyncio.get_running_loop()
+        # Of watches that began together not all speak at the same moment.
+        silence = self._checkpoint_seconds * random.uniform(0.9, 1)  # noqa: S311 - only to get out of step
         # Watched first and read then: what happens between the two shows in both, and is read once.
         with self._changes.watch(tenant, context_id, latest) as watcher:
             self._hints.attend()
@@ -126,7 +129,7 @@ class Watching:
                         yield event
                         spoken = loop.time()
                 if log.has_more:
-                    if loop.time() - spoken >= self._checkpoint_seconds:
+                    if loop.time() - spoken >= silence:
                         yield Checkpoint(log.position)
                         spoken = loop.time()
                     continue
@@ -137,7 +140,7 @@ class Watching:
                     caught_up = True
                     yield CaughtUp(log.position)
                     spoken = loop.time()
-                while not await watcher.beyond(log.position.revision, spoken + self._checkpoint_seconds):
+                while not await watcher.beyond(log.position.revision, spoken + silence):
                     yield Checkpoint(log.position)
                     spoken = loop.time()
 

@@ -14,7 +14,7 @@ from kata_grpc.db.migrate import SchemaStatus
 from kata_grpc.db.pool import Database, PoolOptions
 from kata_grpc.db.query import Query
 from tests.databases import Databases, with_database
-from tests.faults.waiting import direct, until
+from tests.faults import waiting
 from tests.integration.kinds import Pooler, older_postgres, pgbouncer
 from tests.integration.processes import kata
 from tests.rpc import build
@@ -113,7 +113,7 @@ async def test_the_service_runs_behind_a_pooler(pooler: Pooler, fresh_db: str) -
 async def test_watches_run_behind_a_pooler(pooler: Pooler, fresh_db: str, listening: int) -> None:
     settings: dict[str, Any] = {"database_url_direct": fresh_db if listening else None, "watch_poll": 0.2}
     url = pooler.url(fresh_db)
-    async with serve(url, **settings) as writer, serve(url, **settings) as reader, direct(fresh_db) as other:
+    async with serve(url, **settings) as writer, serve(url, **settings) as reader, waiting.direct(fresh_db) as other:
         context_id = (await writer.create()).context_id
 
         async def listeners() -> int:
@@ -130,14 +130,14 @@ async def test_watches_run_behind_a_pooler(pooler: Pooler, fresh_db: str, listen
                 event = await watch.event()
                 assert (event.revision.revision, event.messages[0].text) == (number, str(number))
             if listening:
-                await until(listeners, "a server that listens beside the pooler")
+                await waiting.until(listeners, "a server that listens beside the pooler")
             assert await listeners() == listening
         if listening:
 
             async def none() -> bool:
                 return not await listeners()
 
-            await until(none, "no connection that listens for nobody")
+            await waiting.until(none, "no connection that listens for nobody")
 
 
 @pytest.mark.holds("P6", "P8")

@@ -69,7 +69,7 @@ class MessageServiceStub:
     """Streams what happens to one context, every revision once and in order: first what there is beyond the start, then
     each change as it is made, by whichever server. `event` frames hold the revisions; `caught_up` comes when everything
     so far was sent, `fell_behind` when a reader is 256 revisions late or more, then `caught_up` again when it no longer
-    is; `checkpoint` when nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
+    is; `checkpoint` before nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
     to go on after it, on any server. What happens to forks of the context is not shown. A watch has no end of its own:
     - The deletion of the context is the last event, and CONTEXT_NOT_FOUND follows. The cursor is good again once the
       context is undeleted, and the undeletion is then the next event.
@@ -119,7 +119,7 @@ class MessageServiceAsyncStub(MessageServiceStub):
     """Streams what happens to one context, every revision once and in order: first what there is beyond the start, then
     each change as it is made, by whichever server. `event` frames hold the revisions; `caught_up` comes when everything
     so far was sent, `fell_behind` when a reader is 256 revisions late or more, then `caught_up` again when it no longer
-    is; `checkpoint` when nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
+    is; `checkpoint` before nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
     to go on after it, on any server. What happens to forks of the context is not shown. A watch has no end of its own:
     - The deletion of the context is the last event, and CONTEXT_NOT_FOUND follows. The cursor is good again once the
       context is undeleted, and the undeletion is then the next event.
@@ -214,7 +214,7 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams what happens to one context, every revision once and in order: first what there is beyond the start, then
         each change as it is made, by whichever server. `event` frames hold the revisions; `caught_up` comes when everything
         so far was sent, `fell_behind` when a reader is 256 revisions late or more, then `caught_up` again when it no longer
-        is; `checkpoint` when nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
+        is; `checkpoint` before nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
         to go on after it, on any server. What happens to forks of the context is not shown. A watch has no end of its own:
         - The deletion of the context is the last event, and CONTEXT_NOT_FOUND follows. The cursor is good again once the
           context is undeleted, and the undeletion is then the next event.

@@ -477,7 +477,7 @@ export declare const MessageServiceService: {
      * Streams what happens to one context, every revision once and in order: first what there is beyond the start, then
      * each change as it is made, by whichever server. `event` frames hold the revisions; `caught_up` comes when everything
      * so far was sent, `fell_behind` when a reader is 256 revisions late or more, then `caught_up` again when it no longer
-     * is; `checkpoint` when nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
+     * is; `checkpoint` before nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
      * to go on after it, on any server. What happens to forks of the context is not shown. A watch has no end of its own:
      * - The deletion of the context is the last event, and CONTEXT_NOT_FOUND follows. The cursor is good again once the
      *   context is undeleted, and the undeletion is then the next event.
@@ -538,7 +538,7 @@ export interface MessageServiceServer extends UntypedServiceImplementation {
      * Streams what happens to one context, every revision once and in order: first what there is beyond the start, then
      * each change as it is made, by whichever server. `event` frames hold the revisions; `caught_up` comes when everything
      * so far was sent, `fell_behind` when a reader is 256 revisions late or more, then `caught_up` again when it no longer
-     * is; `checkpoint` when nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
+     * is; `checkpoint` before nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
      * to go on after it, on any server. What happens to forks of the context is not shown. A watch has no end of its own:
      * - The deletion of the context is the last event, and CONTEXT_NOT_FOUND follows. The cursor is good again once the
      *   context is undeleted, and the undeletion is then the next event.
@@ -605,7 +605,7 @@ export interface MessageServiceClient extends Client {
      * Streams what happens to one context, every revision once and in order: first what there is beyond the start, then
      * each change as it is made, by whichever server. `event` frames hold the revisions; `caught_up` comes when everything
      * so far was sent, `fell_behind` when a reader is 256 revisions late or more, then `caught_up` again when it no longer
-     * is; `checkpoint` when nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
+     * is; `checkpoint` before nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
      * to go on after it, on any server. What happens to forks of the context is not shown. A watch has no end of its own:
      * - The deletion of the context is the last event, and CONTEXT_NOT_FOUND follows. The cursor is good again once the
      *   context is undeleted, and the undeletion is then the next event.
