@@ -32,8 +32,9 @@ class Watch:
 
     async def frame(self) -> Frame:
         """Reads the next frame; its end is an error."""
-        frame = await self.call.read()
-        assert frame is not grpc.aio.EOF, "a watch has no end of its own"
+        read = await self.call.read()
+        assert read is not grpc.aio.EOF, "a watch has no end of its own"
+        frame: Frame = read
         assert frame.cursor, "every frame has a cursor"
         assert frame.WhichOneof("frame")
         self.cursor = frame.cursor
