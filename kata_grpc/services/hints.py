@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from contextvars import Context as Variables
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_TELL_SECONDS = 0.01
+_TELL_SECONDS = 0.025
 """Between two notifications of one process: what changes meanwhile is told together."""
 _UNHEARD_SECONDS = 1.0
 """After nobody listened nothing is told for this long."""
@@ -34,8 +35,9 @@ _TELL_WITHIN = 1.0
 _POLL_WITHIN = 5.0
 _LISTEN_AGAIN_SECONDS = (0.1, 5.0)
 """After the connection was lost: the first time, and at most, doubling."""
+_HINT = re.compile(r"\b([0-9a-f]{32}):([0-9]{1,18})\b")
 _PAYLOAD_CONTEXTS = 100
-"""A payload must stay below 8,000 bytes; a context takes at most 53."""
+"""A payload must stay below 8,000 bytes; a hint takes at most 52."""
 
 
 class Hints:
@@ -98,12 +100,8 @@ class Hints:
 
     def _hear(self, payload: str) -> None:
         # Anybody may notify who may connect to the database: what is no hint of ours is passed over.
-        for hint in payload.split():
-            context_id, _, revision = hint.partition(":")
-            try:
-                self._changes.announce(UUID(context_id), int(revision))
-            except ValueError:
-                _log.debug("heard something on %s that is no hint", CHANNEL)
+        for context_id, revision in _HINT.findall(payload):
+            self._changes.announce(UUID(context_id), int(revision))
 
     async def _attend(self) -> None:
         listening = asyncio.create_task(self._listen())
@@ -114,9 +112,13 @@ class Hints:
                     return
                 await self._poll(believed)
         finally:
-            self._attending = None
             listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            (outcome,) = await asyncio.gather(listening, return_exceptions=True)
+            if isinstance(outcome, Exception):
+                _log.error("listening for changes failed", exc_info=outcome)
+            self._attending = None
+            if self._changes.watched():  # since it was found that nobody watches
+                self.attend()
 
     async def _poll(self, believed: Sequence[tuple[UUID, TenantId, int]]) -> None:
         """Ask where everything that is watched stands, on the connection that listens if there is one."""

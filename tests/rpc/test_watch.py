@@ -571,11 +571,14 @@ async def test_hints_that_are_wrong_do_no_harm(fresh_url: FreshDatabase) -> None
         async with watching(server.messages, context_id) as watch:
             await watch.caught_up()
             await listening(other)
+            bare = context_id.replace("-", "")
             for payload in (
                 "",
                 "nonsense",
-                f"{context_id}:",
-                f"{context_id}:{2**62}",
+                f"{bare}:",
+                f"{bare}:{10**17}",
+                f"{bare}:{10**30}",
+                f"{bare}:5 {bare}:-1",
                 f"{unknown_id()}:1",
                 ":::",
                 "é:1",

@@ -154,8 +154,9 @@ async def _effect_on_appends(
     writer: Client, reader: Client, connection: connect.Connection, ids: Sequence[str], scale: Scale
 ) -> Figure:
     rates: dict[bool, list[float]] = {False: [], True: []}
-    for _ in range(scale.repetitions):
-        for watched in (False, True):
+    await _rate(writer, ids)  # to warm up
+    for repetition in range(scale.repetitions):
+        for watched in (False, True) if repetition % 2 else (True, False):
             watches = await _open(reader, ids[:1]) if watched else []
             until = time.monotonic() + _SETTLE_SECONDS
             while bool(await connection.fetchval(SQL.listening_connections.text)) is not watched:
