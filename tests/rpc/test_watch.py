@@ -536,6 +536,24 @@ async def test_a_change_on_one_server_is_seen_on_another_at_once(fresh_url: Fres
                 assert (await watch.event()).revision.kind == UPDATE
 
 
+async def test_many_contexts_that_change_together_are_told_of_together(fresh_url: FreshDatabase) -> None:
+    """More than one notification holds, again without a poll."""
+    url = await fresh_url()
+    async with serve(url) as writer, serve(url, watch_poll=60) as server, direct(url) as other:
+        context_ids = [(await writer.create()).context_id for _ in range(250)]
+        calls = [server.messages.WatchContext(ms.WatchContextRequest(context_id=one)) for one in context_ids]
+        watches = [Watch(call) for call in calls]
+        for watch in watches:
+            await watch.caught_up()
+        await listening(other)
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(writer.append(one, b.user("x")) for one in context_ids))
+            for watch in watches:
+                assert (await watch.event()).revision.revision == 1
+        for call in calls:
+            call.cancel()
+
+
 async def listening(other: Any) -> None:
     """Waits until a server listens."""
 
