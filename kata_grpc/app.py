@@ -17,9 +17,12 @@ from kata.context.v1 import context_service_pb2, message_service_pb2, policy_ser
 from kata_grpc import limits
 from kata_grpc.db.pool import Database, PoolOptions
 from kata_grpc.repositories.contexts import ContextRepository
+from kata_grpc.services.changes import Changes
 from kata_grpc.services.contexts import Contexts
+from kata_grpc.services.hints import Hints
 from kata_grpc.services.messages import Messages
 from kata_grpc.services.policies import Policies
+from kata_grpc.services.watching import Watching
 from kata_grpc.services.windows import Windows
 from kata_grpc.tokenizers import Tokenizers
 from kata_grpc.transport.auth import Authenticator, FixedTenant
@@ -30,6 +33,7 @@ from kata_grpc.transport.messages import MessageServicer
 from kata_grpc.transport.policies import PolicyServicer
 from kata_grpc.transport.tls import Certificates
 from kata_grpc.transport.tokens import TokenMaker
+from kata_grpc.transport.watching import WatchServicer
 
 if TYPE_CHECKING:
     from kata_grpc.config import Settings
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _STREAM_SECONDS = 600.0
-"""How long a stream may last."""
+"""How long a stream may last that has an end of its own."""
 STALL_SECONDS = 60.0
 """How long the reader of a stream may take nothing."""
 _NOTICE_SECONDS = 0.25
@@ -79,6 +83,8 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._database: Database | None = None
         self._tokenizers: Tokenizers | None = None
+        self._changes = Changes(limits.MAX_WATCHERS)
+        self._hints: Hints | None = None
         self._server: grpc.aio.Server | None = None
         self._port = 0
 
@@ -99,15 +105,29 @@ class Server:
         self._tokenizers = tokenizers = Tokenizers()
         await asyncio.to_thread(tokenizers.warm)
         tokens = TokenMaker(await ContextRepository(database).token_key())
+        direct_url = settings.database_url_direct or settings.database_url
+        self._hints = hints = Hints(database, self._changes, direct_url, options, settings.watch_poll)
+        watching = Watching(database, self._changes, hints, settings.watch_checkpoint)
+        messages = Messages(database, tokenizers, hints.changed)
         servicers = (
-            ContextServicer(Contexts(database), tokens),
-            MessageServicer(Messages(database, tokenizers), Windows(database, tokenizers), tokens, self._draining),
-            PolicyServicer(Policies(database)),
+            (ContextServicer(Contexts(database, hints.changed), tokens),),
+            (
+                MessageServicer(messages, Windows(database, tokenizers), tokens, self._draining),
+                WatchServicer(watching, tokens, self._draining),
+            ),
+            (PolicyServicer(Policies(database, hints.changed)),),
         )
-        calls = Calls(self._authenticator, self._draining, settings.deadline, _STREAM_SECONDS, self._stall_seconds)
+        calls = Calls(
+            self._authenticator,
+            self._draining,
+            settings.deadline,
+            _STREAM_SECONDS,
+            self._stall_seconds,
+            limits.WATCH_HOURS * 3_600,
+        )
         self._server = server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(self._reuse_port))])
         server.add_generic_rpc_handlers(
-            tuple(calls.handler(service, servicer) for service, servicer in zip(_SERVICES, servicers, strict=True))
+            tuple(calls.handler(service, *those) for service, those in zip(_SERVICES, servicers, strict=True))
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = [service.full_name for service in _SERVICES]
@@ -155,6 +175,7 @@ class Server:
         """Drain: say NOT_SERVING, finish unary calls, end streams where they can be resumed, close the pool."""
         begun = asyncio.get_running_loop().time()
         self._draining.start()
+        self._changes.close()
         if self._server is not None:
             await self._say_not_serving(min(grace, _NOTICE_SECONDS))
             left = grace - (asyncio.get_running_loop().time() - begun)
@@ -163,5 +184,7 @@ class Server:
             await self._server.stop(min(grace, _ANSWER_SECONDS) if finished else 0)
         if self._tokenizers is not None:
             self._tokenizers.close()
+        if self._hints is not None:
+            await self._hints.close()
         if self._database is not None:
             await self._database.close()

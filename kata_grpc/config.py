@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import parse_qsl, urlsplit
 
+from kata_grpc.limits import WATCH_CHECKPOINT_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -81,6 +83,8 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "KATA_STATEMENT_TIMEOUT": ("statement_timeout", _seconds),
     "KATA_DEADLINE": ("deadline", _seconds),
     "KATA_SHUTDOWN_GRACE": ("shutdown_grace", _seconds),
+    "KATA_WATCH_POLL": ("watch_poll", _seconds),
+    "KATA_WATCH_CHECKPOINT": ("watch_checkpoint", _seconds),
     "KATA_TLS_CERT": ("tls_cert", Path),
     "KATA_TLS_KEY": ("tls_key", Path),
     "KATA_TLS_CLIENT_CA": ("tls_client_ca", Path),
@@ -111,6 +115,9 @@ class Settings:
     deadline: float = 30.0
     """For a call whose client names none."""
     shutdown_grace: float = 35.0
+    watch_poll: float = 1.0
+    """How late a watch sees a change that no hint told it of."""
+    watch_checkpoint: float = WATCH_CHECKPOINT_SECONDS
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None

@@ -48,5 +48,13 @@ FRAME_BYTES = 1 * MIB
 FRAME_MESSAGES = 512
 MAX_UNARY_WINDOW_BYTES = 64 * MIB
 
+MAX_WATCHERS = 5_000
+"""Watches that one worker takes."""
+WATCH_PAGE_REVISIONS = 256
+"""A watch reads so many at a time, and says that it is behind when it had caught up and finds as many again."""
+WATCH_HOURS = 24
+"""How long one call may watch; it goes on with its cursor."""
+WATCH_CHECKPOINT_SECONDS = 30
+
 MAX_RECEIVE_BYTES = 40 * MIB
 """What gRPC takes off the wire, above MAX_CALL_BYTES so that a call a little too large gets a typed answer."""

@@ -108,6 +108,11 @@ NUMBERS: list[tuple[str, str, list[object]]] = [
     ("message_service.proto", "first message's text, at most {} characters", [limits.PREVIEW_CHARS]),
     ("message_service.proto", "framing included: 1 to {}. Required", [limits.MAX_TOKEN_BUDGET]),
     ("message_service.proto", "taken off the budget; at most {} MiB", [limits.MAX_TOOLS_BYTES // limits.MIB]),
+    ("message_service.proto", "reader is {} revisions late or more", [limits.WATCH_PAGE_REVISIONS]),
+    ("message_service.proto", "`checkpoint` before nothing was sent for {} seconds", [limits.WATCH_CHECKPOINT_SECONDS]),
+    ("message_service.proto", "After {} hours it ends with DEADLINE", [limits.WATCH_HOURS]),
+    ("message_service.proto", "messages come in frames of at most {} MiB", [limits.FRAME_BYTES // limits.MIB]),
+    ("error_reason.proto", "as many watches as it takes, {} for each worker", [limits.MAX_WATCHERS]),
 ]
 
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "export": ("exporting", "write contexts as the JSON lines that they came from"),
     "window": ("window", "show what would be sent to a model now, and why"),
     "history": ("history", "list what happened to a context"),
+    "watch": ("watch", "show what happens to a context, as it happens"),
     "demo": ("demo", "see what the service does, on a real conversation"),
     "bench": ("bench", "measure the service on this machine, every figure beside its floor"),
 }

@@ -10,7 +10,7 @@ from kata.context.v1 import message_pb2
 from kata.context.v1 import message_service_pb2 as pb
 from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
 
-from kata_grpc.cli.listing import Column, enum_word, output, print_rows
+from kata_grpc.cli.listing import Column, enum_word, one_line, output, print_rows
 from kata_grpc.cli.remote import Remote, add_connection_arguments
 
 if TYPE_CHECKING:
@@ -55,6 +55,13 @@ def run(args: argparse.Namespace) -> int:
 def show(revisions: Sequence[pb.Revision], console: Console) -> None:
     """Print revisions as a table."""
     print_rows(console, _COLUMNS, "begins with", map(_row, revisions))
+
+
+def show_one(revision: pb.Revision, console: Console) -> None:
+    """Print a revision on a line of its own, as wide as such lines mostly are."""
+    number, versions, time, kind, role, preview = _row(revision)
+    line = f"{number:>8}  {versions:<14}  {time}  {kind:<8}  {role:<9}  {one_line(preview)}".rstrip()
+    console.print(line, markup=False, soft_wrap=True)
 
 
 def _revisions(stub: MessageServiceStub, context_id: str, limit: int) -> Iterator[pb.Revision]:

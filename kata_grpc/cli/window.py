@@ -148,7 +148,7 @@ def show(window: pb.GetWindowResponse, console: Console) -> None:
     for run in window.trailer.excluded:
         reason = _REASONS.get(run.reason) or enum_word(window_pb2.ExclusionReason.DESCRIPTOR, run.reason)
         pinned = sum(run.first_version <= message.version <= run.last_version for message in window.messages)
-        apart = f", {pinned} pinned apart" if pinned else ""
+        apart = f", {pinned} of them in whatever the budget" if pinned else ""
         console.print(f"  not in the window: {run.first_version} to {run.last_version}{apart}: {reason}")
     if pending := ", ".join(window.trailer.pending_call_ids):
         console.print(Text(f"  waiting for the results of: {one_line(pending)}"))

@@ -110,8 +110,7 @@ async def probe(url: str, direct_url: str, pooler: Pooler, within: float) -> Ser
         async with asyncio.timeout(within), connection.transaction():
             version = connection.get_server_version().major
             if pooler == "auto" and not pooled:
-                backend: int = await connection.fetchval("select pg_backend_pid()")
-                pooled = backend != connection.get_server_pid()
+                pooled = await is_pooled(connection)
     except (OSError, asyncpg.PostgresError) as error:
         raise startup_error(url, error) from error
     finally:
@@ -121,3 +120,9 @@ async def probe(url: str, direct_url: str, pooler: Pooler, within: float) -> Ser
             f"The database at {endpoint(url)} is PostgreSQL {version}; {MIN_SERVER_VERSION} or newer is needed."
         )
     return Server(version, pooled)
+
+
+async def is_pooled(connection: Connection) -> bool:
+    """Tell whether a pooler answers for the server: the process id that it hands out is not the one of the backend."""
+    backend: int = await connection.fetchval("select pg_backend_pid()")
+    return backend != connection.get_server_pid()

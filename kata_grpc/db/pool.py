@@ -106,8 +106,8 @@ def _bound(limit: float, within: float | None) -> float:
     return bound
 
 
-class _Transaction(_Statements):
-    """Runs statements on the one connection of an open transaction."""
+class OneConnection(_Statements):
+    """Runs statements on one connection: that of an open transaction, or one outside the pool."""
 
     def __init__(self, connection: connect.Connection, statement_timeout: float) -> None:
         self._connection = connection
@@ -187,7 +187,7 @@ class Database(_Statements):
         if self.pooled:
             begin += "; " + connect.local_settings(self._options.statement_timeout)
         connection = await self._take(within)
-        session = _Transaction(connection, self._options.statement_timeout)
+        session = OneConnection(connection, self._options.statement_timeout)
         committed = False
         try:
             await session._run(lambda c, bound: c.execute(begin, timeout=bound), within)

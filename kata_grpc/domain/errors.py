@@ -20,7 +20,8 @@ KataError
 │   ├── ContextNotDeleted
 │   ├── TooManyOpenCalls
 │   └── ResponseTooLarge
-├── OutOfRange                 a version or revision beyond the latest
+├── OutOfRange                 a version or revision beyond the latest, or before the earliest
+├── TooManyWatchers
 ├── WriteContention            the database gave up between writers
 ├── StorageUnavailable         no database, or no free connection
 ├── ShuttingDown
@@ -221,13 +222,23 @@ class ResponseTooLarge(Precondition):
 
 
 class OutOfRange(KataError):
-    """A version or revision beyond the latest."""
+    """A version or revision beyond the latest or, where `earliest` is given, before that."""
 
-    def __init__(self, field: str, value: int, latest: int) -> None:
+    def __init__(self, field: str, value: int, latest: int, earliest: int | None = None) -> None:
         self.field = field
         self.value = value
         self.latest = latest
-        super().__init__(f"{field} is {value}; the latest is {latest}.")
+        self.earliest = earliest
+        bound = f"the latest is {latest}" if earliest is None else f"the earliest is {earliest}"
+        super().__init__(f"{field} is {value}; {bound}.")
+
+
+class TooManyWatchers(KataError):
+    """This worker has as many watches as it takes."""
+
+    def __init__(self, maximum: int) -> None:
+        self.maximum = maximum
+        super().__init__(f"This server has {maximum} watches and takes no more now. Call again later.")
 
 
 class WriteContention(KataError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from kata_grpc.domain.contexts import Context, ContextSpec, RevisionKind, TenantId
 from kata_grpc.domain.errors import ContextNotDeleted, ContextNotFound, EtagMismatch
 from kata_grpc.repositories.contexts import ContextRepository
+from kata_grpc.services.changes import OnChange, unwatched
 from kata_grpc.services.requests import check_claim, fingerprint, new_id
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ class Changed:
 class Contexts:
     """The use cases of ContextService."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, changed: OnChange = unwatched) -> None:
         self._db = database
+        self._changed = changed
         self._contexts = ContextRepository(database)
 
     async def create(self, tenant: TenantId, spec: ContextSpec, request_id: str | None) -> tuple[Context, bool]:
@@ -151,7 +153,8 @@ class Contexts:
                 request_id=request_id,
                 fingerprint=wanted,
             )
-            return Changed(changed, changed.latest_revision, replayed=False)
+        self._changed(context_id, changed.latest_revision)
+        return Changed(changed, changed.latest_revision, replayed=False)
 
 
 async def _move_name(executor: Executor, before: Context, after: Context, kind: RevisionKind) -> None:

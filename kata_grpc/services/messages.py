@@ -27,6 +27,7 @@ from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.repositories.messages import Batch, MessageRepository, NewMessage, Tally
 from kata_grpc.services.appending import GroupCommit
 from kata_grpc.services.cache import BoundedCache
+from kata_grpc.services.changes import OnChange, unwatched
 from kata_grpc.services.requests import check_claim
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _ATTEMPTS = 4
 """How often an append may find the context changed between its statement and the look at why it wrote nothing."""
 _KNOWN_CONTEXTS = 100_000
-_PREVIEW_BYTES = 4_096
+PREVIEW_BYTES = 4_096
 """Enough of a record to show the first characters of its text."""
 
 
@@ -77,11 +78,12 @@ class Appended:
 class Messages:
     """The use cases of MessageService apart from windows."""
 
-    def __init__(self, database: Database, tokenizers: Tokenizers) -> None:
+    def __init__(self, database: Database, tokenizers: Tokenizers, changed: OnChange = unwatched) -> None:
         self._messages = MessageRepository(database)
         self._group = GroupCommit(self._messages)
         self._contexts = ContextRepository(database)
         self._tokenizers = tokenizers
+        self._changed = changed
         # A context's tokenizer never changes, so that an entry is never wrong; an append that guesses wrong finds no
         # row, learns the right one and counts again.
         self._tokenizer_of: BoundedCache[UUID, str] = BoundedCache(_KNOWN_CONTEXTS)
@@ -114,6 +116,7 @@ class Messages:
                 context = None
             if context is not None:
                 self._tokenizer_of[context_id] = tokenizer
+                self._changed(context_id, context.latest_revision)
                 first = context.latest_version - len(drafts) + 1
                 return Appended(context, first, context.latest_version, context.latest_revision, False, differences)
 
@@ -201,21 +204,23 @@ class Messages:
         await self.live(tenant, context_id)
         start = after if after is not None else (2**62 if newest_first else 0)
         rows = await self._contexts.list_revisions(
-            context_id, tenant, newest_first=newest_first, after=start, limit=limit, preview_bytes=_PREVIEW_BYTES
+            context_id, tenant, newest_first=newest_first, after=start, limit=limit, preview_bytes=PREVIEW_BYTES
         )
-        return [
-            Revision(
-                row["revision"],
-                RevisionKind(row["kind"]),
-                row["first_version"] or 0,
-                row["last_version"],
-                row["create_time"],
-                row["request_id"] or "",
-                Role(row["role"]) if row["role"] else None,
-                preview_of_record(row["record_start"]) if row["record_start"] else "",
-            )
-            for row in rows
-        ]
+        return [revision_from_row(row) for row in rows]
+
+
+def revision_from_row(row: Row) -> Revision:
+    """Read an entry of the history, with the beginning of what it appended."""
+    return Revision(
+        row["revision"],
+        RevisionKind(row["kind"]),
+        row["first_version"] or 0,
+        row["last_version"],
+        row["create_time"],
+        row["request_id"] or "",
+        Role(row["role"]) if row["role"] else None,
+        preview_of_record(row["record_start"]) if row["record_start"] else "",
+    )
 
 
 def _fingerprint(drafts: Sequence[Draft], digest: bytes) -> bytes:

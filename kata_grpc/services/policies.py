@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kata_grpc.domain.contexts import StoredPolicy
 from kata_grpc.domain.errors import ContextNotFound, OutOfRange, VersionConflict
 from kata_grpc.repositories.contexts import ContextRepository
+from kata_grpc.services.changes import OnChange, unwatched
 from kata_grpc.services.requests import check_claim
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 class Policies:
     """The use cases of PolicyService."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, changed: OnChange = unwatched) -> None:
         self._db = database
+        self._changed = changed
 
     async def get(self, tenant: TenantId, context_id: UUID) -> StoredPolicy:
         """Return the policy in force."""
@@ -55,4 +57,6 @@ class Policies:
                 raise OutOfRange("policy.window.pinned_versions", newest_pin, context.latest_version)
             if expected_revision is not None and before.revision != expected_revision:
                 raise VersionConflict(expected_revision, before.revision)
-            return StoredPolicy(await contexts.set_policy(context, policy, request_id, wanted), policy), False
+            revision = await contexts.set_policy(context, policy, request_id, wanted)
+        self._changed(context_id, revision)
+        return StoredPolicy(revision, policy), False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 from uuid import uuid4
 
@@ -37,6 +37,8 @@ _DEADLINE_SLACK = 0.05
 """Seconds by which the server gives up before the client does, so that its answer still arrives."""
 _DEADLINE_SHARE = 0.1
 """What of a short deadline that may take at most."""
+_WATCH = "Watch"
+"""What the names of methods begin with whose streams have no end of their own."""
 _REFUSAL_SECONDS = 1.0
 """For a refusal to leave; then it waits for its reader without a call that waits for it."""
 
@@ -72,16 +74,21 @@ class Calls:
         call_seconds: float,
         stream_seconds: float,
         stall_seconds: float,
+        watch_seconds: float,
     ) -> None:
         self._authenticator = authenticator
         self._draining = draining
         self._call_seconds = call_seconds
         self._stream_seconds = stream_seconds
         self._stall_seconds = stall_seconds
+        self._watch_seconds = watch_seconds
 
-    def handler(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
-        """Return the handlers of a service, whose methods stand in `servicer` under their names on the wire."""
-        handlers = {method.name: self._method(method, getattr(servicer, method.name)) for method in service.methods}
+    def handler(self, service: ServiceDescriptor, *servicers: object) -> grpc.GenericRpcHandler:
+        """Return the handlers of a service, whose methods stand in `servicers` under their names on the wire."""
+        handlers = {
+            method.name: self._method(method, getattr(_having(servicers, method.name), method.name))
+            for method in service.methods
+        }
         return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
     def _method(self, method: MethodDescriptor, call: Any) -> grpc.RpcMethodHandler[Any, Any]:
@@ -89,7 +96,8 @@ class Calls:
         if method.client_streaming:
             return grpc.stream_unary_rpc_method_handler(self._client_stream(call), decode, _encode)
         if method.server_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._server_stream(call), decode, _encode)
+            seconds = self._watch_seconds if method.name.startswith(_WATCH) else self._stream_seconds
+            return grpc.unary_stream_rpc_method_handler(self._server_stream(call, seconds), decode, _encode)
         return grpc.unary_unary_rpc_method_handler(self._unary(call), decode, _encode)
 
     def _unary(self, call: Unary) -> Callable[[Proto | None, Context], Awaitable[Answer]]:
@@ -98,12 +106,10 @@ class Calls:
 
         return handle
 
-    def _server_stream(self, call: ServerStream) -> Callable[[Proto | None, Context], Awaitable[None]]:
+    def _server_stream(self, call: ServerStream, seconds: float) -> Callable[[Proto | None, Context], Awaitable[None]]:
         async def handle(request: Proto | None, context: Context) -> None:
             writer = Writer(context, self._stall_seconds)
-            await self._guarded(
-                context, self._stream_seconds, lambda tenant: call(tenant, _well_formed(request), writer)
-            )
+            await self._guarded(context, seconds, lambda tenant: call(tenant, _well_formed(request), writer))
 
         return handle
 
@@ -147,6 +153,11 @@ async def _refuse(context: Context, code: grpc.StatusCode, message: str, status:
             await context.abort(code, message, ((STATUS_KEY, status),))
     except TimeoutError:
         raise asyncio.CancelledError from None
+
+
+def _having(servicers: Iterable[object], name: str) -> object:
+    (servicer,) = (servicer for servicer in servicers if hasattr(servicer, name))
+    return servicer
 
 
 def _before(remaining: float) -> float:

@@ -56,13 +56,14 @@ _ADJUSTMENTS = {
     What.MERGED: window_pb2.RENDER_ADJUSTMENT_KIND_MERGED,
     What.SYNTHESIZED: window_pb2.RENDER_ADJUSTMENT_KIND_SYNTHESIZED,
 }
-_KINDS = {
+_KIND_NUMBERS = {
     RevisionKind.APPEND: message_service_pb2.REVISION_KIND_APPEND,
     RevisionKind.UPDATE: message_service_pb2.REVISION_KIND_UPDATE,
     RevisionKind.DELETE: message_service_pb2.REVISION_KIND_DELETE,
     RevisionKind.UNDELETE: message_service_pb2.REVISION_KIND_UNDELETE,
     RevisionKind.POLICY: message_service_pb2.REVISION_KIND_POLICY,
 }
+KINDS: dict[int, RevisionKind] = {number: kind for kind, number in _KIND_NUMBERS.items()}
 
 
 def context_to_proto(context: Context) -> context_pb2.Context:
@@ -95,7 +96,7 @@ def revision_to_proto(revision: Revision) -> message_service_pb2.Revision:
     """Return an entry of the history as it is sent."""
     proto = message_service_pb2.Revision(
         revision=revision.revision,
-        kind=_KINDS[revision.kind],
+        kind=_KIND_NUMBERS[revision.kind],
         first_version=revision.first_version,
         last_version=revision.last_version,
         create_time=Timestamp.FromString(frames.timestamp(revision.create_time)),

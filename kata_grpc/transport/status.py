@@ -111,7 +111,14 @@ TABLE: dict[type[errors.KataError], Row] = {
     errors.ResponseTooLarge: Row(
         "RESPONSE_TOO_LARGE", lambda e: {"bytes": e.size, "max_bytes": e.maximum}, _precondition
     ),
-    errors.OutOfRange: Row("VERSION_OUT_OF_RANGE", lambda e: {"field": e.field, "value": e.value, "latest": e.latest}),
+    errors.OutOfRange: Row(
+        "VERSION_OUT_OF_RANGE",
+        lambda e: (
+            {"field": e.field, "value": e.value, "latest": e.latest}
+            | ({} if e.earliest is None else {"earliest": e.earliest})
+        ),
+    ),
+    errors.TooManyWatchers: Row("TOO_MANY_WATCHERS", lambda e: {"max": e.maximum}, _retry),
     errors.WriteContention: Row("WRITE_CONTENTION", details=_retry),
     errors.StorageUnavailable: Row("STORAGE_UNAVAILABLE", details=_retry),
     errors.ShuttingDown: Row("SHUTTING_DOWN", details=_retry),

@@ -34,6 +34,7 @@ HELP = {
     "export": ["comes back equal to its line", "Nothing is lost silently", "--all", "exit status is 3", "openai"],
     "window": ["newest messages that fit a token budget", "--budget", "default 8000", "--at-version", "anthropic"],
     "history": ["newest first", "--limit", "default 50, 0 for all", "--json"],
+    "watch": ["until Ctrl+C", "--from-version", "--cursor", "--json"],
     "demo": ["step by step", "leaves nothing behind"],
 }
 
@@ -92,10 +93,10 @@ def test_without_a_terminal_a_preview_is_whole_and_holds_no_codes(kata: Command,
 
 
 def test_a_window_shows_the_budget_and_what_is_out(kata: Command, told: str) -> None:
-    shown = kata.ok("window", told, "--budget", "60", "--reserve", "10").text
+    shown = kata.ok("window", told, "--budget", "260", "--reserve", "10").text
 
-    assert "of 60 tokens (o200k_base, openai_chat), 2 messages, version 5, revision 5" in shown
-    assert "not in the window: 1 to 4, 1 pinned apart: older than what fits the budget" in shown
+    assert "of 260 tokens (o200k_base, openai_chat), 3 messages, version 5, revision 5" in shown
+    assert "not in the window: 1 to 4, 2 of them in whatever the budget: older than what fits the budget" in shown
     assert "■ pinned" in shown
     assert "■ reserve 10" in shown
 

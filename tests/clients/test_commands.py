@@ -48,9 +48,11 @@ class Played:
         """Starts a command."""
         return self._threads.submit(_status, words)
 
-    def stream(self, frames: Sequence[ms.StreamWindowResponse], code: grpc.StatusCode, details: str = "") -> Any:
-        """Answers StreamWindow; returns the request."""
-        _, request, call = self._channel.take_unary_stream(SERVICE.methods_by_name["StreamWindow"])
+    def stream(
+        self, frames: Sequence[Any], code: grpc.StatusCode, details: str = "", method: str = "StreamWindow"
+    ) -> Any:
+        """Answers a stream; returns the request."""
+        _, request, call = self._channel.take_unary_stream(SERVICE.methods_by_name[method])
         call.send_initial_metadata(())
         for frame in frames:
             call.send_response(frame)
@@ -146,6 +148,46 @@ def test_history_asks_for_pages_until_it_has_what_was_wanted(
     assert [(request.page_size, request.page_token) for request in asked] == [(3, ""), (2, "a")]
     shown = [json.loads(line)["revision"] for line in capsys.readouterr().out.splitlines()]
     assert shown == ["9", "8", "7"]
+
+
+def test_a_watch_prints_each_change_on_a_line(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    running = played.start("watch", CONTEXT_ID, "--from-version", "3")
+    revision = ms.Revision(
+        revision=4, kind=ms.REVISION_KIND_APPEND, first_version=4, last_version=5, role=pb.ROLE_USER, preview="[a]\nb"
+    )
+    frames = [
+        ms.WatchContextResponse(cursor="1", event=ms.WatchEvent(revision=revision, last=True)),
+        ms.WatchContextResponse(cursor="2", caught_up=ms.WatchCaughtUp(revision=4, version=5)),
+        ms.WatchContextResponse(cursor="3", fell_behind=ms.WatchFellBehind(revision=4)),
+        ms.WatchContextResponse(cursor="4", checkpoint=ms.WatchCheckpoint(revision=4)),
+    ]
+
+    request = played.stream(frames, grpc.StatusCode.OK, method="WatchContext")
+
+    assert running.result(SECONDS) == 0
+    assert (request.context_id, request.from_version, request.include_messages) == (CONTEXT_ID, 3, False)
+    lines = capsys.readouterr().out.splitlines()
+    assert [word for word in lines[0].split() if word] == [
+        *("4", "4", "to", "5", "1970-01-01", "00:00:00", "append", "user", "[a]⏎b"),
+    ]
+    assert len(lines) == 3, "an event, caught up, fell behind"
+
+
+def test_a_watch_prints_its_frames_as_json(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+    running = played.start("watch", CONTEXT_ID, "--cursor", "c", "--json")
+    message = pb.Message(version=1, role=pb.ROLE_USER, text="hi")
+    frames = [
+        ms.WatchContextResponse(cursor="1", event=ms.WatchEvent(messages=[message], last=True)),
+        ms.WatchContextResponse(cursor="2", checkpoint=ms.WatchCheckpoint(revision=1)),
+    ]
+
+    request = played.stream(frames, grpc.StatusCode.OK, method="WatchContext")
+
+    assert running.result(SECONDS) == 0
+    assert (request.cursor, request.include_messages) == ("c", True)
+    shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [frame["cursor"] for frame in shown] == ["1", "2"]
+    assert shown[0]["event"]["messages"][0]["text"] == "hi"
 
 
 def test_every_violation_of_a_refusal_is_told(played: Played, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from tests.clients.jsonclients import Grpcurl, JsonClient, RefusedError
 from tests.clients.process import run
 
 HEALTH = "grpc.health.v1.Health/Check"
-SERVICES = ("kata.context.v1.ContextService", "kata.context.v1.MessageService")
+SERVICES = ("kata.context.v1.ContextService", "kata.context.v1.MessageService", "kata.context.v1.PolicyService")
 
 
 @pytest.mark.parametrize("service", ["", *SERVICES])

@@ -16,6 +16,7 @@ from tests.faults.processes import rounds
 from tests.faults.waiting import LOCKED_OUT, direct, nothing_held, somebody
 from tests.faults.workload import differences
 from tests.rpc import build as b
+from tests.rpc.watching import watching
 
 if TYPE_CHECKING:
     from tests.faults.clients import Client
@@ -57,7 +58,12 @@ async def _list(client: Client, context_id: str, number: int) -> object:
     return await client.messages.ListMessages(ms.ListMessagesRequest(context_id=context_id, page_size=1_000))
 
 
-_KINDS: tuple[_Call, ...] = (_append, _import, _window, _stream, _list)
+async def _watch(client: Client, context_id: str, number: int) -> object:
+    async with watching(client.messages, context_id, from_version=0, include_messages=True) as watch:
+        return await watch.caught_up()
+
+
+_KINDS: tuple[_Call, ...] = (_append, _import, _window, _stream, _list, _watch)
 
 
 async def _hang_up(chance: random.Random, client: Client, long: str, written: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,10 +14,12 @@ from kata_grpc.db.migrate import SchemaStatus
 from kata_grpc.db.pool import Database, PoolOptions
 from kata_grpc.db.query import Query
 from tests.databases import Databases, with_database
+from tests.faults import waiting
 from tests.integration.kinds import Pooler, older_postgres, pgbouncer
 from tests.integration.processes import kata
 from tests.rpc import build
 from tests.rpc.serving import serve
+from tests.rpc.watching import watching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,6 +106,38 @@ async def test_concurrent_statements_and_transactions_through_a_pooler(pooler: P
 async def test_the_service_runs_behind_a_pooler(pooler: Pooler, fresh_db: str) -> None:
     await converse(pooler.url(fresh_db), fresh_db)
     await converse(pooler.url(fresh_db))
+
+
+@pytest.mark.holds("P6", "P1")
+@pytest.mark.parametrize("listening", [1, 0], ids=["with a direct URL", "by polling alone"])
+async def test_watches_run_behind_a_pooler(pooler: Pooler, fresh_db: str, listening: int) -> None:
+    settings: dict[str, Any] = {"database_url_direct": fresh_db if listening else None, "watch_poll": 0.2}
+    url = pooler.url(fresh_db)
+    async with serve(url, **settings) as writer, serve(url, **settings) as reader, waiting.direct(fresh_db) as other:
+        context_id = (await writer.create()).context_id
+
+        async def listeners() -> int:
+            found: int = await other.fetchval(
+                "select count(*) from pg_locks l join pg_database d on d.oid = l.database "
+                "where d.datname = current_database() and l.locktype = 'advisory' and l.mode = 'ShareLock'"
+            )
+            return found
+
+        async with watching(reader.messages, context_id, include_messages=True) as watch:
+            await watch.caught_up()
+            for number in range(1, 21):
+                await writer.append(context_id, build.user(str(number)))
+                event = await watch.event()
+                assert (event.revision.revision, event.messages[0].text) == (number, str(number))
+            if listening:
+                await waiting.until(listeners, "a server that listens beside the pooler")
+            assert await listeners() == listening
+        if listening:
+
+            async def none() -> bool:
+                return not await listeners()
+
+            await waiting.until(none, "no connection that listens for nobody")
 
 
 @pytest.mark.holds("P6", "P8")

@@ -191,6 +191,40 @@ ROWS: dict[str, Bad] = {
         ms.StreamWindowRequest(context_id=HERE, token_budget=10, resume_token="x"),
         reason="PAGE_TOKEN_INVALID",
     ),
+    # watches
+    "a watch with everything wrong": Bad(
+        "WatchContext",
+        ms.WatchContextRequest(context_id="x", from_version=-1, kinds=[1, 0, 99]),
+        [
+            ("context_id", "MALFORMED_ID"),
+            ("from_version", "TOO_SMALL"),
+            ("kinds[1]", "UNKNOWN_VALUE"),
+            ("kinds[2]", "UNKNOWN_VALUE"),
+        ],
+    ),
+    "a watch from a negative revision": Bad(
+        "WatchContext", ms.WatchContextRequest(context_id=HERE, from_revision=-1), [("from_revision", "TOO_SMALL")]
+    ),
+    "a watch of nothing": Bad("WatchContext", ms.WatchContextRequest(), [("context_id", "REQUIRED")]),
+    "a watch of what is not there": Bad(
+        "WatchContext",
+        ms.WatchContextRequest(context_id=unknown_id()),
+        reason="CONTEXT_NOT_FOUND",
+        code=grpc.StatusCode.NOT_FOUND,
+    ),
+    "a watch from a version beyond the latest": Bad(
+        "WatchContext",
+        ms.WatchContextRequest(context_id=HERE, from_version=3),
+        reason="VERSION_OUT_OF_RANGE",
+        code=grpc.StatusCode.OUT_OF_RANGE,
+        says="from_version is 3; the latest is 2",
+    ),
+    "a cursor that is none": Bad(
+        "WatchContext", ms.WatchContextRequest(context_id=HERE, cursor="x"), reason="PAGE_TOKEN_INVALID"
+    ),
+    "a long cursor": Bad(
+        "WatchContext", ms.WatchContextRequest(context_id=HERE, cursor="A" * 100_000), reason="PAGE_TOKEN_INVALID"
+    ),
     # how many, how large
     "no messages": Bad("AppendMessages", append(), [("messages", "REQUIRED")]),
     "1,001 messages": Bad(
@@ -483,9 +517,10 @@ ROWS: dict[str, Bad] = {
 async def call(server: Running, row: Bad, context_id: str) -> None:
     request = row.request if isinstance(row.request, bytes) else row.request.SerializeToString()
     request = request.replace(HERE.encode(), context_id.encode())
-    service = CONTEXTS if row.method.endswith(("Context", "Contexts")) else MESSAGES
+    of_contexts = row.method.endswith(("Context", "Contexts")) and row.method != "WatchContext"
+    service = CONTEXTS if of_contexts else MESSAGES
     path = f"/{service}/{row.method}"
-    if row.method == "StreamWindow":
+    if row.method in ("StreamWindow", "WatchContext"):
         async for _ in methods(server.channel).unary_stream(path)(request):
             pass
     else:

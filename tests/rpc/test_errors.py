@@ -22,10 +22,12 @@ from kata.context.v1 import error_reason_pb2, window_pb2
 from kata.context.v1 import message_pb2 as pb
 from kata.context.v1 import message_service_pb2 as ms
 
+from kata_grpc import limits
 from kata_grpc.domain import errors
 from kata_grpc.transport.status import TABLE, status_of
 from tests.rpc import build as b
 from tests.rpc.serving import FreshDatabase, Refused, Running, loop, read_error, refused, serve, unknown_id
+from tests.rpc.watching import watching
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -51,6 +53,8 @@ EXAMPLES: list[errors.KataError] = [
     errors.TooManyOpenCalls("id", 256),
     errors.ResponseTooLarge(5, 4),
     errors.OutOfRange("at_version", 5, 4),
+    errors.OutOfRange("from_revision", 1, 4, earliest=3),
+    errors.TooManyWatchers(5_000),
     errors.WriteContention(),
     errors.StorageUnavailable(),
     errors.ShuttingDown(),
@@ -219,6 +223,17 @@ async def test_a_window_that_is_not_what_it_was(fresh_url: FreshDatabase) -> Non
         await connection.close()
         error = check(await refused(server.stream(context_id, 100_000, resume_token=chunk.chunk.resume_token)))
         assert error.reason == "WINDOW_GONE"
+
+
+@pytest.mark.holds("I12")
+async def test_too_many_watches(fresh_url: FreshDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_WATCHERS", 0)
+    async with serve(await fresh_url()) as server:
+        context_id = (await server.create()).context_id
+        async with watching(server.messages, context_id) as watch:
+            error = check(await refused(watch.frame()))
+        assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS")
+        assert error.detail(details.RetryInfo()).retry_delay.ToMilliseconds() > 0
 
 
 @loop

@@ -29,6 +29,7 @@ QUERIES = {
     **load("kata_grpc.repositories", "sql/windows.sql"),
     **load("kata_grpc.repositories", "sql/messages.sql"),
     **load("kata_grpc.repositories", "sql/contexts.sql"),
+    **load("kata_grpc.repositories", "sql/watching.sql"),
 }
 NEVER = "9999-12-31 00:00:00+00"
 LAST_ID = UUID(int=2**128 - 1)
@@ -102,10 +103,13 @@ USES: dict[str, Use] = {
     "find_policy": Use([3], 3),
     "list_revisions_before": Use([2**62, 51, 4_096], 250),
     "list_revisions_after": Use([0, 51, 4_096], 250),
+    # watches
+    "find_watch_start": Use([LOG // 2], 6),
+    "find_changed_contexts": Use([[7]], 3, of_arrays=True),
 }
 NOT_ABOUT_ONE_LOG = {
     "insert_context", "change_context", "set_policy", "hold_name", "free_name", "get_token_key",
-    "list_contexts_with_labels",
+    "list_contexts_with_labels", "tell_listeners",
 }  # fmt: skip
 
 

@@ -45,6 +45,8 @@ def test_each_variable_is_read() -> None:
         "KATA_STATEMENT_TIMEOUT": "2",
         "KATA_DEADLINE": "3",
         "KATA_SHUTDOWN_GRACE": "4",
+        "KATA_WATCH_POLL": "0.5",
+        "KATA_WATCH_CHECKPOINT": "5",
         "KATA_TLS_CERT": "cert",
         "KATA_TLS_KEY": "key",
         "KATA_TLS_CLIENT_CA": "ca",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import uvloop
 from rich.console import Console
 
-from kata_grpc.cli.bench import appends, imports, rig, starts, streams, windows
+from kata_grpc.cli.bench import appends, imports, rig, starts, streams, watches, windows
 from kata_grpc.cli.bench.data import FULL, QUICK, Scale
 from kata_grpc.cli.bench.figures import Figure, show
 from kata_grpc.cli.bench.load import Load
@@ -35,7 +35,7 @@ _ON_THE_RIG = {
     "appends": appends.measure,
     "import": imports.measure,
 }
-SUBJECTS = ("starts", *_ON_THE_RIG)
+SUBJECTS = ("starts", "watch", *_ON_THE_RIG)
 
 DESCRIPTION = """\
 Measure the service on this machine: start an embedded PostgreSQL in a temporary directory and a server in a process of
@@ -95,7 +95,9 @@ async def _measure(
     figures = []
     if "starts" in only:
         figures += await starts.measure(home / "starts", scale, say)
-    if set(only) <= {"starts"}:
+    if "watch" in only:
+        figures += await watches.measure(home / "watch", url, scale, say)
+    if not _ON_THE_RIG.keys() & set(only):
         return figures
     async with rig.assemble(home, url, scale, say) as of:
         for subject, measure in _ON_THE_RIG.items():

@@ -141,3 +141,14 @@ create table bench_copy (like messages including all);
 -- name: drop_copy_table
 -- Its end. No parameters.
 drop table bench_copy;
+
+-- name: service_connections
+-- How many connections the servers of this database have.
+select count(*) from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and application_name = 'kata-grpc';
+
+-- name: listening_connections
+-- How many of them listen for changes: those hold a lock together.
+select count(*) from pg_locks l
+join pg_database d on d.oid = l.database
+where d.datname = current_database() and l.locktype = 'advisory' and l.mode = 'ShareLock' and l.granted;

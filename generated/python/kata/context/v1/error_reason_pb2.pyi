@@ -65,7 +65,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Answer the open ones first, with error results where they were abandoned. Metadata: context_id, max.
     """
     ERROR_REASON_VERSION_OUT_OF_RANGE: _ErrorReason.ValueType  # 15
-    """A version or revision lies beyond the latest one. Metadata: field, value, latest."""
+    """A version or revision lies beyond the latest one or, where a watch starts, before the earliest that the context's own
+    log still has. Metadata: field, value, latest and, for a start that is too early, earliest.
+    """
     ERROR_REASON_RESPONSE_TOO_LARGE: _ErrorReason.ValueType  # 16
     """The answer is larger than one unary response may be; use the streaming method. Metadata: bytes, max_bytes."""
     ERROR_REASON_STORAGE_UNAVAILABLE: _ErrorReason.ValueType  # 17
@@ -79,6 +81,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_WINDOW_GONE: _ErrorReason.ValueType  # 21
     """The window that a resume token goes on with is not what it was: content was erased, or the rules by which windows are
     chosen have changed. Ask for it again without the token. Metadata: context_id.
+    """
+    ERROR_REASON_TOO_MANY_WATCHERS: _ErrorReason.ValueType  # 22
+    """The server has as many watches as it takes, 5,000 for each worker. RetryInfo says when to call again, at best on
+    another connection. Metadata: max.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -130,7 +136,9 @@ ERROR_REASON_TOO_MANY_OPEN_CALLS: ErrorReason.ValueType  # 14
 Answer the open ones first, with error results where they were abandoned. Metadata: context_id, max.
 """
 ERROR_REASON_VERSION_OUT_OF_RANGE: ErrorReason.ValueType  # 15
-"""A version or revision lies beyond the latest one. Metadata: field, value, latest."""
+"""A version or revision lies beyond the latest one or, where a watch starts, before the earliest that the context's own
+log still has. Metadata: field, value, latest and, for a start that is too early, earliest.
+"""
 ERROR_REASON_RESPONSE_TOO_LARGE: ErrorReason.ValueType  # 16
 """The answer is larger than one unary response may be; use the streaming method. Metadata: bytes, max_bytes."""
 ERROR_REASON_STORAGE_UNAVAILABLE: ErrorReason.ValueType  # 17
@@ -144,6 +152,10 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 20
 ERROR_REASON_WINDOW_GONE: ErrorReason.ValueType  # 21
 """The window that a resume token goes on with is not what it was: content was erased, or the rules by which windows are
 chosen have changed. Ask for it again without the token. Metadata: context_id.
+"""
+ERROR_REASON_TOO_MANY_WATCHERS: ErrorReason.ValueType  # 22
+"""The server has as many watches as it takes, 5,000 for each worker. RetryInfo says when to call again, at best on
+another connection. Metadata: max.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 

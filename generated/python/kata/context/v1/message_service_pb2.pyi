@@ -793,3 +793,203 @@ class StreamWindowResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
 
 Global___StreamWindowResponse: _TypeAlias = StreamWindowResponse  # noqa: Y015
+
+@_typing.final
+class WatchContextRequest(_message.Message):
+    """WatchContextRequest says what to watch, and from where."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    FROM_REVISION_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    INCLUDE_MESSAGES_FIELD_NUMBER: _builtins.int
+    context_id: _builtins.str
+    """Identifies the context. Required."""
+    from_version: _builtins.int
+    """Starts after this version: sends the messages beyond it, and the revisions after the one that appended it.
+    0 is the beginning.
+    """
+    from_revision: _builtins.int
+    """Starts after this revision. 0 is the beginning."""
+    cursor: _builtins.str
+    """Goes on after the frame that carried it. `kinds` and `include_messages` must be as they were."""
+    include_messages: _builtins.bool
+    """Asks for the appended messages, too."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___RevisionKind.ValueType]:
+        """Keeps revisions of these kinds. Empty, it is all, those of later versions of the service included."""
+
+    def __init__(
+        self,
+        *,
+        context_id: _builtins.str = ...,
+        from_version: _builtins.int = ...,
+        from_revision: _builtins.int = ...,
+        cursor: _builtins.str = ...,
+        kinds: _abc.Iterable[Global___RevisionKind.ValueType] | None = ...,
+        include_messages: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "from_revision", b"from_revision", "from_version", b"from_version", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "cursor", b"cursor", "from_revision", b"from_revision", "from_version", b"from_version", "include_messages", b"include_messages", "kinds", b"kinds", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["from_version", "from_revision", "cursor"]  # noqa: Y015
+    _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_start) -> _WhichOneofReturnType_start | None: ...
+
+Global___WatchContextRequest: _TypeAlias = WatchContextRequest  # noqa: Y015
+
+@_typing.final
+class WatchContextResponse(_message.Message):
+    """WatchContextResponse is one frame of a watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    CAUGHT_UP_FIELD_NUMBER: _builtins.int
+    FELL_BEHIND_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Goes on after this frame."""
+    @_builtins.property
+    def event(self) -> Global___WatchEvent:
+        """Is something that happened."""
+
+    @_builtins.property
+    def caught_up(self) -> Global___WatchCaughtUp:
+        """Says that everything so far was sent."""
+
+    @_builtins.property
+    def fell_behind(self) -> Global___WatchFellBehind:
+        """Says that the reader is late."""
+
+    @_builtins.property
+    def checkpoint(self) -> Global___WatchCheckpoint:
+        """Says that the watch goes on, and holds a newer cursor."""
+
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+        event: Global___WatchEvent | None = ...,
+        caught_up: Global___WatchCaughtUp | None = ...,
+        fell_behind: Global___WatchFellBehind | None = ...,
+        checkpoint: Global___WatchCheckpoint | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "checkpoint", b"checkpoint", "event", b"event", "fell_behind", b"fell_behind", "frame", b"frame"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caught_up", b"caught_up", "checkpoint", b"checkpoint", "cursor", b"cursor", "event", b"event", "fell_behind", b"fell_behind", "frame", b"frame"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["event", "caught_up", "fell_behind", "checkpoint"]  # noqa: Y015
+    _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
+
+Global___WatchContextResponse: _TypeAlias = WatchContextResponse  # noqa: Y015
+
+@_typing.final
+class WatchEvent(_message.Message):
+    """WatchEvent is one revision, or a part of one: appended messages come in frames of at most 1 MiB or one message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    last: _builtins.bool
+    """Says that this frame is the revision's last. Its next frame has the same `revision`, and the messages that follow."""
+    @_builtins.property
+    def revision(self) -> Global___Revision:
+        """Is the revision, as ListHistory returns it."""
+
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Message]:
+        """Are the messages that it appended, where they were asked for: a run of them, in version order."""
+
+    def __init__(
+        self,
+        *,
+        revision: Global___Revision | None = ...,
+        messages: _abc.Iterable[_message_pb2.Message] | None = ...,
+        last: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last", b"last", "messages", b"messages", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchEvent: _TypeAlias = WatchEvent  # noqa: Y015
+
+@_typing.final
+class WatchCaughtUp(_message.Message):
+    """WatchCaughtUp says that everything so far was sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Is the revision up to which everything was sent, apart from what `kinds` left out."""
+    version: _builtins.int
+    """Is the context's latest version at it."""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchCaughtUp: _TypeAlias = WatchCaughtUp  # noqa: Y015
+
+@_typing.final
+class WatchFellBehind(_message.Message):
+    """WatchFellBehind says that a reader that had caught up is late. Nothing is left out: what it missed follows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Is the revision up to which everything was sent, apart from what `kinds` left out."""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchFellBehind: _TypeAlias = WatchFellBehind  # noqa: Y015
+
+@_typing.final
+class WatchCheckpoint(_message.Message):
+    """WatchCheckpoint keeps an idle stream alive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Is the revision up to which everything was sent, apart from what `kinds` left out."""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchCheckpoint: _TypeAlias = WatchCheckpoint  # noqa: Y015

@@ -70,6 +70,11 @@ class MessageServiceStub:
                 request_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.StreamWindowRequest.SerializeToString,
                 response_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.StreamWindowResponse.FromString,
                 _registered_method=True)
+        self.WatchContext = channel.unary_stream(
+                '/kata.context.v1.MessageService/WatchContext',
+                request_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.WatchContextRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.WatchContextResponse.FromString,
+                _registered_method=True)
 
 
 class MessageServiceServicer:
@@ -138,6 +143,22 @@ class MessageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchContext(self, request, context):
+        """Streams what happens to one context, every revision once and in order: first what there is beyond the start, then
+        each change as it is made, by whichever server. `event` frames hold the revisions; `caught_up` comes when everything
+        so far was sent, `fell_behind` when a reader is 256 revisions late or more, then `caught_up` again when it no longer
+        is; `checkpoint` before nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
+        to go on after it, on any server. What happens to forks of the context is not shown. A watch has no end of its own:
+        - The deletion of the context is the last event, and CONTEXT_NOT_FOUND follows. The cursor is good again once the
+        context is undeleted, and the undeletion is then the next event.
+        - After 24 hours it ends with DEADLINE, when the server stops with SHUTTING_DOWN: go on with the last cursor.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH,
+        TOO_MANY_WATCHERS; between two frames also SHUTTING_DOWN, STORAGE_UNAVAILABLE, DEADLINE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MessageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -175,6 +196,11 @@ def add_MessageServiceServicer_to_server(servicer, server):
                     servicer.StreamWindow,
                     request_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.StreamWindowRequest.FromString,
                     response_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.StreamWindowResponse.SerializeToString,
+            ),
+            'WatchContext': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchContext,
+                    request_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.WatchContextRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.WatchContextResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -367,6 +393,33 @@ class MessageService:
             '/kata.context.v1.MessageService/StreamWindow',
             kata_dot_context_dot_v1_dot_message__service__pb2.StreamWindowRequest.SerializeToString,
             kata_dot_context_dot_v1_dot_message__service__pb2.StreamWindowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchContext(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/kata.context.v1.MessageService/WatchContext',
+            kata_dot_context_dot_v1_dot_message__service__pb2.WatchContextRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_message__service__pb2.WatchContextResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -66,6 +66,18 @@ class MessageServiceStub:
     A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
     Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
     """
+    WatchContext: _grpc.UnaryStreamMultiCallable[_message_service_pb2.WatchContextRequest, _message_service_pb2.WatchContextResponse]
+    """Streams what happens to one context, every revision once and in order: first what there is beyond the start, then
+    each change as it is made, by whichever server. `event` frames hold the revisions; `caught_up` comes when everything
+    so far was sent, `fell_behind` when a reader is 256 revisions late or more, then `caught_up` again when it no longer
+    is; `checkpoint` before nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
+    to go on after it, on any server. What happens to forks of the context is not shown. A watch has no end of its own:
+    - The deletion of the context is the last event, and CONTEXT_NOT_FOUND follows. The cursor is good again once the
+      context is undeleted, and the undeletion is then the next event.
+    - After 24 hours it ends with DEADLINE, when the server stops with SHUTTING_DOWN: go on with the last cursor.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH,
+    TOO_MANY_WATCHERS; between two frames also SHUTTING_DOWN, STORAGE_UNAVAILABLE, DEADLINE.
+    """
 
 @_typing.type_check_only
 class MessageServiceAsyncStub(MessageServiceStub):
@@ -104,6 +116,18 @@ class MessageServiceAsyncStub(MessageServiceStub):
     """Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
     A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
     Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
+    """
+    WatchContext: _aio.UnaryStreamMultiCallable[_message_service_pb2.WatchContextRequest, _message_service_pb2.WatchContextResponse]  # type: ignore[assignment]
+    """Streams what happens to one context, every revision once and in order: first what there is beyond the start, then
+    each change as it is made, by whichever server. `event` frames hold the revisions; `caught_up` comes when everything
+    so far was sent, `fell_behind` when a reader is 256 revisions late or more, then `caught_up` again when it no longer
+    is; `checkpoint` before nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
+    to go on after it, on any server. What happens to forks of the context is not shown. A watch has no end of its own:
+    - The deletion of the context is the last event, and CONTEXT_NOT_FOUND follows. The cursor is good again once the
+      context is undeleted, and the undeletion is then the next event.
+    - After 24 hours it ends with DEADLINE, when the server stops with SHUTTING_DOWN: go on with the last cursor.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH,
+    TOO_MANY_WATCHERS; between two frames also SHUTTING_DOWN, STORAGE_UNAVAILABLE, DEADLINE.
     """
 
 class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -182,6 +206,24 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
         A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
         Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchContext(
+        self,
+        request: _message_service_pb2.WatchContextRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_message_service_pb2.WatchContextResponse], _abc.AsyncIterator[_message_service_pb2.WatchContextResponse]]:
+        """Streams what happens to one context, every revision once and in order: first what there is beyond the start, then
+        each change as it is made, by whichever server. `event` frames hold the revisions; `caught_up` comes when everything
+        so far was sent, `fell_behind` when a reader is 256 revisions late or more, then `caught_up` again when it no longer
+        is; `checkpoint` before nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
+        to go on after it, on any server. What happens to forks of the context is not shown. A watch has no end of its own:
+        - The deletion of the context is the last event, and CONTEXT_NOT_FOUND follows. The cursor is good again once the
+          context is undeleted, and the undeletion is then the next event.
+        - After 24 hours it ends with DEADLINE, when the server stops with SHUTTING_DOWN: go on with the last cursor.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH,
+        TOO_MANY_WATCHERS; between two frames also SHUTTING_DOWN, STORAGE_UNAVAILABLE, DEADLINE.
         """
 
 def add_MessageServiceServicer_to_server(servicer: MessageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

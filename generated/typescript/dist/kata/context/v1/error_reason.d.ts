@@ -51,7 +51,10 @@ export declare enum ErrorReason {
      * Answer the open ones first, with error results where they were abandoned. Metadata: context_id, max.
      */
     ERROR_REASON_TOO_MANY_OPEN_CALLS = 14,
-    /** ERROR_REASON_VERSION_OUT_OF_RANGE - A version or revision lies beyond the latest one. Metadata: field, value, latest. */
+    /**
+     * ERROR_REASON_VERSION_OUT_OF_RANGE - A version or revision lies beyond the latest one or, where a watch starts, before the earliest that the context's own
+     * log still has. Metadata: field, value, latest and, for a start that is too early, earliest.
+     */
     ERROR_REASON_VERSION_OUT_OF_RANGE = 15,
     /** ERROR_REASON_RESPONSE_TOO_LARGE - The answer is larger than one unary response may be; use the streaming method. Metadata: bytes, max_bytes. */
     ERROR_REASON_RESPONSE_TOO_LARGE = 16,
@@ -68,5 +71,10 @@ export declare enum ErrorReason {
      * chosen have changed. Ask for it again without the token. Metadata: context_id.
      */
     ERROR_REASON_WINDOW_GONE = 21,
+    /**
+     * ERROR_REASON_TOO_MANY_WATCHERS - The server has as many watches as it takes, 5,000 for each worker. RetryInfo says when to call again, at best on
+     * another connection. Metadata: max.
+     */
+    ERROR_REASON_TOO_MANY_WATCHERS = 22,
     UNRECOGNIZED = -1
 }

@@ -61,7 +61,10 @@ var ErrorReason;
      * Answer the open ones first, with error results where they were abandoned. Metadata: context_id, max.
      */
     ErrorReason[ErrorReason["ERROR_REASON_TOO_MANY_OPEN_CALLS"] = 14] = "ERROR_REASON_TOO_MANY_OPEN_CALLS";
-    /** ERROR_REASON_VERSION_OUT_OF_RANGE - A version or revision lies beyond the latest one. Metadata: field, value, latest. */
+    /**
+     * ERROR_REASON_VERSION_OUT_OF_RANGE - A version or revision lies beyond the latest one or, where a watch starts, before the earliest that the context's own
+     * log still has. Metadata: field, value, latest and, for a start that is too early, earliest.
+     */
     ErrorReason[ErrorReason["ERROR_REASON_VERSION_OUT_OF_RANGE"] = 15] = "ERROR_REASON_VERSION_OUT_OF_RANGE";
     /** ERROR_REASON_RESPONSE_TOO_LARGE - The answer is larger than one unary response may be; use the streaming method. Metadata: bytes, max_bytes. */
     ErrorReason[ErrorReason["ERROR_REASON_RESPONSE_TOO_LARGE"] = 16] = "ERROR_REASON_RESPONSE_TOO_LARGE";
@@ -78,5 +81,10 @@ var ErrorReason;
      * chosen have changed. Ask for it again without the token. Metadata: context_id.
      */
     ErrorReason[ErrorReason["ERROR_REASON_WINDOW_GONE"] = 21] = "ERROR_REASON_WINDOW_GONE";
+    /**
+     * ERROR_REASON_TOO_MANY_WATCHERS - The server has as many watches as it takes, 5,000 for each worker. RetryInfo says when to call again, at best on
+     * another connection. Metadata: max.
+     */
+    ErrorReason[ErrorReason["ERROR_REASON_TOO_MANY_WATCHERS"] = 22] = "ERROR_REASON_TOO_MANY_WATCHERS";
     ErrorReason[ErrorReason["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(ErrorReason || (exports.ErrorReason = ErrorReason = {}));

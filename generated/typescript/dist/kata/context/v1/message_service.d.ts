@@ -276,6 +276,88 @@ export interface StreamWindowResponse {
         value: WindowTrailer;
     } | undefined;
 }
+/** WatchContextRequest says what to watch, and from where. */
+export interface WatchContextRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Is where the watch starts. Unset, it starts after the latest revision: only what happens from now on is sent. */
+    start: //
+    /**
+     * Starts after this version: sends the messages beyond it, and the revisions after the one that appended it.
+     * 0 is the beginning.
+     */
+    {
+        $case: "fromVersion";
+        value: bigint;
+    } | //
+    /** Starts after this revision. 0 is the beginning. */
+    {
+        $case: "fromRevision";
+        value: bigint;
+    } | //
+    /** Goes on after the frame that carried it. `kinds` and `include_messages` must be as they were. */
+    {
+        $case: "cursor";
+        value: string;
+    } | undefined;
+    /** Keeps revisions of these kinds. Empty, it is all, those of later versions of the service included. */
+    kinds: RevisionKind[];
+    /** Asks for the appended messages, too. */
+    includeMessages: boolean;
+}
+/** WatchContextResponse is one frame of a watch. */
+export interface WatchContextResponse {
+    /** Goes on after this frame. */
+    cursor: string;
+    /** Is what the frame holds. */
+    frame: //
+    /** Is something that happened. */
+    {
+        $case: "event";
+        value: WatchEvent;
+    } | //
+    /** Says that everything so far was sent. */
+    {
+        $case: "caughtUp";
+        value: WatchCaughtUp;
+    } | //
+    /** Says that the reader is late. */
+    {
+        $case: "fellBehind";
+        value: WatchFellBehind;
+    } | //
+    /** Says that the watch goes on, and holds a newer cursor. */
+    {
+        $case: "checkpoint";
+        value: WatchCheckpoint;
+    } | undefined;
+}
+/** WatchEvent is one revision, or a part of one: appended messages come in frames of at most 1 MiB or one message. */
+export interface WatchEvent {
+    /** Is the revision, as ListHistory returns it. */
+    revision: Revision | undefined;
+    /** Are the messages that it appended, where they were asked for: a run of them, in version order. */
+    messages: Message[];
+    /** Says that this frame is the revision's last. Its next frame has the same `revision`, and the messages that follow. */
+    last: boolean;
+}
+/** WatchCaughtUp says that everything so far was sent. */
+export interface WatchCaughtUp {
+    /** Is the revision up to which everything was sent, apart from what `kinds` left out. */
+    revision: bigint;
+    /** Is the context's latest version at it. */
+    version: bigint;
+}
+/** WatchFellBehind says that a reader that had caught up is late. Nothing is left out: what it missed follows. */
+export interface WatchFellBehind {
+    /** Is the revision up to which everything was sent, apart from what `kinds` left out. */
+    revision: bigint;
+}
+/** WatchCheckpoint keeps an idle stream alive. */
+export interface WatchCheckpoint {
+    /** Is the revision up to which everything was sent, apart from what `kinds` left out. */
+    revision: bigint;
+}
 export declare const AppendMessagesRequest: MessageFns<AppendMessagesRequest>;
 export declare const AppendMessagesResponse: MessageFns<AppendMessagesResponse>;
 export declare const TokenCountDifference: MessageFns<TokenCountDifference>;
@@ -294,6 +376,12 @@ export declare const GetWindowRequest: MessageFns<GetWindowRequest>;
 export declare const GetWindowResponse: MessageFns<GetWindowResponse>;
 export declare const StreamWindowRequest: MessageFns<StreamWindowRequest>;
 export declare const StreamWindowResponse: MessageFns<StreamWindowResponse>;
+export declare const WatchContextRequest: MessageFns<WatchContextRequest>;
+export declare const WatchContextResponse: MessageFns<WatchContextResponse>;
+export declare const WatchEvent: MessageFns<WatchEvent>;
+export declare const WatchCaughtUp: MessageFns<WatchCaughtUp>;
+export declare const WatchFellBehind: MessageFns<WatchFellBehind>;
+export declare const WatchCheckpoint: MessageFns<WatchCheckpoint>;
 /** MessageService appends messages and answers what to send to a model. */
 export type MessageServiceService = typeof MessageServiceService;
 export declare const MessageServiceService: {
@@ -392,6 +480,27 @@ export declare const MessageServiceService: {
         readonly responseSerialize: (value: StreamWindowResponse) => Buffer;
         readonly responseDeserialize: (value: Buffer) => StreamWindowResponse;
     };
+    /**
+     * Streams what happens to one context, every revision once and in order: first what there is beyond the start, then
+     * each change as it is made, by whichever server. `event` frames hold the revisions; `caught_up` comes when everything
+     * so far was sent, `fell_behind` when a reader is 256 revisions late or more, then `caught_up` again when it no longer
+     * is; `checkpoint` before nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
+     * to go on after it, on any server. What happens to forks of the context is not shown. A watch has no end of its own:
+     * - The deletion of the context is the last event, and CONTEXT_NOT_FOUND follows. The cursor is good again once the
+     *   context is undeleted, and the undeletion is then the next event.
+     * - After 24 hours it ends with DEADLINE, when the server stops with SHUTTING_DOWN: go on with the last cursor.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH,
+     * TOO_MANY_WATCHERS; between two frames also SHUTTING_DOWN, STORAGE_UNAVAILABLE, DEADLINE.
+     */
+    readonly watchContext: {
+        readonly path: "/kata.context.v1.MessageService/WatchContext";
+        readonly requestStream: false;
+        readonly responseStream: true;
+        readonly requestSerialize: (value: WatchContextRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => WatchContextRequest;
+        readonly responseSerialize: (value: WatchContextResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => WatchContextResponse;
+    };
 };
 export interface MessageServiceServer extends UntypedServiceImplementation {
     /**
@@ -433,6 +542,19 @@ export interface MessageServiceServer extends UntypedServiceImplementation {
      * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     streamWindow: handleServerStreamingCall<StreamWindowRequest, StreamWindowResponse>;
+    /**
+     * Streams what happens to one context, every revision once and in order: first what there is beyond the start, then
+     * each change as it is made, by whichever server. `event` frames hold the revisions; `caught_up` comes when everything
+     * so far was sent, `fell_behind` when a reader is 256 revisions late or more, then `caught_up` again when it no longer
+     * is; `checkpoint` before nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
+     * to go on after it, on any server. What happens to forks of the context is not shown. A watch has no end of its own:
+     * - The deletion of the context is the last event, and CONTEXT_NOT_FOUND follows. The cursor is good again once the
+     *   context is undeleted, and the undeletion is then the next event.
+     * - After 24 hours it ends with DEADLINE, when the server stops with SHUTTING_DOWN: go on with the last cursor.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH,
+     * TOO_MANY_WATCHERS; between two frames also SHUTTING_DOWN, STORAGE_UNAVAILABLE, DEADLINE.
+     */
+    watchContext: handleServerStreamingCall<WatchContextRequest, WatchContextResponse>;
 }
 export interface MessageServiceClient extends Client {
     /**
@@ -488,6 +610,20 @@ export interface MessageServiceClient extends Client {
      */
     streamWindow(request: StreamWindowRequest, options?: Partial<CallOptions>): ClientReadableStream<StreamWindowResponse>;
     streamWindow(request: StreamWindowRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<StreamWindowResponse>;
+    /**
+     * Streams what happens to one context, every revision once and in order: first what there is beyond the start, then
+     * each change as it is made, by whichever server. `event` frames hold the revisions; `caught_up` comes when everything
+     * so far was sent, `fell_behind` when a reader is 256 revisions late or more, then `caught_up` again when it no longer
+     * is; `checkpoint` before nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
+     * to go on after it, on any server. What happens to forks of the context is not shown. A watch has no end of its own:
+     * - The deletion of the context is the last event, and CONTEXT_NOT_FOUND follows. The cursor is good again once the
+     *   context is undeleted, and the undeletion is then the next event.
+     * - After 24 hours it ends with DEADLINE, when the server stops with SHUTTING_DOWN: go on with the last cursor.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH,
+     * TOO_MANY_WATCHERS; between two frames also SHUTTING_DOWN, STORAGE_UNAVAILABLE, DEADLINE.
+     */
+    watchContext(request: WatchContextRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchContextResponse>;
+    watchContext(request: WatchContextRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<WatchContextResponse>;
 }
 export declare const MessageServiceClient: {
     new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): MessageServiceClient;

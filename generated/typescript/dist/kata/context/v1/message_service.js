@@ -5,7 +5,7 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/message_service.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.MessageServiceClient = exports.MessageServiceService = exports.StreamWindowResponse = exports.StreamWindowRequest = exports.GetWindowResponse = exports.GetWindowRequest = exports.Revision = exports.ListHistoryResponse = exports.ListHistoryRequest = exports.ListMessagesResponse = exports.ListMessagesRequest = exports.GetMessageResponse = exports.GetMessageRequest = exports.ImportMessagesResponse = exports.ImportBatch = exports.ImportHeader = exports.ImportMessagesRequest = exports.TokenCountDifference = exports.AppendMessagesResponse = exports.AppendMessagesRequest = exports.RevisionKind = exports.ListOrder = void 0;
+exports.MessageServiceClient = exports.MessageServiceService = exports.WatchCheckpoint = exports.WatchFellBehind = exports.WatchCaughtUp = exports.WatchEvent = exports.WatchContextResponse = exports.WatchContextRequest = exports.StreamWindowResponse = exports.StreamWindowRequest = exports.GetWindowResponse = exports.GetWindowRequest = exports.Revision = exports.ListHistoryResponse = exports.ListHistoryRequest = exports.ListMessagesResponse = exports.ListMessagesRequest = exports.GetMessageResponse = exports.GetMessageRequest = exports.ImportMessagesResponse = exports.ImportBatch = exports.ImportHeader = exports.ImportMessagesRequest = exports.TokenCountDifference = exports.AppendMessagesResponse = exports.AppendMessagesRequest = exports.RevisionKind = exports.ListOrder = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const grpc_1 = require("../../../grpc");
@@ -1819,6 +1819,518 @@ exports.StreamWindowResponse = {
         return message;
     },
 };
+function createBaseWatchContextRequest() {
+    return { contextId: "", start: undefined, kinds: [], includeMessages: false };
+}
+exports.WatchContextRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        switch (message.start?.$case) {
+            case "fromVersion":
+                if (BigInt.asIntN(64, message.start.value) !== message.start.value) {
+                    throw new globalThis.Error("value provided for field message.start.value of type int64 too large");
+                }
+                writer.uint32(16).int64(message.start.value);
+                break;
+            case "fromRevision":
+                if (BigInt.asIntN(64, message.start.value) !== message.start.value) {
+                    throw new globalThis.Error("value provided for field message.start.value of type int64 too large");
+                }
+                writer.uint32(24).int64(message.start.value);
+                break;
+            case "cursor":
+                writer.uint32(34).string(message.start.value);
+                break;
+        }
+        if (message.kinds.length !== 0) {
+            writer.uint32(42).fork();
+            for (const v of message.kinds) {
+                writer.int32(v);
+            }
+            writer.join();
+        }
+        if (message.includeMessages !== false) {
+            writer.uint32(48).bool(message.includeMessages);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseWatchContextRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.start = { $case: "fromVersion", value: reader.int64() };
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.start = { $case: "fromRevision", value: reader.int64() };
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.start = { $case: "cursor", value: reader.string() };
+                        continue;
+                    }
+                    case 5: {
+                        if (tag === 40) {
+                            message.kinds.push(reader.int32());
+                            continue;
+                        }
+                        if (tag === 42) {
+                            const end2 = reader.uint32() + reader.pos;
+                            while (reader.pos < end2) {
+                                message.kinds.push(reader.int32());
+                            }
+                            continue;
+                        }
+                        break;
+                    }
+                    case 6: {
+                        if (tag !== 48) {
+                            break;
+                        }
+                        message.includeMessages = reader.bool();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.WatchContextRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseWatchContextRequest();
+        message.contextId = object.contextId ?? "";
+        switch (object.start?.$case) {
+            case "fromVersion": {
+                if (object.start?.value !== undefined && object.start?.value !== null) {
+                    message.start = { $case: "fromVersion", value: BigInt(object.start.value) };
+                }
+                break;
+            }
+            case "fromRevision": {
+                if (object.start?.value !== undefined && object.start?.value !== null) {
+                    message.start = { $case: "fromRevision", value: BigInt(object.start.value) };
+                }
+                break;
+            }
+            case "cursor": {
+                if (object.start?.value !== undefined && object.start?.value !== null) {
+                    message.start = { $case: "cursor", value: object.start.value };
+                }
+                break;
+            }
+        }
+        message.kinds = object.kinds?.map((e) => e) || [];
+        message.includeMessages = object.includeMessages ?? false;
+        return message;
+    },
+};
+function createBaseWatchContextResponse() {
+    return { cursor: "", frame: undefined };
+}
+exports.WatchContextResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.cursor !== "") {
+            writer.uint32(10).string(message.cursor);
+        }
+        switch (message.frame?.$case) {
+            case "event":
+                exports.WatchEvent.encode(message.frame.value, writer.uint32(18).fork()).join();
+                break;
+            case "caughtUp":
+                exports.WatchCaughtUp.encode(message.frame.value, writer.uint32(26).fork()).join();
+                break;
+            case "fellBehind":
+                exports.WatchFellBehind.encode(message.frame.value, writer.uint32(34).fork()).join();
+                break;
+            case "checkpoint":
+                exports.WatchCheckpoint.encode(message.frame.value, writer.uint32(42).fork()).join();
+                break;
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseWatchContextResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.cursor = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.frame = { $case: "event", value: exports.WatchEvent.decode(reader, reader.uint32()) };
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.frame = { $case: "caughtUp", value: exports.WatchCaughtUp.decode(reader, reader.uint32()) };
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.frame = { $case: "fellBehind", value: exports.WatchFellBehind.decode(reader, reader.uint32()) };
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 42) {
+                            break;
+                        }
+                        message.frame = { $case: "checkpoint", value: exports.WatchCheckpoint.decode(reader, reader.uint32()) };
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.WatchContextResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseWatchContextResponse();
+        message.cursor = object.cursor ?? "";
+        switch (object.frame?.$case) {
+            case "event": {
+                if (object.frame?.value !== undefined && object.frame?.value !== null) {
+                    message.frame = { $case: "event", value: exports.WatchEvent.fromPartial(object.frame.value) };
+                }
+                break;
+            }
+            case "caughtUp": {
+                if (object.frame?.value !== undefined && object.frame?.value !== null) {
+                    message.frame = { $case: "caughtUp", value: exports.WatchCaughtUp.fromPartial(object.frame.value) };
+                }
+                break;
+            }
+            case "fellBehind": {
+                if (object.frame?.value !== undefined && object.frame?.value !== null) {
+                    message.frame = { $case: "fellBehind", value: exports.WatchFellBehind.fromPartial(object.frame.value) };
+                }
+                break;
+            }
+            case "checkpoint": {
+                if (object.frame?.value !== undefined && object.frame?.value !== null) {
+                    message.frame = { $case: "checkpoint", value: exports.WatchCheckpoint.fromPartial(object.frame.value) };
+                }
+                break;
+            }
+        }
+        return message;
+    },
+};
+function createBaseWatchEvent() {
+    return { revision: undefined, messages: [], last: false };
+}
+exports.WatchEvent = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.revision !== undefined) {
+            exports.Revision.encode(message.revision, writer.uint32(10).fork()).join();
+        }
+        for (const v of message.messages) {
+            message_1.Message.encode(v, writer.uint32(18).fork()).join();
+        }
+        if (message.last !== false) {
+            writer.uint32(24).bool(message.last);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseWatchEvent();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.revision = exports.Revision.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.messages.push(message_1.Message.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.last = reader.bool();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.WatchEvent.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseWatchEvent();
+        message.revision = (object.revision !== undefined && object.revision !== null)
+            ? exports.Revision.fromPartial(object.revision)
+            : undefined;
+        message.messages = object.messages?.map((e) => message_1.Message.fromPartial(e)) || [];
+        message.last = object.last ?? false;
+        return message;
+    },
+};
+function createBaseWatchCaughtUp() {
+    return { revision: 0n, version: 0n };
+}
+exports.WatchCaughtUp = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.revision !== 0n) {
+            if (BigInt.asIntN(64, message.revision) !== message.revision) {
+                throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+            }
+            writer.uint32(8).int64(message.revision);
+        }
+        if (message.version !== 0n) {
+            if (BigInt.asIntN(64, message.version) !== message.version) {
+                throw new globalThis.Error("value provided for field message.version of type int64 too large");
+            }
+            writer.uint32(16).int64(message.version);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseWatchCaughtUp();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.revision = reader.int64();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.version = reader.int64();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.WatchCaughtUp.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseWatchCaughtUp();
+        message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+        message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
+        return message;
+    },
+};
+function createBaseWatchFellBehind() {
+    return { revision: 0n };
+}
+exports.WatchFellBehind = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.revision !== 0n) {
+            if (BigInt.asIntN(64, message.revision) !== message.revision) {
+                throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+            }
+            writer.uint32(8).int64(message.revision);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseWatchFellBehind();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.revision = reader.int64();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.WatchFellBehind.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseWatchFellBehind();
+        message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+        return message;
+    },
+};
+function createBaseWatchCheckpoint() {
+    return { revision: 0n };
+}
+exports.WatchCheckpoint = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.revision !== 0n) {
+            if (BigInt.asIntN(64, message.revision) !== message.revision) {
+                throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+            }
+            writer.uint32(8).int64(message.revision);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseWatchCheckpoint();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.revision = reader.int64();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.WatchCheckpoint.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseWatchCheckpoint();
+        message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+        return message;
+    },
+};
 exports.MessageServiceService = {
     /**
      * Appends 1 to 1,000 messages as one revision: all or none, durable when answered, versions dense and in order.
@@ -1914,6 +2426,27 @@ exports.MessageServiceService = {
         requestDeserialize: (value) => exports.StreamWindowRequest.decode(value),
         responseSerialize: (value) => Buffer.from(exports.StreamWindowResponse.encode(value).finish()),
         responseDeserialize: (value) => exports.StreamWindowResponse.decode(value),
+    },
+    /**
+     * Streams what happens to one context, every revision once and in order: first what there is beyond the start, then
+     * each change as it is made, by whichever server. `event` frames hold the revisions; `caught_up` comes when everything
+     * so far was sent, `fell_behind` when a reader is 256 revisions late or more, then `caught_up` again when it no longer
+     * is; `checkpoint` before nothing was sent for 30 seconds (the server may be set otherwise). Each frame has the cursor
+     * to go on after it, on any server. What happens to forks of the context is not shown. A watch has no end of its own:
+     * - The deletion of the context is the last event, and CONTEXT_NOT_FOUND follows. The cursor is good again once the
+     *   context is undeleted, and the undeletion is then the next event.
+     * - After 24 hours it ends with DEADLINE, when the server stops with SHUTTING_DOWN: go on with the last cursor.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH,
+     * TOO_MANY_WATCHERS; between two frames also SHUTTING_DOWN, STORAGE_UNAVAILABLE, DEADLINE.
+     */
+    watchContext: {
+        path: "/kata.context.v1.MessageService/WatchContext",
+        requestStream: false,
+        responseStream: true,
+        requestSerialize: (value) => Buffer.from(exports.WatchContextRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.WatchContextRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.WatchContextResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.WatchContextResponse.decode(value),
     },
 };
 exports.MessageServiceClient = (0, grpc_1.makeGenericClientConstructor)(exports.MessageServiceService, "kata.context.v1.MessageService");
