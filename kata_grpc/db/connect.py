@@ -38,11 +38,15 @@ class Server:
 def _session_settings(statement_timeout: float) -> dict[str, str]:
     # A statement outlives a killed client by a second, and a stuck one by the bound and no more. Every hot statement
     # names one context by equality, so a plan made for any value is the right one; plans made for the first five
-    # values of each connection are not: where one context is much of a table they read all of it.
+    # values of each connection are not: where one context is much of a table they read all of it. Nor is a plan that
+    # was made while the tables were small, with scans and hashes of all of them, an append's among others.
     bound = str(int(statement_timeout * 1000) + 1000)
     return {
         "jit": "off",
         "plan_cache_mode": "force_generic_plan",
+        "enable_seqscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
         "max_parallel_workers_per_gather": "0",  # a page is put together in the order of its rows
         "statement_timeout": bound,
         "idle_in_transaction_session_timeout": bound,
