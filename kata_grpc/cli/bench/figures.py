@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Operation = Callable[[], Awaitable[object]]
 
-Unit = Literal["ms", "s", "/s", "MiB", ""]
+Unit = Literal["µs", "ms", "s", "/s", "MiB", ""]
 
 
 class MeasurementError(StartupError):
