@@ -54,7 +54,8 @@ def main() -> int:
         # PostgreSQL runs as another user when root starts it, and must be able to enter.
         Path(folder).chmod(0o755)
         load = Load()
-        embedded = EmbeddedPostgres(Path(folder) / "database")
+        # As it comes, but for room for the pools of all libraries.
+        embedded = EmbeddedPostgres(Path(folder) / "database", {"max_connections": "200"})
         embedded.start()
         try:
             figures, sentences = uvloop.run(_measure(args, Path(folder), embedded.url, say))
@@ -91,7 +92,7 @@ async def _measure(
         if "windows" in args.only:
             where = await contenders.database(url, "windows")
             module = "bench.peers.libraries.langchain_windows"
-            async with client(server) as ours, worker(args.python, module, "langchain-windows", where, home) as theirs:
+            async with worker(args.python, module, "langchain-windows", where, home) as theirs, client(server) as ours:
                 made, more = await windows.measure(ours, theirs, scale, args.seed, say)
                 figures += made
                 sentences += more

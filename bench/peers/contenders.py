@@ -25,9 +25,11 @@ TITLES = {
     "llama-index": "llama-index chat store",
     "langgraph": "LangGraph aupdate_state",
     "openai-agents": "OpenAI Agents SQLAlchemySession",
+    "openai-agents-new": "OpenAI Agents, a new session object a call",
     "google-adk": "Google ADK DatabaseSessionService",
 }
 IN_PROCESS = (FASTEST, "llama-index", "langgraph", "openai-agents", "google-adk")
+"""Each library once, in the form that measured best."""
 TAKES_SEVERAL = (OURS, FASTEST, "langgraph", "openai-agents")
 """Those that add several messages in one call and one transaction."""
 HAS_STREAM = "StreamAppends" in pb.DESCRIPTOR.services_by_name["MessageService"].methods_by_name

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from bench.peers.contenders import (
     FASTEST,
     FASTEST_SERVED,
-    IN_PROCESS,
     OURS,
     STREAM,
     TAKES_SEVERAL,
@@ -30,6 +29,7 @@ TARGETS = {
     (1, 16, STREAM, FASTEST): Target(">=", 1.0),
     (1, 16, OURS, "langgraph"): _FOUR,
     (1, 16, OURS, "openai-agents"): _FOUR,
+    (1, 16, OURS, "openai-agents-new"): _FOUR,
     (1, 16, OURS, "google-adk"): _FOUR,
     (SEVERAL, 16, OURS, FASTEST): Target(">=", 2),
 }
@@ -66,7 +66,7 @@ async def _compare(
                     history=HISTORY,
                 )
             )
-    pairs = [(OURS, name) for name in names if name in (FASTEST_SERVED, *IN_PROCESS)]
+    pairs = [(OURS, name) for name in names if name not in (OURS, STREAM)]
     pairs += [(STREAM, FASTEST)] if STREAM in names else []
     return [_figure(size, in_flight, one, other, taken) for one, other in pairs]
 

@@ -20,6 +20,7 @@ MODULES = {
     "langchain-grpc": "langchain_served",
     "langgraph": "langgraph",
     "openai-agents": "openai_agents",
+    "openai-agents-new": "openai_agents_new",
     "google-adk": "google_adk",
     "llama-index": "llama_index",
 }
