@@ -1,13 +1,12 @@
 """langchain-postgres behind the least of a gRPC server: grpc.aio on uvloop, one call of the library for each append.
 
 It takes and gives the messages of Kata's own AppendMessages, so that the bytes on the wire are the same. Run as a
-module it is the server; `Library` starts that and calls it.
+module it is the server, until its standard input ends; `Library` starts that and calls it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid5
@@ -37,7 +36,7 @@ class Library:
     async def open(self, address: str) -> None:
         """Start the server, and connect to it."""
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", __name__, address), stdout=asyncio.subprocess.PIPE
+            *(sys.executable, "-m", __name__, address), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
         if self._process.stdout is None:
             raise TypeError("the process was started with a pipe")
@@ -56,13 +55,10 @@ class Library:
     async def close(self) -> None:
         """Disconnect, and end the server."""
         await self._channel.close()
-        self._process.terminate()
-        await self._process.wait()
+        await self._process.communicate()
 
 
 async def _serve(address: str) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     library = langchain.Library()
     await library.open(address)
 
@@ -79,7 +75,8 @@ async def _serve(address: str) -> None:
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"AppendMessages": method}),))
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)
     await server.start()
-    await stop.wait()
+    # However the process that started this one ends, its end of the pipe is closed then.
+    await asyncio.to_thread(sys.stdin.read)
     await server.stop(0)
     await library.close()
 

@@ -17,7 +17,7 @@ from kata_grpc.cli.bench.floor import HOLD
 from kata_grpc.db import connect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from pathlib import Path
     from uuid import UUID
 
@@ -69,12 +69,11 @@ class Rig:
     client: Client
     floor_client: Client
     connection: connect.Connection
+    home: Path
+    url: str
     scale: Scale
     data: Filled
     say: Callable[[str], None]
-    home: Path
-    settings: Mapping[str, str]
-    """Of the service: another one on the same database has the same."""
 
     async def hold(self, method: str, context_id: UUID, request: Proto) -> list[bytes]:
         """Have the server without a database answer a request as the service answers it now."""
@@ -104,8 +103,9 @@ class Rig:
 async def assemble(home: Path, url: str, scale: Scale, say: Callable[[str], None]) -> AsyncIterator[Rig]:
     """Start both servers over the database at `url`, and fills it."""
     async with AsyncExitStack() as stack:
-        settings = {"DATABASE_URL": url, "KATA_MIGRATE": "on", "KATA_LOG_LEVEL": "warning"}
-        service = await stack.enter_async_context(processes.service(home, settings))
+        service = await stack.enter_async_context(
+            processes.service(home, {"DATABASE_URL": url, "KATA_MIGRATE": "on", "KATA_LOG_LEVEL": "warning"})
+        )
         floor = await stack.enter_async_context(processes.floor(home))
         to_service = await stack.enter_async_context(client(service))
         to_floor = await stack.enter_async_context(client(floor))
@@ -115,4 +115,4 @@ async def assemble(home: Path, url: str, scale: Scale, say: Callable[[str], None
         await connection.execute("set plan_cache_mode = force_generic_plan; set jit = off")
         say(f"filling {2 * scale.long_messages:,} messages by SQL, and recounting them")
         data = await fill(connection, to_service.contexts, scale)
-        yield Rig(service, floor, to_service, to_floor, connection, scale, data, say, home, settings)
+        yield Rig(service, floor, to_service, to_floor, connection, home, url, scale, data, say)

@@ -85,7 +85,7 @@ def _shares(taken: Sequence[Taken]) -> str:
 async def _loaded(rig: Rig, program: str, workers: int) -> Taken:
     """Put a server of its own under load for a while."""
     database = parent_of(rig.connection.get_server_pid())
-    environ = {**rig.settings, "KATA_WORKERS": str(workers)}
+    environ = {"DATABASE_URL": rig.url, "KATA_LOG_LEVEL": "warning", "KATA_WORKERS": str(workers)}
     async with processes.service(rig.home, environ) as server, client(server) as of:
         made = [await of.contexts.CreateContext(contexts.CreateContextRequest()) for _ in range(_GENERATORS)]
         ids = [created.context.context_id for created in made]
