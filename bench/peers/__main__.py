@@ -88,7 +88,7 @@ async def _measure(
                 if "rates" in args.only:
                     figures += await rates.measure(workers, scale, say)
                 if "histories" in args.only:
-                    figures += await histories.measure(workers, scale, say)
+                    figures += await histories.measure(workers, url, scale, say)
         if "windows" in args.only:
             where = await contenders.database(url, "windows")
             module = "bench.peers.libraries.langchain_windows"

@@ -64,6 +64,15 @@ async def processes(python: Path, url: str, address: str, logs: Path) -> AsyncIt
         yield started
 
 
+async def checkpoint(url: str) -> None:
+    """Have the database write out what is owed, so that nobody pays for what others filled."""
+    connection = await connect.open_connection(url)
+    try:
+        await connection.execute("checkpoint")
+    finally:
+        await connection.close()
+
+
 async def database(url: str, name: str) -> str:
     """Create a database beside that of `url`, and return its URL."""
     made = name.replace("-", "_")

@@ -55,7 +55,9 @@ class Library:
     async def close(self) -> None:
         """Disconnect, and end the server."""
         await self._channel.close()
-        await self._process.communicate()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        await self._process.wait()
 
 
 async def _serve(address: str) -> None:

@@ -31,6 +31,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
 """Options beside the strategy "last": none, and those that the documentation of `trim_messages` gives for chats."""
 
 
+_KEYS = {
+    "system": {"role", "content", "name"},
+    "developer": {"role", "content", "name"},
+    "user": {"role", "content", "name"},
+    "assistant": {"role", "content", "name", "tool_calls"},
+    "tool": {"role", "content", "tool_call_id"},
+}
+
+
 class Windows:
     """Conversations in the table, and the adapter for Anthropic, which is asked for requests and sends none."""
 
@@ -43,8 +52,13 @@ class Windows:
         await self._library.open(address)
 
     async def load(self, conversation: str, messages: list[dict[str, Any]]) -> dict[str, str]:
-        """Store a conversation in OpenAI's form; return it whole, as each API gets it."""
-        converted = convert_to_messages(messages)
+        """Store a conversation in OpenAI's form; return it whole, as each API gets it.
+
+        Keys that the API does not take are left out: recorded conversations have some, and nothing would be valid.
+        """
+        converted = convert_to_messages(
+            [{key: value for key, value in message.items() if key in _KEYS[message["role"]]} for message in messages]
+        )
         for place, message in enumerate(converted):
             message.id = str(place)
         await self._library.add(conversation, converted)
