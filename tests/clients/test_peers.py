@@ -16,7 +16,7 @@ async def test_it_appends_to_the_service_and_reads_what_it_appended(address: str
     async with worker(Path(sys.executable), APPENDING, "kata", address, tmp_path) as ours:
         await ours.do("fill", thread="long", messages=600)
         assert len(await ours.do("appends", thread="long", calls=3)) == 3
-        assert len(await ours.do("reads", thread="long", calls=2)) == 2
+        assert len(await ours.do("reads", thread="long", calls=2)) >= 2
 
         taken = await ours.do("rate", in_flight=3, seconds=0.2, size=8, threads=6, history=2)
 
