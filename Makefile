@@ -45,9 +45,10 @@ run: $(VENV)/run.stamp ## Start the server (embedded PostgreSQL unless DATABASE_
 demo: $(VENV)/run.stamp ## Import a real conversation and show what the service does with it
 	@$(BIN)/python -m kata_grpc.cli.demo
 
+# Without its fork support gRPC does not remark on each process that is started while a channel is open.
 .PHONY: bench
 bench: $(VENV)/run.stamp ## Measure the figures of the service on this machine
-	@$(BIN)/kata-grpc bench
+	@GRPC_ENABLE_FORK_SUPPORT=0 $(BIN)/kata-grpc bench
 
 # The peers' dependencies would bind the server's: they have an environment of their own.
 PEERS := .venv-peers

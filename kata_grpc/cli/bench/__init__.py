@@ -65,8 +65,6 @@ def add_parser(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, and print the figures."""
     scale = QUICK if args.quick else FULL
-    # gRPC remarks on each process that is started while a channel is open.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     notes = Console(stderr=True, highlight=False)
 
     def say(what: str) -> None:
