@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 SETUP_FILES := pyproject.toml generated/python/pyproject.toml kata_grpc/__init__.py
 PYTEST_ARGS ?=
+PEERS_ARGS ?=
 
 # A name on PATH may be a shim of an absent version, and Debian's python3 may lack venv: only running it tells.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python3.14; do \
@@ -44,9 +45,23 @@ run: $(VENV)/run.stamp ## Start the server (embedded PostgreSQL unless DATABASE_
 demo: $(VENV)/run.stamp ## Import a real conversation and show what the service does with it
 	@$(BIN)/python -m kata_grpc.cli.demo
 
+# Without its fork support gRPC does not remark on each process that is started while a channel is open.
 .PHONY: bench
 bench: $(VENV)/run.stamp ## Measure the figures of the service on this machine
-	@$(BIN)/kata-grpc bench
+	@GRPC_ENABLE_FORK_SUPPORT=0 $(BIN)/kata-grpc bench
+
+# The peers' dependencies would bind the server's: they have an environment of their own.
+PEERS := .venv-peers
+$(PEERS)/stamp: bench/peers/requirements.txt generated/python/pyproject.toml
+	@test -n "$(PYTHON)" || { echo "kata-grpc needs Python 3.11 or newer with its venv module (Debian: apt-get install python3-venv)." >&2; exit 1; }
+	@echo "Installing the peers into $(PEERS)"
+	@$(PYTHON) -m venv $(PEERS)
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(PEERS)/bin/python -m pip install --quiet --requirement $< --editable generated/python
+	@touch $@
+
+.PHONY: bench-peers
+bench-peers: $(VENV)/run.stamp $(PEERS)/stamp ## Measure libraries for the same purpose beside the service (PEERS_ARGS passes options on)
+	@$(BIN)/python -m bench.peers $(PEERS_ARGS)
 
 ## --- checking it
 
@@ -111,10 +126,10 @@ install: ## Install the server into the environment PREFIX, which needs no check
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(PREFIX)/bin/python -m pip install --quiet --no-cache-dir ./generated/python .
 
 .PHONY: deps
-deps: ## Install what tests use from the system, as root on Debian: pgbouncer, the distribution's PostgreSQL
+deps: ## Install what tests and bench use from the system, as root on Debian: pgbouncer, PostgreSQL, h2load
 	@bash tools/system_deps.sh
 
 .PHONY: clean
 clean: ## Remove the environment, caches and built files (never data)
-	@rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache generated/typescript/node_modules tools/typescript/node_modules tests/clients/node/node_modules
+	@rm -rf $(VENV) $(PEERS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache generated/typescript/node_modules tools/typescript/node_modules tests/clients/node/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

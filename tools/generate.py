@@ -1,6 +1,7 @@
 """Writes generated/ from protos/: Python stubs, the TypeScript package, the descriptor set, the service configs.
 
-Equal protos and tool versions give equal bytes. With `--verify` nothing is written: everything is generated into a
+The Python package also gets the server's validator of rendered windows, so that a client can check what it sends.
+Equal sources and tool versions give equal bytes. With `--verify` nothing is written: everything is generated into a
 temporary folder and compared. Files written by hand in generated/ are listed in HAND_WRITTEN and never touched.
 """
 
@@ -27,6 +28,9 @@ PROTOS = ROOT / "protos"
 GENERATED = ROOT / "generated"
 TYPESCRIPT_TOOLS = ROOT / "tools" / "typescript"
 WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
+
+CHECKING = ROOT / "kata_grpc" / "dialects" / "checking"
+"""The validator, which needs the standard library alone: the clients' copy differs from it in its package's name."""
 
 HAND_WRITTEN = {
     "README.md",
@@ -143,6 +147,9 @@ def _python(target: Path, configs: dict[str, str]) -> None:
     _write(package / "context" / "v1" / "__init__.py", PYTHON_V1_INIT)
     for name, text in configs.items():
         _write(package / "context" / "v1" / name, text)
+    for module in CHECKING.glob("*.py"):
+        text = module.read_text(encoding="utf-8")
+        _write(package / "context" / "checking" / module.name, text.replace("kata_grpc.dialects.", "kata.context."))
 
 
 def _use_own_modules(path: Path, source: Path) -> None:
@@ -213,7 +220,7 @@ def _difference(name: str, made: Path, present: Path) -> str:
     if name.endswith(".binpb"):
         return f"differs: {name}\n"
     before, after = present.read_text(encoding="utf-8"), made.read_text(encoding="utf-8")
-    lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"generated/{name}", "from protos/")
+    lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), f"generated/{name}", "made now")
     return "".join(list(lines)[:40])
 
 
@@ -223,9 +230,9 @@ def verify(made: Path) -> int:
     differences = [text for name in names if (text := _difference(name, made / name, GENERATED / name))]
     sys.stdout.write("".join(differences))
     if differences:
-        print("generated/ does not match protos/: run `make protos` and commit the result.", file=sys.stderr)
+        print("generated/ is not what its sources give: run `make protos` and commit the result.", file=sys.stderr)
         return 1
-    print(f"generated/ matches protos/ ({len(names)} files).")
+    print(f"generated/ matches its sources ({len(names)} files).")
     return 0
 
 

