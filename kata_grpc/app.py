@@ -100,7 +100,14 @@ class Server:
             ContextServicer(Contexts(database), tokens),
             MessageServicer(Messages(database, tokenizers), Windows(database, tokenizers), tokens, self._draining),
         )
-        calls = Calls(self._authenticator, self._draining, settings.deadline, _STREAM_SECONDS, self._stall_seconds)
+        calls = Calls(
+            self._authenticator,
+            self._draining,
+            settings.deadline,
+            _STREAM_SECONDS,
+            self._stall_seconds,
+            limits.MAX_APPEND_STREAM_SECONDS,
+        )
         self._server = server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(self._reuse_port))])
         server.add_generic_rpc_handlers(
             tuple(calls.handler(service, servicer) for service, servicer in zip(_SERVICES, servicers, strict=True))

@@ -100,7 +100,6 @@ class Messages:
         wanted = _fingerprint(drafts, digest)
         tokenizer = self._tokenizer_of.get(context_id, DEFAULT_TOKENIZER)
         write = self._group.append
-        refused = False
         for _ in range(_ATTEMPTS):
             counts, differences = await self._count(drafts, tokenizer)
             fields = context_fields(context_id, tokenizer)
@@ -128,11 +127,10 @@ class Messages:
                 return Appended(context, claim.first_version, claim.last_version, claim.revision, True, differences)
             if context.delete_time is not None:
                 raise ContextNotFound(str(context_id))
+            if steps_json and await self._messages.open_calls(context_id, tenant, steps_json) > MAX_OPEN_CALLS:
+                raise TooManyOpenCalls(str(context_id), MAX_OPEN_CALLS)
             if expected_version is not None and context.latest_version != expected_version:
                 raise VersionConflict(expected_version, context.latest_version)
-            if context.tokenizer == tokenizer and steps_json is not None and refused:
-                raise TooManyOpenCalls(str(context_id), MAX_OPEN_CALLS)
-            refused = context.tokenizer == tokenizer and write == self._group.append_alone
             write = self._group.append_alone  # it was held, perhaps: wait for it
             self._tokenizer_of[context_id] = tokenizer = context.tokenizer
         raise WriteContention

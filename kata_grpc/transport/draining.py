@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kata_grpc.domain.errors import ShuttingDown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Draining:
@@ -19,10 +19,22 @@ class Draining:
         self.started = False
         self._running = 0
         self._changed = asyncio.Event()
+        self._told: set[Callable[[], object]] = set()
 
     def start(self) -> None:
         """From now on new calls are refused, and long ones end where they can be resumed."""
         self.started = True
+        for tell in tuple(self._told):
+            tell()
+
+    @contextmanager
+    def telling(self, tell: Callable[[], object]) -> Iterator[None]:
+        """Have `tell` called at the start: for those who wait for their caller, and do not come by to look."""
+        self._told.add(tell)
+        try:
+            yield
+        finally:
+            self._told.discard(tell)
 
     @contextmanager
     def call(self) -> Iterator[None]:

@@ -13,6 +13,7 @@ from kata_grpc.codec import ROLE_OF_NUMBER, encode_body, from_proto
 from kata_grpc.domain.errors import InvalidRequest, ResponseTooLarge, ShuttingDown, Violation
 from kata_grpc.domain.windows import Dialect, View, WindowRequest
 from kata_grpc.services.messages import Appended, Draft, Messages
+from kata_grpc.transport.appending import AppendStream
 from kata_grpc.transport.convert import (
     DIALECTS,
     VIEWS,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from kata_grpc.domain.contexts import TenantId
     from kata_grpc.services.windows import Page, Windows
-    from kata_grpc.transport.calls import Writer
+    from kata_grpc.transport.calls import Dialog, Writer
     from kata_grpc.transport.draining import Draining
 
 _ONE_MESSAGE = _PAGE_MESSAGES = b"\x0a"
@@ -56,6 +57,12 @@ class MessageServicer:
 
     async def AppendMessages(self, tenant: TenantId, request: pb.AppendMessagesRequest) -> pb.AppendMessagesResponse:
         """Append a batch."""
+        appended = await self._append(tenant, request)
+        response = _appended(appended)
+        response.context.CopyFrom(context_to_proto(appended.context))
+        return response
+
+    async def _append(self, tenant: TenantId, request: pb.AppendMessagesRequest) -> Appended:
         check = Checker()
         context_id = check.context_id(request.context_id)
         check.messages(request.messages, request.ByteSize())
@@ -63,8 +70,17 @@ class MessageServicer:
         expected = request.expected_version if request.HasField("expected_version") else None
         check.at_least("expected_version", expected or 0, 0)
         check.done()
-        appended = await self._messages.append(tenant, context_id, _drafts(request.messages), request_id, expected)
-        return _appended(appended)
+        return await self._messages.append(tenant, context_id, _drafts(request.messages), request_id, expected)
+
+    async def StreamAppends(
+        self, tenant: TenantId, requests: AsyncIterator[pb.StreamAppendsRequest], dialog: Dialog
+    ) -> None:
+        """Append batch after batch, to any contexts."""
+
+        async def append(request: pb.AppendMessagesRequest) -> pb.AppendMessagesResponse:
+            return _appended(await self._append(tenant, request))
+
+        await AppendStream(append, dialog).run(requests, self._draining)
 
     async def ImportMessages(
         self, tenant: TenantId, requests: AsyncIterator[pb.ImportMessagesRequest]
@@ -211,12 +227,12 @@ def _drafts(messages: Sequence[message_pb2.Message]) -> list[Draft]:
 
 
 def _appended(appended: Appended) -> pb.AppendMessagesResponse:
+    """Return where a batch stands, without the context."""
     return pb.AppendMessagesResponse(
         first_version=appended.first_version,
         last_version=appended.last_version,
         revision=appended.revision,
         replayed=appended.replayed,
-        context=context_to_proto(appended.context),
         token_count_differences=[
             pb.TokenCountDifference(index=d.index, given=d.given, counted=d.counted) for d in appended.differences
         ],

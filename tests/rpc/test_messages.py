@@ -169,6 +169,8 @@ async def test_too_many_open_calls(server: Running) -> None:
     await server.append(context_id, b.result("a0"), b.calls("one more"))
     error = await refused(server.append(context_id, b.calls("another")))
     assert error.reason == "TOO_MANY_OPEN_CALLS"
+    error = await refused(server.append(context_id, b.calls("another"), expected_version=77))
+    assert error.reason == "TOO_MANY_OPEN_CALLS", "limits come before the expected version"
     await server.append(context_id, b.user("what has no call is not concerned"))
 
 

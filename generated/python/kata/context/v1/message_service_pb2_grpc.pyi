@@ -39,6 +39,16 @@ class MessageServiceStub:
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS,
     WRITE_CONTENTION.
     """
+    StreamAppends: _grpc.StreamStreamMultiCallable[_message_service_pb2.StreamAppendsRequest, _message_service_pb2.StreamAppendsResponse]
+    """Appends for callers who write much: any number of batches to any contexts, each checked, written and answered as
+    AppendMessages does it, each with an outcome of its own. Appends to one context take effect in the order sent; those
+    to different contexts run at the same time and share commits. At most 256 appends or 16 MiB are in flight on a
+    stream: the server reads on as answers leave. Half-closing finishes what is in flight, and the stream ends with OK.
+    However else it ends, repeat on a new stream what was not answered, with the same `request_id`s. gRPC does not
+    repeat a stream by itself; one lasts at most 24 hours.
+    Errors of an append: as AppendMessages. Errors of the stream: MALFORMED_REQUEST and INVALID_FIELD for a frame,
+    SHUTTING_DOWN and DEADLINE; the first three after the answers to what is in flight.
+    """
     ImportMessages: _grpc.StreamUnaryMultiCallable[_message_service_pb2.ImportMessagesRequest, _message_service_pb2.ImportMessagesResponse]
     """Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
     committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
@@ -76,6 +86,16 @@ class MessageServiceAsyncStub(MessageServiceStub):
     Repeatable with `request_id`, which is checked before `expected_version`.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS,
     WRITE_CONTENTION.
+    """
+    StreamAppends: _aio.StreamStreamMultiCallable[_message_service_pb2.StreamAppendsRequest, _message_service_pb2.StreamAppendsResponse]  # type: ignore[assignment]
+    """Appends for callers who write much: any number of batches to any contexts, each checked, written and answered as
+    AppendMessages does it, each with an outcome of its own. Appends to one context take effect in the order sent; those
+    to different contexts run at the same time and share commits. At most 256 appends or 16 MiB are in flight on a
+    stream: the server reads on as answers leave. Half-closing finishes what is in flight, and the stream ends with OK.
+    However else it ends, repeat on a new stream what was not answered, with the same `request_id`s. gRPC does not
+    repeat a stream by itself; one lasts at most 24 hours.
+    Errors of an append: as AppendMessages. Errors of the stream: MALFORMED_REQUEST and INVALID_FIELD for a frame,
+    SHUTTING_DOWN and DEADLINE; the first three after the answers to what is in flight.
     """
     ImportMessages: _aio.StreamUnaryMultiCallable[_message_service_pb2.ImportMessagesRequest, _message_service_pb2.ImportMessagesResponse]  # type: ignore[assignment]
     """Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
@@ -117,6 +137,22 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         Repeatable with `request_id`, which is checked before `expected_version`.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS,
         WRITE_CONTENTION.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamAppends(
+        self,
+        request_iterator: _MaybeAsyncIterator[_message_service_pb2.StreamAppendsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_message_service_pb2.StreamAppendsResponse], _abc.AsyncIterator[_message_service_pb2.StreamAppendsResponse]]:
+        """Appends for callers who write much: any number of batches to any contexts, each checked, written and answered as
+        AppendMessages does it, each with an outcome of its own. Appends to one context take effect in the order sent; those
+        to different contexts run at the same time and share commits. At most 256 appends or 16 MiB are in flight on a
+        stream: the server reads on as answers leave. Half-closing finishes what is in flight, and the stream ends with OK.
+        However else it ends, repeat on a new stream what was not answered, with the same `request_id`s. gRPC does not
+        repeat a stream by itself; one lasts at most 24 hours.
+        Errors of an append: as AppendMessages. Errors of the stream: MALFORMED_REQUEST and INVALID_FIELD for a frame,
+        SHUTTING_DOWN and DEADLINE; the first three after the answers to what is in flight.
         """
 
     @_abc_1.abstractmethod
