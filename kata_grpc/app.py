@@ -18,6 +18,7 @@ from kata_grpc import limits
 from kata_grpc.db.pool import Database, PoolOptions
 from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.services.contexts import Contexts
+from kata_grpc.services.importing import Imports
 from kata_grpc.services.messages import Messages
 from kata_grpc.services.windows import Windows
 from kata_grpc.tokenizers import Tokenizers
@@ -98,7 +99,13 @@ class Server:
         tokens = TokenMaker(await ContextRepository(database).token_key())
         servicers = (
             ContextServicer(Contexts(database), tokens),
-            MessageServicer(Messages(database, tokenizers), Windows(database, tokenizers), tokens, self._draining),
+            MessageServicer(
+                Messages(database, tokenizers),
+                Imports(database),
+                Windows(database, tokenizers),
+                tokens,
+                self._draining,
+            ),
         )
         calls = Calls(
             self._authenticator,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from kata_grpc.domain.errors import ShuttingDown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+_Request = TypeVar("_Request")
 
 
 class Draining:
@@ -35,6 +37,20 @@ class Draining:
             yield
         finally:
             self._told.discard(tell)
+
+    async def next(self, requests: AsyncIterator[_Request]) -> _Request | None:
+        """Return the next of a stream's requests, None behind the last; ShuttingDown when the server stops first."""
+        if self.started:
+            raise ShuttingDown
+        reading = asyncio.ensure_future(anext(requests, None))
+        with self.telling(reading.cancel):
+            try:
+                return await reading
+            except asyncio.CancelledError:
+                caller = asyncio.current_task()
+                if caller is not None and caller.cancelling():
+                    raise
+                raise ShuttingDown from None
 
     @contextmanager
     def call(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from kata.context.v1 import message_service_pb2 as pb
 
 from kata_grpc import limits
 from kata_grpc.codec import ROLE_OF_NUMBER, encode_body, from_proto
-from kata_grpc.domain.errors import InvalidRequest, ResponseTooLarge, ShuttingDown, Violation
+from kata_grpc.domain.errors import ResponseTooLarge, ShuttingDown
 from kata_grpc.domain.windows import Dialect, View, WindowRequest
 from kata_grpc.services.messages import Appended, Draft, Messages
 from kata_grpc.transport.appending import AppendStream
@@ -24,6 +24,7 @@ from kata_grpc.transport.convert import (
     trailer_to_proto,
 )
 from kata_grpc.transport.frames import CHUNK_MESSAGES, chunk, field, repeated
+from kata_grpc.transport.importing import Import
 from kata_grpc.transport.tokens import TokenMaker, bind
 from kata_grpc.transport.validate import Checker
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from kata_grpc.domain.contexts import TenantId
+    from kata_grpc.services.importing import Imports
     from kata_grpc.services.windows import Page, Windows
     from kata_grpc.transport.calls import Dialog, Writer
     from kata_grpc.transport.draining import Draining
@@ -49,8 +51,11 @@ _RESUME_LAYOUT = ">qqq"
 class MessageServicer:
     """The methods of MessageService, under their names on the wire."""
 
-    def __init__(self, messages: Messages, windows: Windows, tokens: TokenMaker, draining: Draining) -> None:
+    def __init__(
+        self, messages: Messages, imports: Imports, windows: Windows, tokens: TokenMaker, draining: Draining
+    ) -> None:
         self._messages = messages
+        self._imports = imports
         self._windows = windows
         self._tokens = tokens
         self._draining = draining
@@ -70,7 +75,7 @@ class MessageServicer:
         expected = request.expected_version if request.HasField("expected_version") else None
         check.at_least("expected_version", expected or 0, 0)
         check.done()
-        return await self._messages.append(tenant, context_id, _drafts(request.messages), request_id, expected)
+        return await self._messages.append(tenant, context_id, drafts_of(request.messages), request_id, expected)
 
     async def StreamAppends(
         self, tenant: TenantId, requests: AsyncIterator[pb.StreamAppendsRequest], dialog: Dialog
@@ -86,29 +91,7 @@ class MessageServicer:
         self, tenant: TenantId, requests: AsyncIterator[pb.ImportMessagesRequest]
     ) -> pb.ImportMessagesResponse:
         """Append batch after batch."""
-        header = _import_header(await anext(requests, pb.ImportMessagesRequest()))
-        check = Checker()
-        context_id = check.context_id(header.context_id, "header.context_id")
-        request_id = check.request_id(header.request_id, limits.MAX_IMPORT_REQUEST_ID_CHARS, "header.request_id")
-        expected = header.expected_version if header.HasField("expected_version") else None
-        check.at_least("header.expected_version", expected or 0, 0)
-        check.done()
-        response = pb.ImportMessagesResponse()
-        async for request in requests:
-            _check_batch(request, response.batch_count)
-            batch_id = f"{request_id}/{response.batch_count}" if request_id else None
-            appended = await self._messages.append(
-                tenant, context_id, _drafts(request.batch.messages), batch_id, expected
-            )
-            expected = appended.last_version if expected is not None else None
-            response.first_version = response.first_version or appended.first_version
-            response.last_version = appended.last_version
-            response.batch_count += 1
-            response.replayed_batch_count += appended.replayed
-            if self._draining.started:
-                raise ShuttingDown
-        response.context.CopyFrom(context_to_proto(await self._messages.live(tenant, context_id)))
-        return response
+        return await Import(self._messages, self._imports, self._draining, drafts_of).run(tenant, requests)
 
     async def GetMessage(self, tenant: TenantId, request: pb.GetMessageRequest) -> bytes:
         """Return one message."""
@@ -216,7 +199,7 @@ class MessageServicer:
         await writer.write(field(3, trailer_to_proto(window).SerializeToString()))
 
 
-def _drafts(messages: Sequence[message_pb2.Message]) -> list[Draft]:
+def drafts_of(messages: Sequence[message_pb2.Message]) -> list[Draft]:
     """Take the messages over: what is left of them is what is stored."""
     drafts = []
     for message in messages:
@@ -237,21 +220,6 @@ def _appended(appended: Appended) -> pb.AppendMessagesResponse:
             pb.TokenCountDifference(index=d.index, given=d.given, counted=d.counted) for d in appended.differences
         ],
     )
-
-
-def _import_header(request: pb.ImportMessagesRequest) -> pb.ImportHeader:
-    if request.WhichOneof("frame") != "header":
-        raise InvalidRequest([Violation("frame", "the first frame of an import must be its header", "WRONG_FRAME")])
-    return request.header
-
-
-def _check_batch(request: pb.ImportMessagesRequest, number: int) -> None:
-    check = Checker()
-    if request.WhichOneof("frame") != "batch":
-        check.add("frame", f"frame {number + 1} of an import must be a batch", "WRONG_FRAME")
-    else:
-        check.messages(request.batch.messages, request.ByteSize())
-    check.done()
 
 
 def _window_request(check: Checker, request: pb.GetWindowRequest | pb.StreamWindowRequest) -> WindowRequest:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import uvloop
 from rich.console import Console
 
-from kata_grpc.cli.bench import appends, imports, rig, starts, streams, windows
+from kata_grpc.cli.bench import appends, imports, rig, starts, streams, windows, writes
 from kata_grpc.cli.bench.data import FULL, QUICK, Scale
 from kata_grpc.cli.bench.figures import Figure, show
 from kata_grpc.cli.bench.load import Load
@@ -33,6 +33,7 @@ _ON_THE_RIG = {
     "streams": streams.measure,
     "windows": windows.measure,
     "appends": appends.measure,
+    "writes": writes.measure,
     "import": imports.measure,
 }
 SUBJECTS = ("starts", *_ON_THE_RIG)

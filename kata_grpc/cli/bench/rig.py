@@ -69,6 +69,8 @@ class Rig:
     client: Client
     floor_client: Client
     connection: connect.Connection
+    home: Path
+    url: str
     scale: Scale
     data: Filled
     say: Callable[[str], None]
@@ -113,4 +115,4 @@ async def assemble(home: Path, url: str, scale: Scale, say: Callable[[str], None
         await connection.execute("set plan_cache_mode = force_generic_plan; set jit = off")
         say(f"filling {2 * scale.long_messages:,} messages by SQL, and recounting them")
         data = await fill(connection, to_service.contexts, scale)
-        yield Rig(service, floor, to_service, to_floor, connection, scale, data, say)
+        yield Rig(service, floor, to_service, to_floor, connection, home, url, scale, data, say)
