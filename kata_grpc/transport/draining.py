@@ -48,7 +48,7 @@ class Draining:
                 return await reading
             except asyncio.CancelledError:
                 caller = asyncio.current_task()
-                if caller is not None and caller.cancelling():
+                if not self.started or (caller is not None and caller.cancelling()):
                     raise
                 raise ShuttingDown from None
 

@@ -17,7 +17,6 @@ from kata_grpc.transport.validate import Checker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
-    from uuid import UUID
 
     from kata.context.v1 import message_pb2
 

@@ -1,4 +1,4 @@
-"""What a request_id promises, for every method that takes one: one write, one answer, however often and wherever asked."""
+"""What a request_id promises, for every method that takes one: one write and one answer, however often it is asked."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def prepared(server: Running, name: str) -> str:
 
 
 def unmarked(answer: Any) -> tuple[object, ...]:
-    """What the first answer and its repetitions have in common: the id of what was created, or the place of a change."""
+    """What an answer and its repetitions have in common: the id of what was created, or the place of a change."""
     fields = {field.name for field in answer.DESCRIPTOR.fields}
     if fields >= {"revision", "first_version"}:
         return (answer.first_version, answer.last_version, answer.revision)
@@ -241,7 +241,7 @@ async def test_the_order_of_maps_and_a_default_spelled_out_do_not_matter(server:
 
 
 async def test_checks_come_in_order(server: Running) -> None:
-    """A request that everything speaks against is refused for the first of it, and so on as one after the other goes."""
+    """A request that everything speaks against is refused for the first of it, and so on as one after another goes."""
     context_id = (await server.create()).context_id
     calls = b.calls(*(f"c{n}" for n in range(200)))
     await server.append(context_id, calls, request_id="r")

@@ -86,9 +86,7 @@ async def _rates(rig: Rig, count: int) -> list[Figure]:
     return [rate, compared(f"append_time_{count}", title, appends, floor_title, echoes, target=most)]
 
 
-async def in_flight(
-    stub: MessageServiceAsyncStub, count: int, context_id: Callable[[], UUID], series: Series
-) -> float:
+async def in_flight(stub: MessageServiceAsyncStub, count: int, context_id: Callable[[], UUID], series: Series) -> float:
     """Keep calls in flight for a while; return calls a second and add their times to `series`."""
     times: list[float] = []
     started = time.perf_counter()

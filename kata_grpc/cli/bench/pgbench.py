@@ -1,7 +1,7 @@
 """The floor of all appends: one statement and one commit each, by 32 connections that do nothing else.
 
-By pgbench where it came with PostgreSQL; else, run as a module, by asyncpg in a process of its own. Its tables are apart
-from the service's, and as plain as an append can be: a version, a running sum, 600 bytes.
+By pgbench where it came with PostgreSQL; else, run as a module, by asyncpg in a process of its own. Its tables are
+apart from the service's, and as plain as an append can be: a version, a running sum, 600 bytes.
 """
 
 from __future__ import annotations
@@ -37,16 +37,17 @@ create table bench_floor.messages (
   total_tokens bigint not null, create_time timestamptz not null default now(), primary key (context_id, version));
 insert into bench_floor.contexts (id) select generate_series(1, {CONTEXTS});
 """
-_APPEND = f"""
+_TEXT = ("a word " * 86)[:600]
+_APPEND = """
 with changed as (
-  update bench_floor.contexts set version = version + 1, tokens = tokens + 120 where id = {{context}}
+  update bench_floor.contexts set version = version + 1, tokens = tokens + 120 where id = {context}
   returning id, version, tokens
 )
 insert into bench_floor.messages (context_id, version, role, content, token_count, total_tokens)
-select id, version, 'user', '{"a word " * 86}'::varchar(600), 120, tokens from changed
+select id, version, 'user', '{text}', 120, tokens from changed
 returning version
 """
-_SCRIPT = f"\\set context random(1, {CONTEXTS})\n{' '.join(_APPEND.format(context=':context').split())};\n"
+_SCRIPT = f"\\set context random(1, {CONTEXTS})\n{' '.join(_APPEND.format(context=':context', text=_TEXT).split())};\n"
 _RATE = re.compile(rb"^tps = ([0-9.]+)", re.MULTILINE)
 
 
@@ -96,7 +97,7 @@ async def _append_for(url: str, seconds: float) -> float:
     started = time.perf_counter()
 
     async def append(connection: connect.Connection) -> int:
-        statement = await connection.prepare(_APPEND.format(context="$1::bigint"))
+        statement = await connection.prepare(_APPEND.format(context="$1::bigint", text=_TEXT))
         done = 0
         while time.perf_counter() - started < seconds:
             await statement.fetch(random.randint(1, CONTEXTS))  # noqa: S311 - any context will do

@@ -1,7 +1,7 @@
 """The append's storage layer alone: group commit, repository and pool in a process without gRPC.
 
-Run as a module: the database's URL, the seconds of each measurement and how many appends wait at a time are arguments, ids
-of contexts come on standard input. Prints the rates.
+Run as a module: the database's URL, the seconds of each measurement and how many appends wait at a time are arguments,
+ids of contexts come on standard input. Prints the rates.
 """
 
 from __future__ import annotations

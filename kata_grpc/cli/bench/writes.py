@@ -1,4 +1,4 @@
-"""Writing much: many messages a call, a stream of appends, an import, and the storage layer, beside what PostgreSQL can.
+"""Writing much: many messages a call, a stream of appends, an import, the storage layer, beside what PostgreSQL can.
 
 All are measured in turn, a few seconds each, in every repetition.
 """

@@ -379,22 +379,28 @@ class ImportHeader(_message.Message):
     CONTEXT_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    FIRST_BATCH_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
     request_id: _builtins.str
     """Makes the import repeatable; 1 to 100 characters. Batch n is appended with the request_id "<request_id>/<n>"."""
     expected_version: _builtins.int
     """Demands that the context was at this version before the first batch. Absent, there is no check."""
+    first_batch: _builtins.int
+    """Is the number of the stream's first batch: 0 at first, later the `next_batch` of an earlier import with this
+    request_id. The batches before it must be there.
+    """
     def __init__(
         self,
         *,
         context_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
         expected_version: _builtins.int | None = ...,
+        first_batch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "context_id", b"context_id", "expected_version", b"expected_version", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "context_id", b"context_id", "expected_version", b"expected_version", "first_batch", b"first_batch", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
@@ -437,6 +443,7 @@ class ImportMessagesResponse(_message.Message):
     FIRST_VERSION_FIELD_NUMBER: _builtins.int
     LAST_VERSION_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
+    NEXT_BATCH_FIELD_NUMBER: _builtins.int
     batch_count: _builtins.int
     """Counts the batches."""
     replayed_batch_count: _builtins.int
@@ -445,6 +452,10 @@ class ImportMessagesResponse(_message.Message):
     """Is the version of the first message; 0 when there was none."""
     last_version: _builtins.int
     """Is the version of the last message; 0 when there was none."""
+    next_batch: _builtins.int
+    """Is the number of the batch to go on with. For a stream with a request_id and no batch it is the first one that the
+    context has not.
+    """
     @_builtins.property
     def context(self) -> _context_pb2.Context:
         """Is the context, as it is now."""
@@ -457,10 +468,11 @@ class ImportMessagesResponse(_message.Message):
         first_version: _builtins.int = ...,
         last_version: _builtins.int = ...,
         context: _context_pb2.Context | None = ...,
+        next_batch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_count", b"batch_count", "context", b"context", "first_version", b"first_version", "last_version", b"last_version", "replayed_batch_count", b"replayed_batch_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_count", b"batch_count", "context", b"context", "first_version", b"first_version", "last_version", b"last_version", "next_batch", b"next_batch", "replayed_batch_count", b"replayed_batch_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -107,8 +107,10 @@ class MessageServiceServicer:
 
     def ImportMessages(self, request_iterator, context):
         """Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
-        committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
-        whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+        committed while the next one is read, so a stream that breaks keeps the batches before the break. To go on, ask for
+        `next_batch` with a header alone, and open the stream again with that as `first_batch`; or repeat the whole stream
+        with the same `request_id` and batches, which checks what is there, too.
+        Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -51,8 +51,10 @@ class MessageServiceStub:
     """
     ImportMessages: _grpc.StreamUnaryMultiCallable[_message_service_pb2.ImportMessagesRequest, _message_service_pb2.ImportMessagesResponse]
     """Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
-    committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
-    whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+    committed while the next one is read, so a stream that breaks keeps the batches before the break. To go on, ask for
+    `next_batch` with a header alone, and open the stream again with that as `first_batch`; or repeat the whole stream
+    with the same `request_id` and batches, which checks what is there, too.
+    Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
     """
     GetMessage: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.GetMessageRequest, _message_service_pb2.GetMessageResponse]
     """Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND."""
@@ -99,8 +101,10 @@ class MessageServiceAsyncStub(MessageServiceStub):
     """
     ImportMessages: _aio.StreamUnaryMultiCallable[_message_service_pb2.ImportMessagesRequest, _message_service_pb2.ImportMessagesResponse]  # type: ignore[assignment]
     """Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
-    committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
-    whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+    committed while the next one is read, so a stream that breaks keeps the batches before the break. To go on, ask for
+    `next_batch` with a header alone, and open the stream again with that as `first_batch`; or repeat the whole stream
+    with the same `request_id` and batches, which checks what is there, too.
+    Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
     """
     GetMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.GetMessageRequest, _message_service_pb2.GetMessageResponse]  # type: ignore[assignment]
     """Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND."""
@@ -162,8 +166,10 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_message_service_pb2.ImportMessagesResponse, _abc.Awaitable[_message_service_pb2.ImportMessagesResponse]]:
         """Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
-        committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
-        whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+        committed while the next one is read, so a stream that breaks keeps the batches before the break. To go on, ask for
+        `next_batch` with a header alone, and open the stream again with that as `first_batch`; or repeat the whole stream
+        with the same `request_id` and batches, which checks what is there, too.
+        Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
         """
 
     @_abc_1.abstractmethod

@@ -50,7 +50,7 @@ export declare enum ErrorReason {
      * Answer the open ones first, with error results where they were abandoned. Metadata: context_id, max.
      */
     ERROR_REASON_TOO_MANY_OPEN_CALLS = 14,
-    /** ERROR_REASON_VERSION_OUT_OF_RANGE - A version or revision lies beyond the latest one. Metadata: field, value, latest. */
+    /** ERROR_REASON_VERSION_OUT_OF_RANGE - A version, a revision or the number of a batch lies beyond the latest one. Metadata: field, value, latest. */
     ERROR_REASON_VERSION_OUT_OF_RANGE = 15,
     /** ERROR_REASON_RESPONSE_TOO_LARGE - The answer is larger than one unary response may be; use the streaming method. Metadata: bytes, max_bytes. */
     ERROR_REASON_RESPONSE_TOO_LARGE = 16,

@@ -60,7 +60,7 @@ var ErrorReason;
      * Answer the open ones first, with error results where they were abandoned. Metadata: context_id, max.
      */
     ErrorReason[ErrorReason["ERROR_REASON_TOO_MANY_OPEN_CALLS"] = 14] = "ERROR_REASON_TOO_MANY_OPEN_CALLS";
-    /** ERROR_REASON_VERSION_OUT_OF_RANGE - A version or revision lies beyond the latest one. Metadata: field, value, latest. */
+    /** ERROR_REASON_VERSION_OUT_OF_RANGE - A version, a revision or the number of a batch lies beyond the latest one. Metadata: field, value, latest. */
     ErrorReason[ErrorReason["ERROR_REASON_VERSION_OUT_OF_RANGE"] = 15] = "ERROR_REASON_VERSION_OUT_OF_RANGE";
     /** ERROR_REASON_RESPONSE_TOO_LARGE - The answer is larger than one unary response may be; use the streaming method. Metadata: bytes, max_bytes. */
     ErrorReason[ErrorReason["ERROR_REASON_RESPONSE_TOO_LARGE"] = 16] = "ERROR_REASON_RESPONSE_TOO_LARGE";

@@ -131,6 +131,11 @@ export interface ImportHeader {
     requestId: string;
     /** Demands that the context was at this version before the first batch. Absent, there is no check. */
     expectedVersion?: bigint | undefined;
+    /**
+     * Is the number of the stream's first batch: 0 at first, later the `next_batch` of an earlier import with this
+     * request_id. The batches before it must be there.
+     */
+    firstBatch: bigint;
 }
 /** ImportBatch is one batch of an import. */
 export interface ImportBatch {
@@ -149,6 +154,11 @@ export interface ImportMessagesResponse {
     lastVersion: bigint;
     /** Is the context, as it is now. */
     context: Context | undefined;
+    /**
+     * Is the number of the batch to go on with. For a stream with a request_id and no batch it is the first one that the
+     * context has not.
+     */
+    nextBatch: bigint;
 }
 /** GetMessageRequest names a message. */
 export interface GetMessageRequest {
@@ -376,8 +386,10 @@ export declare const MessageServiceService: {
     };
     /**
      * Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
-     * committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
-     * whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+     * committed while the next one is read, so a stream that breaks keeps the batches before the break. To go on, ask for
+     * `next_batch` with a header alone, and open the stream again with that as `first_batch`; or repeat the whole stream
+     * with the same `request_id` and batches, which checks what is there, too.
+     * Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
      */
     readonly importMessages: {
         readonly path: "/kata.context.v1.MessageService/ImportMessages";
@@ -475,8 +487,10 @@ export interface MessageServiceServer extends UntypedServiceImplementation {
     streamAppends: handleBidiStreamingCall<StreamAppendsRequest, StreamAppendsResponse>;
     /**
      * Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
-     * committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
-     * whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+     * committed while the next one is read, so a stream that breaks keeps the batches before the break. To go on, ask for
+     * `next_batch` with a header alone, and open the stream again with that as `first_batch`; or repeat the whole stream
+     * with the same `request_id` and batches, which checks what is there, too.
+     * Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
      */
     importMessages: handleClientStreamingCall<ImportMessagesRequest, ImportMessagesResponse>;
     /** Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND. */
@@ -530,8 +544,10 @@ export interface MessageServiceClient extends Client {
     streamAppends(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<StreamAppendsRequest, StreamAppendsResponse>;
     /**
      * Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
-     * committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
-     * whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+     * committed while the next one is read, so a stream that breaks keeps the batches before the break. To go on, ask for
+     * `next_batch` with a header alone, and open the stream again with that as `first_batch`; or repeat the whole stream
+     * with the same `request_id` and batches, which checks what is there, too.
+     * Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
      */
     importMessages(callback: (error: ServiceError | null, response: ImportMessagesResponse) => void): ClientWritableStream<ImportMessagesRequest>;
     importMessages(metadata: Metadata, callback: (error: ServiceError | null, response: ImportMessagesResponse) => void): ClientWritableStream<ImportMessagesRequest>;

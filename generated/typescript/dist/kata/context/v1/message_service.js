@@ -740,7 +740,7 @@ exports.ImportMessagesRequest = {
     },
 };
 function createBaseImportHeader() {
-    return { contextId: "", requestId: "", expectedVersion: undefined };
+    return { contextId: "", requestId: "", expectedVersion: undefined, firstBatch: 0n };
 }
 exports.ImportHeader = {
     encode(message, writer = new wire_1.BinaryWriter()) {
@@ -755,6 +755,12 @@ exports.ImportHeader = {
                 throw new globalThis.Error("value provided for field message.expectedVersion of type int64 too large");
             }
             writer.uint32(24).int64(message.expectedVersion);
+        }
+        if (message.firstBatch !== 0n) {
+            if (BigInt.asIntN(64, message.firstBatch) !== message.firstBatch) {
+                throw new globalThis.Error("value provided for field message.firstBatch of type int64 too large");
+            }
+            writer.uint32(32).int64(message.firstBatch);
         }
         return writer;
     },
@@ -792,6 +798,13 @@ exports.ImportHeader = {
                         message.expectedVersion = reader.int64();
                         continue;
                     }
+                    case 4: {
+                        if (tag !== 32) {
+                            break;
+                        }
+                        message.firstBatch = reader.int64();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -814,6 +827,9 @@ exports.ImportHeader = {
         message.expectedVersion = (object.expectedVersion !== undefined && object.expectedVersion !== null)
             ? BigInt(object.expectedVersion)
             : undefined;
+        message.firstBatch = (object.firstBatch !== undefined && object.firstBatch !== null)
+            ? BigInt(object.firstBatch)
+            : 0n;
         return message;
     },
 };
@@ -869,7 +885,14 @@ exports.ImportBatch = {
     },
 };
 function createBaseImportMessagesResponse() {
-    return { batchCount: 0n, replayedBatchCount: 0n, firstVersion: 0n, lastVersion: 0n, context: undefined };
+    return {
+        batchCount: 0n,
+        replayedBatchCount: 0n,
+        firstVersion: 0n,
+        lastVersion: 0n,
+        context: undefined,
+        nextBatch: 0n,
+    };
 }
 exports.ImportMessagesResponse = {
     encode(message, writer = new wire_1.BinaryWriter()) {
@@ -899,6 +922,12 @@ exports.ImportMessagesResponse = {
         }
         if (message.context !== undefined) {
             context_1.Context.encode(message.context, writer.uint32(42).fork()).join();
+        }
+        if (message.nextBatch !== 0n) {
+            if (BigInt.asIntN(64, message.nextBatch) !== message.nextBatch) {
+                throw new globalThis.Error("value provided for field message.nextBatch of type int64 too large");
+            }
+            writer.uint32(48).int64(message.nextBatch);
         }
         return writer;
     },
@@ -950,6 +979,13 @@ exports.ImportMessagesResponse = {
                         message.context = context_1.Context.decode(reader, reader.uint32());
                         continue;
                     }
+                    case 6: {
+                        if (tag !== 48) {
+                            break;
+                        }
+                        message.nextBatch = reader.int64();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -982,6 +1018,7 @@ exports.ImportMessagesResponse = {
         message.context = (object.context !== undefined && object.context !== null)
             ? context_1.Context.fromPartial(object.context)
             : undefined;
+        message.nextBatch = (object.nextBatch !== undefined && object.nextBatch !== null) ? BigInt(object.nextBatch) : 0n;
         return message;
     },
 };
@@ -2159,8 +2196,10 @@ exports.MessageServiceService = {
     },
     /**
      * Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
-     * committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
-     * whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+     * committed while the next one is read, so a stream that breaks keeps the batches before the break. To go on, ask for
+     * `next_batch` with a header alone, and open the stream again with that as `first_batch`; or repeat the whole stream
+     * with the same `request_id` and batches, which checks what is there, too.
+     * Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
      */
     importMessages: {
         path: "/kata.context.v1.MessageService/ImportMessages",
