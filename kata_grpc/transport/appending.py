@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kata.context.v1 import message_service_pb2 as pb
@@ -89,7 +90,7 @@ class AppendStream:
         lane = self._lanes[context_id]
         while lane:
             sequence, size, request = lane[0]
-            done = await self._dialog.attempt(lambda request=request: self._append(request))
+            done = await self._dialog.attempt(partial(self._append, request))
             outcome = pb.AppendOutcome(sequence=sequence)
             if isinstance(done, pb.AppendMessagesResponse):
                 outcome.appended.CopyFrom(done)

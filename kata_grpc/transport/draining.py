@@ -40,8 +40,7 @@ class Draining:
 
     async def next(self, requests: AsyncIterator[_Request]) -> _Request | None:
         """Return the next of a stream's requests, None behind the last; ShuttingDown when the server stops first."""
-        if self.started:
-            raise ShuttingDown
+        self._check()
         reading = asyncio.ensure_future(anext(requests, None))
         with self.telling(reading.cancel):
             try:
@@ -55,14 +54,17 @@ class Draining:
     @contextmanager
     def call(self) -> Iterator[None]:
         """Count a call that runs; ShuttingDown when it comes too late."""
-        if self.started:
-            raise ShuttingDown
+        self._check()
         self._running += 1
         try:
             yield
         finally:
             self._running -= 1
             self._changed.set()
+
+    def _check(self) -> None:
+        if self.started:
+            raise ShuttingDown
 
     async def finished(self, within: float) -> bool:
         """Wait until no call runs; tell whether that was so in time."""

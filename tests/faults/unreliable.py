@@ -40,6 +40,7 @@ class Record:
 
     attempts: dict[str, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
     versions: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    settled: int = 0
     conflicts: int = 0
     unknown: int = 0
     replays: int = 0
@@ -47,6 +48,7 @@ class Record:
     def note(self, batch: Batch, expected: int | None, invoked: float, outcome: Appended | Conflict | None) -> None:
         returned = time.monotonic() if outcome else float("inf")
         self.attempts[batch.context_id].append(Attempt(invoked, returned, batch.request_id, expected, outcome))
+        self.settled += outcome is not None
         match outcome:
             case None:
                 self.unknown += 1

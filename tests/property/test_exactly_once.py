@@ -83,7 +83,7 @@ def answer(call: Callable[[], Any]) -> Any:
     try:
         return call()
     except grpc.RpcError as error:
-        return refusal(dict(error.trailing_metadata() or ())["grpc-status-details-bin"])  # type: ignore[attr-defined]
+        return refusal(dict(error.trailing_metadata() or ())["grpc-status-details-bin"])
 
 
 def place(appended: Any) -> Answer:
@@ -158,10 +158,7 @@ class ExactlyOnce(RuleBasedStateMachine):
     def append_at_once(self, of: Tracked, said: list[Said], key: str, copies: int, guarded: bool) -> None:
         """Sends copies of one append to both servers at the same time: one writes, all are told the same."""
         request = self._request(of, said, self.key(key), len(of.register.log) if guarded else None)
-        calls = [
-            self.servers[n % 2].messages.AppendMessages.future(request, timeout=SECONDS)  # type: ignore[attr-defined]
-            for n in range(copies)
-        ]
+        calls = [self.servers[n % 2].messages.AppendMessages.future(request, timeout=SECONDS) for n in range(copies)]
         expected = request.expected_version if guarded else None
         wanted = [of.register.append(said, self.key(key), expected) for _ in range(copies)]
         found = [place(answer(call.result)) for call in calls]
