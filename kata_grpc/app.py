@@ -20,6 +20,7 @@ from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.services.changes import Changes
 from kata_grpc.services.contexts import Contexts
 from kata_grpc.services.hints import Hints
+from kata_grpc.services.importing import Imports
 from kata_grpc.services.messages import Messages
 from kata_grpc.services.policies import Policies
 from kata_grpc.services.watching import Watching
@@ -112,7 +113,7 @@ class Server:
         servicers = (
             (ContextServicer(Contexts(database, hints.changed), tokens),),
             (
-                MessageServicer(messages, Windows(database, tokenizers), tokens, self._draining),
+                MessageServicer(messages, Imports(database), Windows(database, tokenizers), tokens, self._draining),
                 WatchServicer(watching, tokens, self._draining),
             ),
             (PolicyServicer(Policies(database, hints.changed)),),
@@ -124,6 +125,7 @@ class Server:
             _STREAM_SECONDS,
             self._stall_seconds,
             limits.WATCH_HOURS * 3_600,
+            limits.MAX_APPEND_STREAM_SECONDS,
         )
         self._server = server = grpc.aio.server(options=[*_OPTIONS, ("grpc.so_reuseport", int(self._reuse_port))])
         server.add_generic_rpc_handlers(

@@ -2,7 +2,8 @@
 
 Only UNAVAILABLE is retried, and only where a second execution does no harm. That is so for every read. A write is
 safe exactly when the call carries a `request_id`, which no service config can see: so there are two configs, and the
-one that retries writes is for callers that set `request_id` on every write.
+one that retries writes is for callers that set `request_id` on every write. A stream of both sides is never retried:
+what of it is unanswered only its caller knows.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def service_config(descriptors: FileDescriptorSet, *, writes: bool) -> str:
     names = [
         {"service": service, "method": method.name}
         for service, method in _methods(descriptors)
-        if method.name.startswith(READ_VERBS) or (writes and _repeatable(types[method.input_type], types))
+        if not (method.client_streaming and method.server_streaming)
+        and (method.name.startswith(READ_VERBS) or (writes and _repeatable(types[method.input_type], types)))
     ]
     names.sort(key=lambda name: (name["service"], name["method"]))
     config = {"methodConfig": [{"name": names, "retryPolicy": RETRY_POLICY}], "retryThrottling": RETRY_THROTTLING}

@@ -174,7 +174,7 @@ class Importer:
         give_up: float | None = None
         while True:
             try:
-                return await self._once(conversation)
+                return await self._once(conversation, again=give_up is not None)
             except grpc.aio.AioRpcError as error:
                 if not _is_away(error):
                     raise
@@ -183,22 +183,22 @@ class Importer:
                     raise ServerGone(self._remote.explain(error)) from error
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _once(self, conversation: Conversation) -> context_pb2.Context:
+    async def _once(self, conversation: Conversation, *, again: bool) -> context_pb2.Context:
         request = creation(conversation, self._tokenizer)
         created = await self._contexts.CreateContext(request, timeout=_CALL_SECONDS)
         self._answered = True
         batches = list(_batches(conversation))
-        context, added = await self._add(created.context, request.request_id, batches)
+        context, added = await self._add(created.context, request.request_id, batches, again=again)
         self._report.conversations += 1
         self._report.messages += len(conversation.messages)
-        if created.replayed and not added:
+        if created.replayed and not added and not again:
             self._report.replayed += len(conversation.messages)
         return context
 
     async def _add(
-        self, context: context_pb2.Context, request_id: str, batches: list[pb.ImportBatch]
+        self, context: context_pb2.Context, request_id: str, batches: list[pb.ImportBatch], *, again: bool
     ) -> tuple[context_pb2.Context, bool]:
-        """Append the batches and tell whether any of them was new.
+        """Append the batches and tell whether any of them was new; `again` where this import sent some of them before.
 
         They are the beginning of their context: an append that came between them would be exported with them.
         """
@@ -215,7 +215,14 @@ class Importer:
             one = await self._messages.AppendMessages(request, timeout=_CALL_SECONDS)
             return one.context, not one.replayed
         header = pb.ImportHeader(context_id=context.context_id, request_id=request_id, expected_version=0)
-        frames = [pb.ImportMessagesRequest(header=header), *(pb.ImportMessagesRequest(batch=one) for one in batches)]
+        if again:
+            asked = await self._messages.ImportMessages(
+                _each([pb.ImportMessagesRequest(header=header)]), timeout=_CALL_SECONDS
+            )
+            header.first_batch = asked.next_batch
+            header.expected_version = sum(len(one.messages) for one in batches[: asked.next_batch])
+        rest = batches[header.first_batch :]
+        frames = [pb.ImportMessagesRequest(header=header), *(pb.ImportMessagesRequest(batch=one) for one in rest)]
         answer = await self._messages.ImportMessages(_each(frames), timeout=_CALL_SECONDS)
         return answer.context, answer.batch_count > answer.replayed_batch_count
 

@@ -124,6 +124,11 @@ class MessageRepository:
             after[row["place"] - 1] = context_from_row(row)
         return after
 
+    async def open_calls(self, context_id: UUID, tenant: TenantId, steps_json: str) -> int:
+        """Return how many tool calls would be open after a batch with these steps."""
+        count: int = await self._db.fetchval(_SQL.count_open_calls, context_id, tenant, steps_json)
+        return count
+
     async def get(self, context_id: UUID, tenant: TenantId, version: int) -> bytes | None:
         """Return one message's record."""
         record: bytes | None = await self._db.fetchval(_SQL.get_message, context_id, tenant, version)

@@ -1,8 +1,9 @@
 """Group commit: appends that wait at the same moment become one statement and one commit.
 
-While one statement runs, what comes in gathers for the next; an append that finds none running goes at once, so that
-nobody waits for company. Each append has an outcome of its own: what is refused, or held by another transaction, has
-none here and is looked at by itself, and an error that may be one append's fault is tried out one by one.
+While one statement runs, what comes in gathers for the next, which starts beside it once many wait; an append that
+finds none running goes at once, so that nobody waits for company. Each append has an outcome of its own: what is
+refused, or held by another transaction, has none here and is looked at by itself, and an error that may be one append's
+fault is tried out one by one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 from kata_grpc.domain.errors import KataError, WriteContention
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from kata_grpc.domain.contexts import Context
     from kata_grpc.repositories.messages import Batch, MessageRepository
 
@@ -26,6 +29,10 @@ _MOST_MESSAGES = 16
 _MOST_BYTES = 64 * 1024
 """An append of more than this goes alone, on a connection of its own: it gains little and would hold up the others."""
 
+_MOST_AT_ONCE = 2
+_BESIDE = 32
+"""So many that wait have a second statement run beside the first: PostgreSQL then works while this process does."""
+
 _Waiting = tuple["Batch", asyncio.Future["Context | None"]]
 
 
@@ -35,7 +42,10 @@ class GroupCommit:
     def __init__(self, messages: MessageRepository) -> None:
         self._messages = messages
         self._waiting: deque[_Waiting] = deque()
-        self._work: asyncio.Task[None] | None = None
+        self._held: set[UUID] = set()
+        """Contexts that a running statement is about."""
+        self._at_work = 0
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def append(self, batch: Batch) -> Context | None:
         """Append one batch, without a wait for a context that is held; None as in `MessageRepository.append`."""
@@ -44,9 +54,12 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[Context | None] = loop.create_future()
         self._waiting.append((batch, outcome))
-        if self._work is None:
+        if not self._at_work or (self._at_work < _MOST_AT_ONCE and len(self._waiting) >= _BESIDE):
+            self._at_work += 1
             # In a context of its own: the deadline of the append that happens to start it is not that of the others.
-            self._work = loop.create_task(self._write(), context=Variables())
+            task = loop.create_task(self._write(), context=Variables())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return await outcome
 
     async def append_alone(self, batch: Batch) -> Context | None:
@@ -57,14 +70,20 @@ class GroupCommit:
     async def _write(self) -> None:
         try:
             while group := self._gather():
-                await self._write_group(group)
+                contexts = {batch.context_id for batch, _ in group}
+                self._held |= contexts
+                try:
+                    await self._write_group(group)
+                finally:
+                    self._held -= contexts
         finally:
-            self._work = None
+            # Here and not when the task is done: an append that comes in between would wait for nobody.
+            self._at_work -= 1
 
     def _gather(self) -> list[_Waiting]:
         """Take the next group: at most one append of a context, in the order in which they came."""
         group: list[_Waiting] = []
-        contexts = set()
+        contexts = set(self._held)
         later: list[_Waiting] = []
         for _ in range(min(len(self._waiting), _LOOKED_AT)):
             if len(group) == _MOST_APPENDS:

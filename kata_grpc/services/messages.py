@@ -75,6 +75,28 @@ class Appended:
     differences: Sequence[Difference]
 
 
+@dataclass(frozen=True, slots=True)
+class LaidOut:
+    """The messages of a batch as they will be stored, counted in one tokenizer."""
+
+    tokenizer: str
+    messages: Sequence[NewMessage]
+    steps_json: str | None
+    differences: Sequence[Difference]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch that only waits to be written; it is counted as the context's tokenizer was last known."""
+
+    context_id: UUID
+    drafts: Sequence[Draft]
+    digests: Sequence[bytes]
+    digest: bytes
+    wanted: bytes
+    laid_out: LaidOut
+
+
 class Messages:
     """The use cases of MessageService apart from windows."""
 
@@ -96,18 +118,36 @@ class Messages:
         request_id: str | None,
         expected_version: int | None,
     ) -> Appended:
-        """Append a batch: one statement, with others, when it succeeds; one more read to say why when it does not."""
+        """Append a batch."""
+        return await self.write(tenant, await self.prepare(context_id, drafts), request_id, expected_version)
+
+    async def prepare(self, context_id: UUID, drafts: Sequence[Draft]) -> Prepared:
+        """Do what a batch needs before it is its turn: nothing is read, nothing written."""
         digests = [sha256(draft.body).digest() for draft in drafts]
         digest = sha256(b"".join(digests)).digest()
-        wanted = _fingerprint(drafts, digest)
         tokenizer = self._tokenizer_of.get(context_id, DEFAULT_TOKENIZER)
+        laid_out = await self._lay_out(context_id, drafts, digests, tokenizer)
+        return Prepared(context_id, drafts, digests, digest, _fingerprint(drafts, digest), laid_out)
+
+    async def write(
+        self, tenant: TenantId, prepared: Prepared, request_id: str | None, expected_version: int | None
+    ) -> Appended:
+        """Write a batch: one statement, with others, when it succeeds; one more read to say why when it does not."""
+        context_id, drafts, wanted, laid_out = prepared.context_id, prepared.drafts, prepared.wanted, prepared.laid_out
         write = self._group.append
-        refused = False
         for _ in range(_ATTEMPTS):
-            counts, differences = await self._count(drafts, tokenizer)
-            fields = context_fields(context_id, tokenizer)
-            new, steps_json = _new_messages(drafts, counts, digests, fields)
-            batch = Batch(context_id, tenant, tokenizer, expected_version, request_id, wanted, digest, steps_json, new)
+            tokenizer, steps_json = laid_out.tokenizer, laid_out.steps_json
+            batch = Batch(
+                context_id,
+                tenant,
+                tokenizer,
+                expected_version,
+                request_id,
+                wanted,
+                prepared.digest,
+                steps_json,
+                laid_out.messages,
+            )
             try:
                 context = await write(batch)
             except ConstraintViolated as violated:
@@ -118,27 +158,36 @@ class Messages:
                 self._tokenizer_of[context_id] = tokenizer
                 self._changed(context_id, context.latest_revision)
                 first = context.latest_version - len(drafts) + 1
-                return Appended(context, first, context.latest_version, context.latest_revision, False, differences)
+                last, revision = context.latest_version, context.latest_revision
+                return Appended(context, first, last, revision, False, laid_out.differences)
 
             found = await self._contexts.get_with_claim(context_id, tenant, request_id)
             if found is None:
                 raise ContextNotFound(str(context_id))
             context, claim = found
+            if context.tokenizer != tokenizer:
+                self._tokenizer_of[context_id] = context.tokenizer
+                laid_out = await self._lay_out(context_id, drafts, prepared.digests, context.tokenizer)
             if claim is not None:
                 assert request_id is not None
                 check_claim(claim, request_id, wanted)
-                _, differences = await self._count(drafts, context.tokenizer)
-                return Appended(context, claim.first_version, claim.last_version, claim.revision, True, differences)
+                first, last = claim.first_version, claim.last_version
+                return Appended(context, first, last, claim.revision, True, laid_out.differences)
             if context.delete_time is not None:
                 raise ContextNotFound(str(context_id))
+            if steps_json and await self._messages.open_calls(context_id, tenant, steps_json) > MAX_OPEN_CALLS:
+                raise TooManyOpenCalls(str(context_id), MAX_OPEN_CALLS)
             if expected_version is not None and context.latest_version != expected_version:
                 raise VersionConflict(expected_version, context.latest_version)
-            if context.tokenizer == tokenizer and steps_json is not None and refused:
-                raise TooManyOpenCalls(str(context_id), MAX_OPEN_CALLS)
-            refused = context.tokenizer == tokenizer and write == self._group.append_alone
             write = self._group.append_alone  # it was held, perhaps: wait for it
-            self._tokenizer_of[context_id] = tokenizer = context.tokenizer
         raise WriteContention
+
+    async def _lay_out(
+        self, context_id: UUID, drafts: Sequence[Draft], digests: Sequence[bytes], tokenizer: str
+    ) -> LaidOut:
+        counts, differences = await self._count(drafts, tokenizer)
+        new, steps_json = _new_messages(drafts, counts, digests, context_fields(context_id, tokenizer))
+        return LaidOut(tokenizer, new, steps_json, differences)
 
     async def _count(self, drafts: Sequence[Draft], tokenizer: str) -> tuple[list[Counted], list[Difference]]:
         """Count the drafts in the context's tokenizer, or takes the caller's counts where the server cannot."""

@@ -16,7 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 from kata_grpc.db.pool import call_deadline
 from kata_grpc.domain.contexts import TenantId
 from kata_grpc.domain.errors import DeadlineExceeded, KataError, MalformedRequest
-from kata_grpc.transport.status import internal, status_of
+from kata_grpc.transport.status import StatusError, internal, status_of
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -59,9 +59,27 @@ class Writer:
             raise DeadlineExceeded(self._stall_seconds) from None
 
 
+class Dialog(Writer):
+    """The sending side of a stream of requests, each of which is bounded and may be refused by itself."""
+
+    def __init__(self, context: Context, stall_seconds: float, request_seconds: float) -> None:
+        super().__init__(context, stall_seconds)
+        self._request_seconds = request_seconds
+
+    async def attempt(self, call: Callable[[], Awaitable[_Result]]) -> _Result | StatusError:
+        """Answer one request, in a task of its own: its result, or what goes out for its failure."""
+        call_deadline.set(asyncio.get_running_loop().time() + self._request_seconds)
+        try:
+            async with asyncio.timeout(self._request_seconds):
+                return await call()
+        except Exception as error:  # noqa: BLE001 - the door
+            return _refusal(error, self._request_seconds)
+
+
 Unary = Callable[[TenantId, Any], Awaitable[Answer]]
 ServerStream = Callable[[TenantId, Any, Writer], Awaitable[None]]
 ClientStream = Callable[[TenantId, AsyncIterator[Any]], Awaitable[Answer]]
+BothStreams = Callable[[TenantId, AsyncIterator[Any], Dialog], Awaitable[None]]
 
 
 class Calls:
@@ -75,6 +93,7 @@ class Calls:
         stream_seconds: float,
         stall_seconds: float,
         watch_seconds: float,
+        dialog_seconds: float,
     ) -> None:
         self._authenticator = authenticator
         self._draining = draining
@@ -82,6 +101,7 @@ class Calls:
         self._stream_seconds = stream_seconds
         self._stall_seconds = stall_seconds
         self._watch_seconds = watch_seconds
+        self._dialog_seconds = dialog_seconds
 
     def handler(self, service: ServiceDescriptor, *servicers: object) -> grpc.GenericRpcHandler:
         """Return the handlers of a service, whose methods stand in `servicers` under their names on the wire."""
@@ -93,6 +113,8 @@ class Calls:
 
     def _method(self, method: MethodDescriptor, call: Any) -> grpc.RpcMethodHandler[Any, Any]:
         decode = _decoder(method)
+        if method.client_streaming and method.server_streaming:
+            return grpc.stream_stream_rpc_method_handler(self._both_streams(call), decode, _encode)
         if method.client_streaming:
             return grpc.stream_unary_rpc_method_handler(self._client_stream(call), decode, _encode)
         if method.server_streaming:
@@ -115,11 +137,14 @@ class Calls:
 
     def _client_stream(self, call: ClientStream) -> Callable[[AsyncIterator[Proto | None], Context], Awaitable[Answer]]:
         async def handle(requests: AsyncIterator[Proto | None], context: Context) -> Answer:
-            async def decoded() -> AsyncIterator[Proto]:
-                async for request in requests:
-                    yield _well_formed(request)
+            return await self._guarded(context, self._stream_seconds, lambda tenant: call(tenant, _decoded(requests)))
 
-            return await self._guarded(context, self._stream_seconds, lambda tenant: call(tenant, decoded()))
+        return handle
+
+    def _both_streams(self, call: BothStreams) -> Callable[[AsyncIterator[Proto | None], Context], Awaitable[None]]:
+        async def handle(requests: AsyncIterator[Proto | None], context: Context) -> None:
+            dialog = Dialog(context, self._stall_seconds, self._call_seconds)
+            await self._guarded(context, self._dialog_seconds, lambda tenant: call(tenant, _decoded(requests), dialog))
 
         return handle
 
@@ -135,15 +160,22 @@ class Calls:
                 tenant = self._authenticator.tenant(tuple(context.invocation_metadata() or ()))
                 async with asyncio.timeout(seconds):
                     return await call(tenant)
-        except KataError as error:
-            code, message, status = status_of(error)
-        except TimeoutError:
-            code, message, status = status_of(DeadlineExceeded(seconds))
-        except Exception:  # noqa: BLE001 - the door: what nobody foresaw is logged and answered as INTERNAL
+        except Exception as error:  # noqa: BLE001 - the door
+            refusal = _refusal(error, seconds)
+        return await _refuse(context, *refusal)
+
+
+def _refusal(error: Exception, seconds: float) -> StatusError:
+    """Say what goes out for a failure; what nobody foresaw is logged and answered as INTERNAL."""
+    match error:
+        case KataError():
+            return status_of(error)
+        case TimeoutError():
+            return status_of(DeadlineExceeded(seconds))
+        case _:
             request_id = str(uuid4())
-            _log.exception("a call failed, request id %s", request_id)
-            code, message, status = internal(request_id)
-        return await _refuse(context, code, message, status)
+            _log.error("a call failed, request id %s", request_id, exc_info=error)
+            return internal(request_id)
 
 
 async def _refuse(context: Context, code: grpc.StatusCode, message: str, status: bytes) -> NoReturn:
@@ -151,7 +183,7 @@ async def _refuse(context: Context, code: grpc.StatusCode, message: str, status:
     try:
         async with asyncio.timeout(_REFUSAL_SECONDS):
             await context.abort(code, message, ((STATUS_KEY, status),))
-    except TimeoutError:
+    except (TimeoutError, grpc.aio.InternalError):  # the latter where its very first frame was not taken
         raise asyncio.CancelledError from None
 
 
@@ -179,6 +211,11 @@ def _decoder(method: MethodDescriptor) -> Callable[[bytes], Proto | None]:
 
 def _encode(answer: Answer) -> bytes:
     return answer if isinstance(answer, bytes) else answer.SerializeToString()
+
+
+async def _decoded(requests: AsyncIterator[Proto | None]) -> AsyncIterator[Proto]:
+    async for request in requests:
+        yield _well_formed(request)
 
 
 def _well_formed(request: Proto | None) -> Proto:

@@ -10,10 +10,11 @@ from kata.context.v1 import message_service_pb2 as pb
 
 from kata_grpc import limits
 from kata_grpc.codec import ROLE_OF_NUMBER, encode_body, from_proto, options_from_proto
-from kata_grpc.domain.errors import InvalidRequest, ResponseTooLarge, ShuttingDown, Violation, WindowGone
+from kata_grpc.domain.errors import ResponseTooLarge, ShuttingDown, WindowGone
 from kata_grpc.domain.windows import Dialect, View, WindowOptions, WindowRequest
 from kata_grpc.services.messages import Appended, Draft, Messages
 from kata_grpc.services.windows import ContentDigest
+from kata_grpc.transport.appending import AppendStream
 from kata_grpc.transport.convert import (
     DIALECTS,
     VIEWS,
@@ -24,6 +25,7 @@ from kata_grpc.transport.convert import (
     trailer_to_proto,
 )
 from kata_grpc.transport.frames import CHUNK_MESSAGES, chunk, field, repeated
+from kata_grpc.transport.importing import Import
 from kata_grpc.transport.tokens import TokenMaker, bind
 from kata_grpc.transport.validate import Checker
 
@@ -32,8 +34,9 @@ if TYPE_CHECKING:
 
     from kata_grpc.domain.contexts import TenantId
     from kata_grpc.repositories.windows import Page
+    from kata_grpc.services.importing import Imports
     from kata_grpc.services.windows import Windows
-    from kata_grpc.transport.calls import Writer
+    from kata_grpc.transport.calls import Dialog, Writer
     from kata_grpc.transport.draining import Draining
 
 _ONE_MESSAGE = _PAGE_MESSAGES = b"\x0a"
@@ -52,14 +55,23 @@ sent the first bytes: what goes on must go on with the same."""
 class MessageServicer:
     """The methods of MessageService, under their names on the wire."""
 
-    def __init__(self, messages: Messages, windows: Windows, tokens: TokenMaker, draining: Draining) -> None:
+    def __init__(
+        self, messages: Messages, imports: Imports, windows: Windows, tokens: TokenMaker, draining: Draining
+    ) -> None:
         self._messages = messages
+        self._imports = imports
         self._windows = windows
         self._tokens = tokens
         self._draining = draining
 
     async def AppendMessages(self, tenant: TenantId, request: pb.AppendMessagesRequest) -> pb.AppendMessagesResponse:
         """Append a batch."""
+        appended = await self._append(tenant, request)
+        response = _appended(appended)
+        response.context.CopyFrom(context_to_proto(appended.context))
+        return response
+
+    async def _append(self, tenant: TenantId, request: pb.AppendMessagesRequest) -> Appended:
         check = Checker()
         context_id = check.context_id(request.context_id)
         check.messages(request.messages, request.ByteSize())
@@ -67,36 +79,23 @@ class MessageServicer:
         expected = request.expected_version if request.HasField("expected_version") else None
         check.at_least("expected_version", expected or 0, 0)
         check.done()
-        appended = await self._messages.append(tenant, context_id, _drafts(request.messages), request_id, expected)
-        return _appended(appended)
+        return await self._messages.append(tenant, context_id, drafts_of(request.messages), request_id, expected)
+
+    async def StreamAppends(
+        self, tenant: TenantId, requests: AsyncIterator[pb.StreamAppendsRequest], dialog: Dialog
+    ) -> None:
+        """Append batch after batch, to any contexts."""
+
+        async def append(request: pb.AppendMessagesRequest) -> pb.AppendMessagesResponse:
+            return _appended(await self._append(tenant, request))
+
+        await AppendStream(append, dialog).run(requests, self._draining)
 
     async def ImportMessages(
         self, tenant: TenantId, requests: AsyncIterator[pb.ImportMessagesRequest]
     ) -> pb.ImportMessagesResponse:
         """Append batch after batch."""
-        header = _import_header(await anext(requests, pb.ImportMessagesRequest()))
-        check = Checker()
-        context_id = check.context_id(header.context_id, "header.context_id")
-        request_id = check.request_id(header.request_id, limits.MAX_IMPORT_REQUEST_ID_CHARS, "header.request_id")
-        expected = header.expected_version if header.HasField("expected_version") else None
-        check.at_least("header.expected_version", expected or 0, 0)
-        check.done()
-        response = pb.ImportMessagesResponse()
-        async for request in requests:
-            _check_batch(request, response.batch_count)
-            batch_id = f"{request_id}/{response.batch_count}" if request_id else None
-            appended = await self._messages.append(
-                tenant, context_id, _drafts(request.batch.messages), batch_id, expected
-            )
-            expected = appended.last_version if expected is not None else None
-            response.first_version = response.first_version or appended.first_version
-            response.last_version = appended.last_version
-            response.batch_count += 1
-            response.replayed_batch_count += appended.replayed
-            if self._draining.started:
-                raise ShuttingDown
-        response.context.CopyFrom(context_to_proto(await self._messages.live(tenant, context_id)))
-        return response
+        return await Import(self._messages, self._imports, self._draining, drafts_of).run(tenant, requests)
 
     async def GetMessage(self, tenant: TenantId, request: pb.GetMessageRequest) -> bytes:
         """Return one message."""
@@ -214,7 +213,7 @@ class MessageServicer:
         await writer.write(field(3, trailer_to_proto(window, digest.value()).SerializeToString()))
 
 
-def _drafts(messages: Sequence[message_pb2.Message]) -> list[Draft]:
+def drafts_of(messages: Sequence[message_pb2.Message]) -> list[Draft]:
     """Take the messages over: what is left of them is what is stored."""
     drafts = []
     for message in messages:
@@ -225,31 +224,16 @@ def _drafts(messages: Sequence[message_pb2.Message]) -> list[Draft]:
 
 
 def _appended(appended: Appended) -> pb.AppendMessagesResponse:
+    """Return where a batch stands, without the context."""
     return pb.AppendMessagesResponse(
         first_version=appended.first_version,
         last_version=appended.last_version,
         revision=appended.revision,
         replayed=appended.replayed,
-        context=context_to_proto(appended.context),
         token_count_differences=[
             pb.TokenCountDifference(index=d.index, given=d.given, counted=d.counted) for d in appended.differences
         ],
     )
-
-
-def _import_header(request: pb.ImportMessagesRequest) -> pb.ImportHeader:
-    if request.WhichOneof("frame") != "header":
-        raise InvalidRequest([Violation("frame", "the first frame of an import must be its header", "WRONG_FRAME")])
-    return request.header
-
-
-def _check_batch(request: pb.ImportMessagesRequest, number: int) -> None:
-    check = Checker()
-    if request.WhichOneof("frame") != "batch":
-        check.add("frame", f"frame {number + 1} of an import must be a batch", "WRONG_FRAME")
-    else:
-        check.messages(request.batch.messages, request.ByteSize())
-    check.done()
 
 
 def _window_request(

@@ -33,7 +33,7 @@ async def _read_windows(client: Client, context_id: str, stop: asyncio.Event) ->
             await asyncio.sleep(0.05)
 
 
-def _kill(postmaster: psutil.Process) -> None:
+def kill_postgres(postmaster: psutil.Process) -> None:
     """Ends a PostgreSQL as a lack of memory would, but all of it."""
     family = [postmaster, *postmaster.children(recursive=True)]
     for process in family:
@@ -58,7 +58,7 @@ async def test_the_server_outlives_its_postgres(start_server: StartServer, round
                 before = chance.randint(20, 150)
                 await until(lambda: len(work.acknowledged) >= before, "appends")  # noqa: B023 - awaited here
                 killed = server.postmaster()
-                _kill(killed)
+                kill_postgres(killed)
                 await until(lambda: has_ended(killed), "PostgreSQL's end")  # noqa: B023 - awaited here
                 so_far = len(work.acknowledged)
                 await until(lambda: len(work.acknowledged) >= so_far + 100, "appends afterwards")  # noqa: B023 - awaited here

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from kata.context.v1 import message_pb2 as pb
@@ -32,15 +32,19 @@ class Batch:
     messages: Sequence[pb.Message]
     answer: ms.AppendMessagesResponse | None = None
 
-    async def send(self, client: Client, **fields: int) -> ms.AppendMessagesResponse:
+    async def send(self, client: Client, **fields: Any) -> ms.AppendMessagesResponse:
         """Appends it, once more if it was before, and holds a second answer to the first."""
         answer = await client.append(self.context_id, self.messages, request_id=self.request_id, **fields)
+        self.acknowledge(answer)
+        return answer
+
+    def acknowledge(self, answer: ms.AppendMessagesResponse) -> None:
+        """Takes an answer, and holds a second one to the first."""
         assert answer.last_version - answer.first_version + 1 == len(self.messages)
         if self.answer is not None:
             assert answer.replayed
             assert place(answer) == place(self.answer)
         self.answer = answer
-        return answer
 
 
 def place(answer: ms.AppendMessagesResponse | ms.Revision) -> tuple[int, int, int]:

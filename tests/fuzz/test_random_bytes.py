@@ -17,6 +17,7 @@ from kata.context.v1 import message_service_pb2 as ms
 
 from tests.fuzz.requests import DELETED, IDS, LIVE, UNKNOWN, requests
 from tests.rpc import build as b
+from tests.rpc.appendstreams import reason
 from tests.rpc.serving import FreshDatabase, Running, loop, read_error, serve
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ ALLOWED = {
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.OUT_OF_RANGE,
 }
+CODES = {code.value[0]: code for code in grpc.StatusCode}
 QUICK = settings(max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 LONG = settings(QUICK, max_examples=20_000, derandomize=False)
 
@@ -59,7 +61,7 @@ def calls(draw: st.DrawFn) -> Call:
     method = METHODS[draw(st.sampled_from(sorted(METHODS)))]
     one = requests(method.input_type)
     frames = draw(st.lists(one, max_size=3)) if method.client_streaming else [draw(one)]
-    if method.client_streaming and draw(st.booleans()):
+    if method.client_streaming and not method.server_streaming and draw(st.booleans()):
         opening = ms.ImportMessagesRequest(header=ms.ImportHeader(context_id=IDS[LIVE]))
         frames.insert(0, opening.SerializeToString())
     return Call(method.name, tuple(frames))
@@ -129,11 +131,26 @@ async def restore(target: Target) -> None:
         await contexts.DeleteContext(cs.DeleteContextRequest(context_id=target.ids[DELETED]))
 
 
+def check_outcome(method: str, outcome: ms.AppendOutcome) -> None:
+    """Holds an answer within a stream to what holds for calls."""
+    if outcome.HasField("failure"):
+        code = CODES[outcome.failure.code]
+        assert reason(outcome)
+        assert code in ALLOWED, outcome
+        event(f"{method} outcome {code.name}")
+    else:
+        event(f"{method} outcome OK")
+
+
 async def answer(channel: Any, method: MethodDescriptor, frames: list[bytes]) -> None:
     """Calls a method and parses what comes back."""
     path = f"/{method.containing_service.full_name}/{method.name}"
     parse = GetMessageClass(method.output_type).FromString
-    if method.client_streaming:
+    if method.client_streaming and method.server_streaming:
+        async for frame in channel.stream_stream(path, response_deserializer=parse)(iter(frames), timeout=SECONDS):
+            for outcome in frame.outcomes:
+                check_outcome(method.name, outcome)
+    elif method.client_streaming:
         await channel.stream_unary(path, response_deserializer=parse)(iter(frames), timeout=SECONDS)
     elif method.server_streaming:
         call = channel.unary_stream(path, response_deserializer=parse)(frames[0], timeout=SECONDS)

@@ -169,6 +169,8 @@ async def test_too_many_open_calls(server: Running) -> None:
     await server.append(context_id, b.result("a0"), b.calls("one more"))
     error = await refused(server.append(context_id, b.calls("another")))
     assert error.reason == "TOO_MANY_OPEN_CALLS"
+    error = await refused(server.append(context_id, b.calls("another"), expected_version=77))
+    assert error.reason == "TOO_MANY_OPEN_CALLS", "limits come before the expected version"
     await server.append(context_id, b.user("what has no call is not concerned"))
 
 
@@ -385,6 +387,49 @@ async def test_an_import_that_broke_goes_on(server: Running) -> None:
     assert [m.text for m in await server.log(context_id)] == [f"{n}" for n in range(6)]
     again = await send(server, [opening, *batches])
     assert (again.batch_count, again.replayed_batch_count) == (6, 6)
+
+
+@pytest.mark.holds("I4", "I9")
+@pytest.mark.parametrize("there", [0, 1, 2, 3, 7, 8, 21])
+async def test_an_import_tells_where_to_go_on(server: Running, there: int) -> None:
+    """A header alone asks; the stream that goes on sends nothing again."""
+    context_id = (await server.create()).context_id
+    batches = [batch(b.user(f"{n}")) for n in range(there + 3)]
+    if there:
+        answer = await send(server, [header(context_id, request_id="i", expected_version=0), *batches[:there]])
+        assert answer.next_batch == there
+    asked = await send(server, [header(context_id, request_id="i")])
+    assert (asked.next_batch, asked.batch_count, asked.context.latest_version) == (there, 0, there)
+    going_on = header(context_id, request_id="i", first_batch=asked.next_batch, expected_version=there)
+    answer = await send(server, [going_on, *batches[there:]])
+    assert (answer.next_batch, answer.batch_count, answer.replayed_batch_count) == (there + 3, 3, 0)
+    assert (answer.first_version, answer.last_version) == (there + 1, there + 3)
+    whole = await send(server, [header(context_id, request_id="i", expected_version=0), *batches])
+    assert (whole.replayed_batch_count, whole.next_batch) == (there + 3, there + 3)
+    assert [m.text for m in await server.log(context_id)] == [f"{n}" for n in range(there + 3)]
+
+
+async def test_an_import_leaves_no_gap(server: Running) -> None:
+    context_id = (await server.create()).context_id
+    await send(server, [header(context_id, request_id="i"), batch(b.user("0")), batch(b.user("1"))])
+    error = await refused(send(server, [header(context_id, request_id="i", first_batch=3), batch(b.user("3"))]))
+    assert (error.code, error.reason) == (grpc.StatusCode.OUT_OF_RANGE, "VERSION_OUT_OF_RANGE")
+    assert error.metadata == {"field": "header.first_batch", "value": "3", "latest": "2"}
+    error = await refused(send(server, [header(unknown_id(), request_id="i", first_batch=1)]))
+    assert error.reason == "CONTEXT_NOT_FOUND"
+    for wrong in (header(context_id, first_batch=1), header(context_id, request_id="i", first_batch=-1)):
+        error = await refused(send(server, [wrong]))
+        assert error.reason == "INVALID_FIELD"
+
+
+@pytest.mark.holds("I3")
+async def test_what_an_import_read_before_a_bad_batch_is_kept(server: Running) -> None:
+    context_id = (await server.create()).context_id
+    large = batch(*[b.user("word " * 100)] * 1_000)
+    error = await refused(send(server, [header(context_id, request_id="i"), large, batch(pb.Message()), large]))
+    assert error.reason == "INVALID_FIELD"
+    assert (await server.get(context_id)).latest_version == 1_000
+    assert (await send(server, [header(context_id, request_id="i")])).next_batch == 1
 
 
 async def test_an_import_without_batches(server: Running) -> None:

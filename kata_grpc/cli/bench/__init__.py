@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import uvloop
 from rich.console import Console
 
-from kata_grpc.cli.bench import agents, appends, imports, rig, starts, streams, watches, windows, workers
+from kata_grpc.cli.bench import agents, appends, imports, rig, starts, streams, watches, windows, workers, writes
 from kata_grpc.cli.bench.data import FULL, QUICK, Scale
 from kata_grpc.cli.bench.figures import Figure, show
 from kata_grpc.cli.bench.load import Load
@@ -35,6 +35,7 @@ _ON_THE_RIG = {
     "appends": appends.measure,
     "agents": agents.measure,
     "workers": workers.measure,
+    "writes": writes.measure,
     "import": imports.measure,
 }
 SUBJECTS = ("starts", "watch", *_ON_THE_RIG)

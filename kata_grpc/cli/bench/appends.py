@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kata_grpc.cli.bench.rig import Rig
 
 IN_FLIGHT = (1, 16, 64)
+_LEAST_RATE = {64: Target(">=", 0.75)}
+_MOST_TIME = {1: Target("<=", 1.9)}
 _RATE_SECONDS = 2.0
 _TEXT = ("every word of this is new to the table and none to the reader " * 10)[:TEXT_BYTES]
 
@@ -36,12 +38,12 @@ async def measure(rig: Rig) -> list[Figure]:
         # One context a repetition, so that none gets long by being measured.
         return rig.data.shorts[next(calls) // rig.scale.calls]
 
-    await rig.hold("AppendMessages", long, _request(long))
+    await rig.hold("AppendMessages", long, request(long))
     series = await alternate(
         {
-            "long": lambda: service.AppendMessages(_request(long)),
-            "short": lambda: service.AppendMessages(_request(short())),
-            "echo": lambda: rig.floor_client.messages.AppendMessages(_request(long)),
+            "long": lambda: service.AppendMessages(request(long)),
+            "short": lambda: service.AppendMessages(request(short())),
+            "echo": lambda: rig.floor_client.messages.AppendMessages(request(long)),
         },
         repetitions=rig.scale.repetitions,
         calls=rig.scale.calls,
@@ -50,48 +52,50 @@ async def measure(rig: Rig) -> list[Figure]:
     return [
         compared("append_history", title, series["long"], "at 1,000", series["short"], target=Target("<=", 1.15)),
         compared("append_echo", title, series["long"], "call that does nothing", series["echo"]),
-        *[await _rate(rig, in_flight) for in_flight in IN_FLIGHT],
+        *[figure for count in IN_FLIGHT for figure in await _rates(rig, count)],
     ]
 
 
-def _request(context_id: UUID) -> pb.AppendMessagesRequest:
+def request(context_id: UUID) -> pb.AppendMessagesRequest:
+    """Return the append of one message."""
     message = message_pb2.Message(role=message_pb2.ROLE_USER, text=_TEXT)
     return pb.AppendMessagesRequest(context_id=str(context_id), messages=[message])
 
 
-async def _rate(rig: Rig, in_flight: int) -> Figure:
-    rig.say(f"appends, {in_flight} in flight")
+async def _rates(rig: Rig, count: int) -> list[Figure]:
+    rig.say(f"appends, {count} in flight")
     contexts = cycle(rig.data.shorts)
     long = rig.data.long
     appends, echoes = Series(), Series()
     rates: dict[str, list[float]] = {"append": [], "echo": []}
     for _ in range(rig.scale.repetitions):
-        rates["echo"].append(await _in_flight(rig.floor_client.messages, in_flight, lambda: long, echoes))
-        rates["append"].append(await _in_flight(rig.client.messages, in_flight, lambda: next(contexts), appends))
-    ratio = spread([append / echo for append, echo in zip(rates["append"], rates["echo"], strict=True)])
-    return Figure(
-        key=f"append_rate_{in_flight}",
-        title=f"appends, {in_flight} in flight (p50 {appends.p50 * 1000:.2f} ms, p99 {appends.p99 * 1000:.2f} ms)",
+        rates["echo"].append(await in_flight(rig.floor_client.messages, count, lambda: long, echoes))
+        rates["append"].append(await in_flight(rig.client.messages, count, lambda: next(contexts), appends))
+    rate = Figure(
+        key=f"append_rate_{count}",
+        title=f"appends, {count} in flight",
         unit="/s",
         value=spread(rates["append"]).median,
-        floor_title="calls that do nothing",
+        floor_title="calls that do nothing, with the same bytes",
         floor=spread(rates["echo"]).median,
-        ratio=ratio,
+        ratio=spread([append / echo for append, echo in zip(rates["append"], rates["echo"], strict=True)]),
+        target=_LEAST_RATE.get(count),
     )
+    title, floor_title = f"append, {count} in flight", "call that does nothing"
+    most = _MOST_TIME.get(count)
+    return [rate, compared(f"append_time_{count}", title, appends, floor_title, echoes, target=most)]
 
 
-async def _in_flight(
-    stub: MessageServiceAsyncStub, in_flight: int, context_id: Callable[[], UUID], series: Series
-) -> float:
+async def in_flight(stub: MessageServiceAsyncStub, count: int, context_id: Callable[[], UUID], series: Series) -> float:
     """Keep calls in flight for a while; return calls a second and add their times to `series`."""
     times: list[float] = []
     started = time.perf_counter()
 
     async def worker() -> None:
         while (begun := time.perf_counter()) - started < _RATE_SECONDS:
-            await stub.AppendMessages(_request(context_id()))
+            await stub.AppendMessages(request(context_id()))
             times.append(time.perf_counter() - begun)
 
-    await asyncio.gather(*(worker() for _ in range(in_flight)))
+    await asyncio.gather(*(worker() for _ in range(count)))
     series.repetitions.append(times)
     return len(times) / (time.perf_counter() - started)

@@ -88,13 +88,18 @@ def texts(words: str, seed: int) -> list[str]:
     return made
 
 
+def prose() -> list[str]:
+    """Return the texts that most messages have."""
+    return texts(_WORDS, 1)
+
+
 async def fill(connection: Connection, stub: ContextServiceAsyncStub, scale: Scale) -> Filled:
     """Create and fills the contexts: one of them is half of all messages."""
     shorts = (scale.long_messages - scale.stream_messages) // SHORT_MESSAGES
-    long, stream, *rest = await _create(stub, shorts + 2)
-    prose, dense = texts(_WORDS, 1), texts(_LONG_WORDS, 2)
-    await _fill(connection, [long], scale.long_messages, prose)
-    await _fill(connection, rest, SHORT_MESSAGES, prose)
+    long, stream, *rest = await create(stub, shorts + 2)
+    dense = texts(_LONG_WORDS, 2)
+    await _fill(connection, [long], scale.long_messages, prose())
+    await _fill(connection, rest, SHORT_MESSAGES, prose())
     await _fill(connection, [stream], scale.stream_messages, dense)
     expect(await connection.fetchval(SQL.recount.text), 0, "generated rows that no append would have written")
     await connection.execute("vacuum (analyze)")
@@ -102,15 +107,16 @@ async def fill(connection: Connection, stub: ContextServiceAsyncStub, scale: Sca
     return Filled(long, rest, stream, 2 * scale.long_messages)
 
 
-async def _create(stub: ContextServiceAsyncStub, count: int) -> list[UUID]:
+async def create(stub: ContextServiceAsyncStub, count: int) -> list[UUID]:
+    """Create empty contexts."""
     gate = asyncio.Semaphore(_CREATES_AT_ONCE)
 
-    async def create(number: int) -> UUID:
+    async def one(number: int) -> UUID:
         async with gate:
             created = await stub.CreateContext(contexts.CreateContextRequest(name=f"bench {number}"))
         return UUID(created.context.context_id)
 
-    return await asyncio.gather(*map(create, range(count)))
+    return await asyncio.gather(*map(one, range(count)))
 
 
 async def _fill(connection: Connection, ids: Sequence[UUID], count: int, of: Sequence[str]) -> None:

@@ -89,6 +89,17 @@ select place, id, tenant_id, name, unique_name, labels, metadata_json, tokenizer
        total_tokens
 from changed;
 
+-- name: count_open_calls
+-- How many tool calls would be open after a batch, to tell why an append found no row.
+-- $1 context_id, $2 tenant_id, $3 tool steps as in kata_fold_calls
+select coalesce(sum(jsonb_array_length(o.value)), 0)::int
+from contexts c
+cross join lateral (
+  select open_after from kata_fold_calls(c.open_calls, $3::jsonb, c.latest_version) order by step desc limit 1
+) f
+cross join lateral jsonb_each(f.open_after) o
+where c.id = $1 and c.tenant_id = $2;
+
 -- name: get_message
 -- One message of a live context. $1 context_id, $2 tenant_id, $3 version
 select record from messages where context_id = $1 and tenant_id = $2 and version = $3;

@@ -65,8 +65,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Answer the open ones first, with error results where they were abandoned. Metadata: context_id, max.
     """
     ERROR_REASON_VERSION_OUT_OF_RANGE: _ErrorReason.ValueType  # 15
-    """A version or revision lies beyond the latest one or, where a watch starts, before the earliest that the context's own
-    log still has. Metadata: field, value, latest and, for a start that is too early, earliest.
+    """A version, a revision or the number of a batch lies beyond the latest one or, where a watch starts, before the
+    earliest that the context's own log still has. Metadata: field, value, latest and, for a start that is too early, earliest.
     """
     ERROR_REASON_RESPONSE_TOO_LARGE: _ErrorReason.ValueType  # 16
     """The answer is larger than one unary response may be; use the streaming method. Metadata: bytes, max_bytes."""
@@ -136,8 +136,8 @@ ERROR_REASON_TOO_MANY_OPEN_CALLS: ErrorReason.ValueType  # 14
 Answer the open ones first, with error results where they were abandoned. Metadata: context_id, max.
 """
 ERROR_REASON_VERSION_OUT_OF_RANGE: ErrorReason.ValueType  # 15
-"""A version or revision lies beyond the latest one or, where a watch starts, before the earliest that the context's own
-log still has. Metadata: field, value, latest and, for a start that is too early, earliest.
+"""A version, a revision or the number of a batch lies beyond the latest one or, where a watch starts, before the
+earliest that the context's own log still has. Metadata: field, value, latest and, for a start that is too early, earliest.
 """
 ERROR_REASON_RESPONSE_TOO_LARGE: ErrorReason.ValueType  # 16
 """The answer is larger than one unary response may be; use the streaming method. Metadata: bytes, max_bytes."""

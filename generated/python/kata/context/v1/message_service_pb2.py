@@ -22,71 +22,82 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from kata.context.v1 import context_pb2 as kata_dot_context_dot_v1_dot_context__pb2
 from kata.context.v1 import message_pb2 as kata_dot_context_dot_v1_dot_message__pb2
 from kata.context.v1 import window_pb2 as kata_dot_context_dot_v1_dot_window__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%kata/context/v1/message_service.proto\x12\x0fkata.context.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkata/context/v1/context.proto\x1a\x1dkata/context/v1/message.proto\x1a\x1ckata/context/v1/window.proto\"\x9f\x01\n\x15\x41ppendMessagesRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12*\n\x08messages\x18\x02 \x03(\x0b\x32\x18.kata.context.v1.Message\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"\xdc\x01\n\x16\x41ppendMessagesResponse\x12\x15\n\rfirst_version\x18\x01 \x01(\x03\x12\x14\n\x0clast_version\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x12)\n\x07\x63ontext\x18\x05 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x46\n\x17token_count_differences\x18\x06 \x03(\x0b\x32%.kata.context.v1.TokenCountDifference\"E\n\x14TokenCountDifference\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05given\x18\x02 \x01(\x05\x12\x0f\n\x07\x63ounted\x18\x03 \x01(\x05\"\x80\x01\n\x15ImportMessagesRequest\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.kata.context.v1.ImportHeaderH\x00\x12-\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1c.kata.context.v1.ImportBatchH\x00\x42\x07\n\x05\x66rame\"j\n\x0cImportHeader\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"9\n\x0bImportBatch\x12*\n\x08messages\x18\x01 \x03(\x0b\x32\x18.kata.context.v1.Message\"\xa3\x01\n\x16ImportMessagesResponse\x12\x13\n\x0b\x62\x61tch_count\x18\x01 \x01(\x03\x12\x1c\n\x14replayed_batch_count\x18\x02 \x01(\x03\x12\x15\n\rfirst_version\x18\x03 \x01(\x03\x12\x14\n\x0clast_version\x18\x04 \x01(\x03\x12)\n\x07\x63ontext\x18\x05 \x01(\x0b\x32\x18.kata.context.v1.Context\"8\n\x11GetMessageRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"?\n\x12GetMessageResponse\x12)\n\x07message\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Message\"\xa1\x01\n\x13ListMessagesRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12)\n\x05order\x18\x04 \x01(\x0e\x32\x1a.kata.context.v1.ListOrder\x12$\n\x05roles\x18\x05 \x03(\x0e\x32\x15.kata.context.v1.Role\"[\n\x14ListMessagesResponse\x12*\n\x08messages\x18\x01 \x03(\x0b\x32\x18.kata.context.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"z\n\x12ListHistoryRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12)\n\x05order\x18\x04 \x01(\x0e\x32\x1a.kata.context.v1.ListOrder\"\\\n\x13ListHistoryResponse\x12,\n\trevisions\x18\x01 \x03(\x0b\x32\x19.kata.context.v1.Revision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf1\x01\n\x08Revision\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.kata.context.v1.RevisionKind\x12\x15\n\rfirst_version\x18\x03 \x01(\x03\x12\x14\n\x0clast_version\x18\x04 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x04role\x18\x06 \x01(\x0e\x32\x15.kata.context.v1.Role\x12\x0f\n\x07preview\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\"\xde\x02\n\x10GetWindowRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x14\n\x0ctoken_budget\x18\x02 \x01(\x03\x12\x11\n\ttokenizer\x18\x03 \x01(\t\x12)\n\x07\x64ialect\x18\x04 \x01(\x0e\x32\x18.kata.context.v1.Dialect\x12#\n\x04view\x18\x05 \x01(\x0e\x32\x15.kata.context.v1.View\x12\x17\n\nat_version\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x0b\x61t_revision\x18\x07 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\x0ereserve_tokens\x18\x08 \x01(\x03\x12\x12\n\ntools_json\x18\n \x01(\t\x12\x0e\n\x06render\x18\x0b \x01(\x08\x12/\n\x07options\x18\x0c \x01(\x0b\x32\x1e.kata.context.v1.WindowOptionsB\r\n\x0b_at_versionB\x0e\n\x0c_at_revision\"\xee\x01\n\x11GetWindowResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.kata.context.v1.WindowHeader\x12*\n\x08messages\x18\x02 \x03(\x0b\x32\x18.kata.context.v1.Message\x12/\n\x07trailer\x18\x03 \x01(\x0b\x32\x1e.kata.context.v1.WindowTrailer\x12\x15\n\rrendered_json\x18\x04 \x01(\t\x12\x36\n\x0b\x61\x64justments\x18\x05 \x03(\x0b\x32!.kata.context.v1.RenderAdjustment\"\xe7\x02\n\x13StreamWindowRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x14\n\x0ctoken_budget\x18\x02 \x01(\x03\x12\x11\n\ttokenizer\x18\x03 \x01(\t\x12)\n\x07\x64ialect\x18\x04 \x01(\x0e\x32\x18.kata.context.v1.Dialect\x12#\n\x04view\x18\x05 \x01(\x0e\x32\x15.kata.context.v1.View\x12\x17\n\nat_version\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x0b\x61t_revision\x18\x07 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\x0ereserve_tokens\x18\x08 \x01(\x03\x12\x14\n\x0cresume_token\x18\t \x01(\t\x12\x12\n\ntools_json\x18\n \x01(\t\x12/\n\x07options\x18\x0c \x01(\x0b\x32\x1e.kata.context.v1.WindowOptionsB\r\n\x0b_at_versionB\x0e\n\x0c_at_revision\"\xb2\x01\n\x14StreamWindowResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.kata.context.v1.WindowHeaderH\x00\x12-\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1c.kata.context.v1.WindowChunkH\x00\x12\x31\n\x07trailer\x18\x03 \x01(\x0b\x32\x1e.kata.context.v1.WindowTrailerH\x00\x42\x07\n\x05\x66rame\"\xbd\x01\n\x13WatchContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x16\n\x0c\x66rom_version\x18\x02 \x01(\x03H\x00\x12\x17\n\rfrom_revision\x18\x03 \x01(\x03H\x00\x12\x10\n\x06\x63ursor\x18\x04 \x01(\tH\x00\x12,\n\x05kinds\x18\x05 \x03(\x0e\x32\x1d.kata.context.v1.RevisionKind\x12\x18\n\x10include_messages\x18\x06 \x01(\x08\x42\x07\n\x05start\"\x83\x02\n\x14WatchContextResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12,\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x1b.kata.context.v1.WatchEventH\x00\x12\x33\n\tcaught_up\x18\x03 \x01(\x0b\x32\x1e.kata.context.v1.WatchCaughtUpH\x00\x12\x37\n\x0b\x66\x65ll_behind\x18\x04 \x01(\x0b\x32 .kata.context.v1.WatchFellBehindH\x00\x12\x36\n\ncheckpoint\x18\x05 \x01(\x0b\x32 .kata.context.v1.WatchCheckpointH\x00\x42\x07\n\x05\x66rame\"s\n\nWatchEvent\x12+\n\x08revision\x18\x01 \x01(\x0b\x32\x19.kata.context.v1.Revision\x12*\n\x08messages\x18\x02 \x03(\x0b\x32\x18.kata.context.v1.Message\x12\x0c\n\x04last\x18\x03 \x01(\x08\"2\n\rWatchCaughtUp\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x0f\n\x07version\x18\x02 \x01(\x03\"#\n\x0fWatchFellBehind\x12\x10\n\x08revision\x18\x01 \x01(\x03\"#\n\x0fWatchCheckpoint\x12\x10\n\x08revision\x18\x01 \x01(\x03*\\\n\tListOrder\x12\x1a\n\x16LIST_ORDER_UNSPECIFIED\x10\x00\x12\x18\n\x14LIST_ORDER_ASCENDING\x10\x01\x12\x19\n\x15LIST_ORDER_DESCENDING\x10\x02*\xb1\x01\n\x0cRevisionKind\x12\x1d\n\x19REVISION_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14REVISION_KIND_APPEND\x10\x01\x12\x18\n\x14REVISION_KIND_UPDATE\x10\x02\x12\x18\n\x14REVISION_KIND_DELETE\x10\x03\x12\x1a\n\x16REVISION_KIND_UNDELETE\x10\x04\x12\x18\n\x14REVISION_KIND_POLICY\x10\x05\x32\xf8\x05\n\x0eMessageService\x12\x61\n\x0e\x41ppendMessages\x12&.kata.context.v1.AppendMessagesRequest\x1a\'.kata.context.v1.AppendMessagesResponse\x12\x63\n\x0eImportMessages\x12&.kata.context.v1.ImportMessagesRequest\x1a\'.kata.context.v1.ImportMessagesResponse(\x01\x12U\n\nGetMessage\x12\".kata.context.v1.GetMessageRequest\x1a#.kata.context.v1.GetMessageResponse\x12[\n\x0cListMessages\x12$.kata.context.v1.ListMessagesRequest\x1a%.kata.context.v1.ListMessagesResponse\x12X\n\x0bListHistory\x12#.kata.context.v1.ListHistoryRequest\x1a$.kata.context.v1.ListHistoryResponse\x12R\n\tGetWindow\x12!.kata.context.v1.GetWindowRequest\x1a\".kata.context.v1.GetWindowResponse\x12]\n\x0cStreamWindow\x12$.kata.context.v1.StreamWindowRequest\x1a%.kata.context.v1.StreamWindowResponse0\x01\x12]\n\x0cWatchContext\x12$.kata.context.v1.WatchContextRequest\x1a%.kata.context.v1.WatchContextResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%kata/context/v1/message_service.proto\x12\x0fkata.context.v1\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkata/context/v1/context.proto\x1a\x1dkata/context/v1/message.proto\x1a\x1ckata/context/v1/window.proto\"\x9f\x01\n\x15\x41ppendMessagesRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12*\n\x08messages\x18\x02 \x03(\x0b\x32\x18.kata.context.v1.Message\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"\xdc\x01\n\x16\x41ppendMessagesResponse\x12\x15\n\rfirst_version\x18\x01 \x01(\x03\x12\x14\n\x0clast_version\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x12)\n\x07\x63ontext\x18\x05 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x46\n\x17token_count_differences\x18\x06 \x03(\x0b\x32%.kata.context.v1.TokenCountDifference\"E\n\x14TokenCountDifference\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05given\x18\x02 \x01(\x05\x12\x0f\n\x07\x63ounted\x18\x03 \x01(\x05\"H\n\x14StreamAppendsRequest\x12\x30\n\x07\x61ppends\x18\x01 \x03(\x0b\x32\x1f.kata.context.v1.NumberedAppend\"Z\n\x0eNumberedAppend\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x36\n\x06\x61ppend\x18\x02 \x01(\x0b\x32&.kata.context.v1.AppendMessagesRequest\"I\n\x15StreamAppendsResponse\x12\x30\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1e.kata.context.v1.AppendOutcome\"\x9c\x01\n\rAppendOutcome\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12;\n\x08\x61ppended\x18\x02 \x01(\x0b\x32\'.kata.context.v1.AppendMessagesResponseH\x00\x12\x31\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1e.kata.context.v1.AppendFailureH\x00\x42\t\n\x07outcome\"U\n\rAppendFailure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\"\x80\x01\n\x15ImportMessagesRequest\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.kata.context.v1.ImportHeaderH\x00\x12-\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1c.kata.context.v1.ImportBatchH\x00\x42\x07\n\x05\x66rame\"\x7f\n\x0cImportHeader\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x13\n\x0b\x66irst_batch\x18\x04 \x01(\x03\x42\x13\n\x11_expected_version\"9\n\x0bImportBatch\x12*\n\x08messages\x18\x01 \x03(\x0b\x32\x18.kata.context.v1.Message\"\xb7\x01\n\x16ImportMessagesResponse\x12\x13\n\x0b\x62\x61tch_count\x18\x01 \x01(\x03\x12\x1c\n\x14replayed_batch_count\x18\x02 \x01(\x03\x12\x15\n\rfirst_version\x18\x03 \x01(\x03\x12\x14\n\x0clast_version\x18\x04 \x01(\x03\x12)\n\x07\x63ontext\x18\x05 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x12\n\nnext_batch\x18\x06 \x01(\x03\"8\n\x11GetMessageRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"?\n\x12GetMessageResponse\x12)\n\x07message\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Message\"\xa1\x01\n\x13ListMessagesRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12)\n\x05order\x18\x04 \x01(\x0e\x32\x1a.kata.context.v1.ListOrder\x12$\n\x05roles\x18\x05 \x03(\x0e\x32\x15.kata.context.v1.Role\"[\n\x14ListMessagesResponse\x12*\n\x08messages\x18\x01 \x03(\x0b\x32\x18.kata.context.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"z\n\x12ListHistoryRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12)\n\x05order\x18\x04 \x01(\x0e\x32\x1a.kata.context.v1.ListOrder\"\\\n\x13ListHistoryResponse\x12,\n\trevisions\x18\x01 \x03(\x0b\x32\x19.kata.context.v1.Revision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf1\x01\n\x08Revision\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.kata.context.v1.RevisionKind\x12\x15\n\rfirst_version\x18\x03 \x01(\x03\x12\x14\n\x0clast_version\x18\x04 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x04role\x18\x06 \x01(\x0e\x32\x15.kata.context.v1.Role\x12\x0f\n\x07preview\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\"\xde\x02\n\x10GetWindowRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x14\n\x0ctoken_budget\x18\x02 \x01(\x03\x12\x11\n\ttokenizer\x18\x03 \x01(\t\x12)\n\x07\x64ialect\x18\x04 \x01(\x0e\x32\x18.kata.context.v1.Dialect\x12#\n\x04view\x18\x05 \x01(\x0e\x32\x15.kata.context.v1.View\x12\x17\n\nat_version\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x0b\x61t_revision\x18\x07 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\x0ereserve_tokens\x18\x08 \x01(\x03\x12\x12\n\ntools_json\x18\n \x01(\t\x12\x0e\n\x06render\x18\x0b \x01(\x08\x12/\n\x07options\x18\x0c \x01(\x0b\x32\x1e.kata.context.v1.WindowOptionsB\r\n\x0b_at_versionB\x0e\n\x0c_at_revision\"\xee\x01\n\x11GetWindowResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.kata.context.v1.WindowHeader\x12*\n\x08messages\x18\x02 \x03(\x0b\x32\x18.kata.context.v1.Message\x12/\n\x07trailer\x18\x03 \x01(\x0b\x32\x1e.kata.context.v1.WindowTrailer\x12\x15\n\rrendered_json\x18\x04 \x01(\t\x12\x36\n\x0b\x61\x64justments\x18\x05 \x03(\x0b\x32!.kata.context.v1.RenderAdjustment\"\xe7\x02\n\x13StreamWindowRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x14\n\x0ctoken_budget\x18\x02 \x01(\x03\x12\x11\n\ttokenizer\x18\x03 \x01(\t\x12)\n\x07\x64ialect\x18\x04 \x01(\x0e\x32\x18.kata.context.v1.Dialect\x12#\n\x04view\x18\x05 \x01(\x0e\x32\x15.kata.context.v1.View\x12\x17\n\nat_version\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x0b\x61t_revision\x18\x07 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\x0ereserve_tokens\x18\x08 \x01(\x03\x12\x14\n\x0cresume_token\x18\t \x01(\t\x12\x12\n\ntools_json\x18\n \x01(\t\x12/\n\x07options\x18\x0c \x01(\x0b\x32\x1e.kata.context.v1.WindowOptionsB\r\n\x0b_at_versionB\x0e\n\x0c_at_revision\"\xb2\x01\n\x14StreamWindowResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.kata.context.v1.WindowHeaderH\x00\x12-\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1c.kata.context.v1.WindowChunkH\x00\x12\x31\n\x07trailer\x18\x03 \x01(\x0b\x32\x1e.kata.context.v1.WindowTrailerH\x00\x42\x07\n\x05\x66rame\"\xbd\x01\n\x13WatchContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x16\n\x0c\x66rom_version\x18\x02 \x01(\x03H\x00\x12\x17\n\rfrom_revision\x18\x03 \x01(\x03H\x00\x12\x10\n\x06\x63ursor\x18\x04 \x01(\tH\x00\x12,\n\x05kinds\x18\x05 \x03(\x0e\x32\x1d.kata.context.v1.RevisionKind\x12\x18\n\x10include_messages\x18\x06 \x01(\x08\x42\x07\n\x05start\"\x83\x02\n\x14WatchContextResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12,\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x1b.kata.context.v1.WatchEventH\x00\x12\x33\n\tcaught_up\x18\x03 \x01(\x0b\x32\x1e.kata.context.v1.WatchCaughtUpH\x00\x12\x37\n\x0b\x66\x65ll_behind\x18\x04 \x01(\x0b\x32 .kata.context.v1.WatchFellBehindH\x00\x12\x36\n\ncheckpoint\x18\x05 \x01(\x0b\x32 .kata.context.v1.WatchCheckpointH\x00\x42\x07\n\x05\x66rame\"s\n\nWatchEvent\x12+\n\x08revision\x18\x01 \x01(\x0b\x32\x19.kata.context.v1.Revision\x12*\n\x08messages\x18\x02 \x03(\x0b\x32\x18.kata.context.v1.Message\x12\x0c\n\x04last\x18\x03 \x01(\x08\"2\n\rWatchCaughtUp\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x0f\n\x07version\x18\x02 \x01(\x03\"#\n\x0fWatchFellBehind\x12\x10\n\x08revision\x18\x01 \x01(\x03\"#\n\x0fWatchCheckpoint\x12\x10\n\x08revision\x18\x01 \x01(\x03*\\\n\tListOrder\x12\x1a\n\x16LIST_ORDER_UNSPECIFIED\x10\x00\x12\x18\n\x14LIST_ORDER_ASCENDING\x10\x01\x12\x19\n\x15LIST_ORDER_DESCENDING\x10\x02*\xb1\x01\n\x0cRevisionKind\x12\x1d\n\x19REVISION_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14REVISION_KIND_APPEND\x10\x01\x12\x18\n\x14REVISION_KIND_UPDATE\x10\x02\x12\x18\n\x14REVISION_KIND_DELETE\x10\x03\x12\x1a\n\x16REVISION_KIND_UNDELETE\x10\x04\x12\x18\n\x14REVISION_KIND_POLICY\x10\x05\x32\xdc\x06\n\x0eMessageService\x12\x61\n\x0e\x41ppendMessages\x12&.kata.context.v1.AppendMessagesRequest\x1a\'.kata.context.v1.AppendMessagesResponse\x12\x62\n\rStreamAppends\x12%.kata.context.v1.StreamAppendsRequest\x1a&.kata.context.v1.StreamAppendsResponse(\x01\x30\x01\x12\x63\n\x0eImportMessages\x12&.kata.context.v1.ImportMessagesRequest\x1a\'.kata.context.v1.ImportMessagesResponse(\x01\x12U\n\nGetMessage\x12\".kata.context.v1.GetMessageRequest\x1a#.kata.context.v1.GetMessageResponse\x12[\n\x0cListMessages\x12$.kata.context.v1.ListMessagesRequest\x1a%.kata.context.v1.ListMessagesResponse\x12X\n\x0bListHistory\x12#.kata.context.v1.ListHistoryRequest\x1a$.kata.context.v1.ListHistoryResponse\x12R\n\tGetWindow\x12!.kata.context.v1.GetWindowRequest\x1a\".kata.context.v1.GetWindowResponse\x12]\n\x0cStreamWindow\x12$.kata.context.v1.StreamWindowRequest\x1a%.kata.context.v1.StreamWindowResponse0\x01\x12]\n\x0cWatchContext\x12$.kata.context.v1.WatchContextRequest\x1a%.kata.context.v1.WatchContextResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kata.context.v1.message_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTORDER']._serialized_start=3779
-  _globals['_LISTORDER']._serialized_end=3871
-  _globals['_REVISIONKIND']._serialized_start=3874
-  _globals['_REVISIONKIND']._serialized_end=4051
-  _globals['_APPENDMESSAGESREQUEST']._serialized_start=184
-  _globals['_APPENDMESSAGESREQUEST']._serialized_end=343
-  _globals['_APPENDMESSAGESRESPONSE']._serialized_start=346
-  _globals['_APPENDMESSAGESRESPONSE']._serialized_end=566
-  _globals['_TOKENCOUNTDIFFERENCE']._serialized_start=568
-  _globals['_TOKENCOUNTDIFFERENCE']._serialized_end=637
-  _globals['_IMPORTMESSAGESREQUEST']._serialized_start=640
-  _globals['_IMPORTMESSAGESREQUEST']._serialized_end=768
-  _globals['_IMPORTHEADER']._serialized_start=770
-  _globals['_IMPORTHEADER']._serialized_end=876
-  _globals['_IMPORTBATCH']._serialized_start=878
-  _globals['_IMPORTBATCH']._serialized_end=935
-  _globals['_IMPORTMESSAGESRESPONSE']._serialized_start=938
-  _globals['_IMPORTMESSAGESRESPONSE']._serialized_end=1101
-  _globals['_GETMESSAGEREQUEST']._serialized_start=1103
-  _globals['_GETMESSAGEREQUEST']._serialized_end=1159
-  _globals['_GETMESSAGERESPONSE']._serialized_start=1161
-  _globals['_GETMESSAGERESPONSE']._serialized_end=1224
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=1227
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=1388
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1390
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1481
-  _globals['_LISTHISTORYREQUEST']._serialized_start=1483
-  _globals['_LISTHISTORYREQUEST']._serialized_end=1605
-  _globals['_LISTHISTORYRESPONSE']._serialized_start=1607
-  _globals['_LISTHISTORYRESPONSE']._serialized_end=1699
-  _globals['_REVISION']._serialized_start=1702
-  _globals['_REVISION']._serialized_end=1943
-  _globals['_GETWINDOWREQUEST']._serialized_start=1946
-  _globals['_GETWINDOWREQUEST']._serialized_end=2296
-  _globals['_GETWINDOWRESPONSE']._serialized_start=2299
-  _globals['_GETWINDOWRESPONSE']._serialized_end=2537
-  _globals['_STREAMWINDOWREQUEST']._serialized_start=2540
-  _globals['_STREAMWINDOWREQUEST']._serialized_end=2899
-  _globals['_STREAMWINDOWRESPONSE']._serialized_start=2902
-  _globals['_STREAMWINDOWRESPONSE']._serialized_end=3080
-  _globals['_WATCHCONTEXTREQUEST']._serialized_start=3083
-  _globals['_WATCHCONTEXTREQUEST']._serialized_end=3272
-  _globals['_WATCHCONTEXTRESPONSE']._serialized_start=3275
-  _globals['_WATCHCONTEXTRESPONSE']._serialized_end=3534
-  _globals['_WATCHEVENT']._serialized_start=3536
-  _globals['_WATCHEVENT']._serialized_end=3651
-  _globals['_WATCHCAUGHTUP']._serialized_start=3653
-  _globals['_WATCHCAUGHTUP']._serialized_end=3703
-  _globals['_WATCHFELLBEHIND']._serialized_start=3705
-  _globals['_WATCHFELLBEHIND']._serialized_end=3740
-  _globals['_WATCHCHECKPOINT']._serialized_start=3742
-  _globals['_WATCHCHECKPOINT']._serialized_end=3777
-  _globals['_MESSAGESERVICE']._serialized_start=4054
-  _globals['_MESSAGESERVICE']._serialized_end=4814
+  _globals['_LISTORDER']._serialized_start=4334
+  _globals['_LISTORDER']._serialized_end=4426
+  _globals['_REVISIONKIND']._serialized_start=4429
+  _globals['_REVISIONKIND']._serialized_end=4606
+  _globals['_APPENDMESSAGESREQUEST']._serialized_start=211
+  _globals['_APPENDMESSAGESREQUEST']._serialized_end=370
+  _globals['_APPENDMESSAGESRESPONSE']._serialized_start=373
+  _globals['_APPENDMESSAGESRESPONSE']._serialized_end=593
+  _globals['_TOKENCOUNTDIFFERENCE']._serialized_start=595
+  _globals['_TOKENCOUNTDIFFERENCE']._serialized_end=664
+  _globals['_STREAMAPPENDSREQUEST']._serialized_start=666
+  _globals['_STREAMAPPENDSREQUEST']._serialized_end=738
+  _globals['_NUMBEREDAPPEND']._serialized_start=740
+  _globals['_NUMBEREDAPPEND']._serialized_end=830
+  _globals['_STREAMAPPENDSRESPONSE']._serialized_start=832
+  _globals['_STREAMAPPENDSRESPONSE']._serialized_end=905
+  _globals['_APPENDOUTCOME']._serialized_start=908
+  _globals['_APPENDOUTCOME']._serialized_end=1064
+  _globals['_APPENDFAILURE']._serialized_start=1066
+  _globals['_APPENDFAILURE']._serialized_end=1151
+  _globals['_IMPORTMESSAGESREQUEST']._serialized_start=1154
+  _globals['_IMPORTMESSAGESREQUEST']._serialized_end=1282
+  _globals['_IMPORTHEADER']._serialized_start=1284
+  _globals['_IMPORTHEADER']._serialized_end=1411
+  _globals['_IMPORTBATCH']._serialized_start=1413
+  _globals['_IMPORTBATCH']._serialized_end=1470
+  _globals['_IMPORTMESSAGESRESPONSE']._serialized_start=1473
+  _globals['_IMPORTMESSAGESRESPONSE']._serialized_end=1656
+  _globals['_GETMESSAGEREQUEST']._serialized_start=1658
+  _globals['_GETMESSAGEREQUEST']._serialized_end=1714
+  _globals['_GETMESSAGERESPONSE']._serialized_start=1716
+  _globals['_GETMESSAGERESPONSE']._serialized_end=1779
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=1782
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=1943
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1945
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=2036
+  _globals['_LISTHISTORYREQUEST']._serialized_start=2038
+  _globals['_LISTHISTORYREQUEST']._serialized_end=2160
+  _globals['_LISTHISTORYRESPONSE']._serialized_start=2162
+  _globals['_LISTHISTORYRESPONSE']._serialized_end=2254
+  _globals['_REVISION']._serialized_start=2257
+  _globals['_REVISION']._serialized_end=2498
+  _globals['_GETWINDOWREQUEST']._serialized_start=2501
+  _globals['_GETWINDOWREQUEST']._serialized_end=2851
+  _globals['_GETWINDOWRESPONSE']._serialized_start=2854
+  _globals['_GETWINDOWRESPONSE']._serialized_end=3092
+  _globals['_STREAMWINDOWREQUEST']._serialized_start=3095
+  _globals['_STREAMWINDOWREQUEST']._serialized_end=3454
+  _globals['_STREAMWINDOWRESPONSE']._serialized_start=3457
+  _globals['_STREAMWINDOWRESPONSE']._serialized_end=3635
+  _globals['_WATCHCONTEXTREQUEST']._serialized_start=3638
+  _globals['_WATCHCONTEXTREQUEST']._serialized_end=3827
+  _globals['_WATCHCONTEXTRESPONSE']._serialized_start=3830
+  _globals['_WATCHCONTEXTRESPONSE']._serialized_end=4089
+  _globals['_WATCHEVENT']._serialized_start=4091
+  _globals['_WATCHEVENT']._serialized_end=4206
+  _globals['_WATCHCAUGHTUP']._serialized_start=4208
+  _globals['_WATCHCAUGHTUP']._serialized_end=4258
+  _globals['_WATCHFELLBEHIND']._serialized_start=4260
+  _globals['_WATCHFELLBEHIND']._serialized_end=4295
+  _globals['_WATCHCHECKPOINT']._serialized_start=4297
+  _globals['_WATCHCHECKPOINT']._serialized_end=4332
+  _globals['_MESSAGESERVICE']._serialized_start=4609
+  _globals['_MESSAGESERVICE']._serialized_end=5469
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ isort:skip_file
 The service that writes messages and reads windows."""
 
 from collections import abc as _abc
+from google.protobuf import any_pb2 as _any_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -198,6 +199,150 @@ class TokenCountDifference(_message.Message):
 Global___TokenCountDifference: _TypeAlias = TokenCountDifference  # noqa: Y015
 
 @_typing.final
+class StreamAppendsRequest(_message.Message):
+    """StreamAppendsRequest is one frame of appends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPENDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def appends(self) -> _containers.RepeatedCompositeFieldContainer[Global___NumberedAppend]:
+        """Are the appends, in order, at most 256. One a frame is fine; several cost less each."""
+
+    def __init__(
+        self,
+        *,
+        appends: _abc.Iterable[Global___NumberedAppend] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appends", b"appends"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamAppendsRequest: _TypeAlias = StreamAppendsRequest  # noqa: Y015
+
+@_typing.final
+class NumberedAppend(_message.Message):
+    """NumberedAppend is an append with the number that its answer will carry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    APPEND_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """Is the caller's choice, and repeated in the answer; the server does not look at it."""
+    @_builtins.property
+    def append(self) -> Global___AppendMessagesRequest:
+        """Is the append. Required."""
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        append: Global___AppendMessagesRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["append", b"append"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NumberedAppend: _TypeAlias = NumberedAppend  # noqa: Y015
+
+@_typing.final
+class StreamAppendsResponse(_message.Message):
+    """StreamAppendsResponse is one frame of answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___AppendOutcome]:
+        """Are answers in the order in which they came about, at most 64: for one context, that in which the appends were sent."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[Global___AppendOutcome] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamAppendsResponse: _TypeAlias = StreamAppendsResponse  # noqa: Y015
+
+@_typing.final
+class AppendOutcome(_message.Message):
+    """AppendOutcome is the answer to one append."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    APPENDED_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """Is the number that the caller gave the append."""
+    @_builtins.property
+    def appended(self) -> Global___AppendMessagesResponse:
+        """Says where the batch stands in the log, without `context`."""
+
+    @_builtins.property
+    def failure(self) -> Global___AppendFailure:
+        """Says why it was refused; other appends are not concerned."""
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        appended: Global___AppendMessagesResponse | None = ...,
+        failure: Global___AppendFailure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["appended", b"appended", "failure", b"failure", "outcome", b"outcome"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appended", b"appended", "failure", b"failure", "outcome", b"outcome", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["appended", "failure"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___AppendOutcome: _TypeAlias = AppendOutcome  # noqa: Y015
+
+@_typing.final
+class AppendFailure(_message.Message):
+    """AppendFailure is why one append was refused: field for field a google.rpc.Status, so that its bytes are one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """Is the canonical status code."""
+    message: _builtins.str
+    """Says it in words."""
+    @_builtins.property
+    def details(self) -> _containers.RepeatedCompositeFieldContainer[_any_pb2.Any]:
+        """Are what a unary call has in its Status: google.rpc.ErrorInfo first, then for example google.rpc.BadRequest."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        message: _builtins.str = ...,
+        details: _abc.Iterable[_any_pb2.Any] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "details", b"details", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppendFailure: _TypeAlias = AppendFailure  # noqa: Y015
+
+@_typing.final
 class ImportMessagesRequest(_message.Message):
     """ImportMessagesRequest is one frame of an import."""
 
@@ -238,22 +383,28 @@ class ImportHeader(_message.Message):
     CONTEXT_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    FIRST_BATCH_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
     request_id: _builtins.str
     """Makes the import repeatable; 1 to 100 characters. Batch n is appended with the request_id "<request_id>/<n>"."""
     expected_version: _builtins.int
     """Demands that the context was at this version before the first batch. Absent, there is no check."""
+    first_batch: _builtins.int
+    """Is the number of the stream's first batch: 0 at first, later the `next_batch` of an earlier import with this
+    request_id. The batches before it must be there.
+    """
     def __init__(
         self,
         *,
         context_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
         expected_version: _builtins.int | None = ...,
+        first_batch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "context_id", b"context_id", "expected_version", b"expected_version", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "context_id", b"context_id", "expected_version", b"expected_version", "first_batch", b"first_batch", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
@@ -296,6 +447,7 @@ class ImportMessagesResponse(_message.Message):
     FIRST_VERSION_FIELD_NUMBER: _builtins.int
     LAST_VERSION_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
+    NEXT_BATCH_FIELD_NUMBER: _builtins.int
     batch_count: _builtins.int
     """Counts the batches."""
     replayed_batch_count: _builtins.int
@@ -304,6 +456,10 @@ class ImportMessagesResponse(_message.Message):
     """Is the version of the first message; 0 when there was none."""
     last_version: _builtins.int
     """Is the version of the last message; 0 when there was none."""
+    next_batch: _builtins.int
+    """Is the number of the batch to go on with. For a stream with a request_id and no batch it is the first one that the
+    context has not.
+    """
     @_builtins.property
     def context(self) -> _context_pb2.Context:
         """Is the context, as it is now."""
@@ -316,10 +472,11 @@ class ImportMessagesResponse(_message.Message):
         first_version: _builtins.int = ...,
         last_version: _builtins.int = ...,
         context: _context_pb2.Context | None = ...,
+        next_batch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_count", b"batch_count", "context", b"context", "first_version", b"first_version", "last_version", b"last_version", "replayed_batch_count", b"replayed_batch_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_count", b"batch_count", "context", b"context", "first_version", b"first_version", "last_version", b"last_version", "next_batch", b"next_batch", "replayed_batch_count", b"replayed_batch_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -40,6 +40,11 @@ class MessageServiceStub:
                 request_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.AppendMessagesRequest.SerializeToString,
                 response_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.AppendMessagesResponse.FromString,
                 _registered_method=True)
+        self.StreamAppends = channel.stream_stream(
+                '/kata.context.v1.MessageService/StreamAppends',
+                request_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.StreamAppendsRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.StreamAppendsResponse.FromString,
+                _registered_method=True)
         self.ImportMessages = channel.stream_unary(
                 '/kata.context.v1.MessageService/ImportMessages',
                 request_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.ImportMessagesRequest.SerializeToString,
@@ -91,10 +96,26 @@ class MessageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamAppends(self, request_iterator, context):
+        """Appends for callers who write much: any number of batches to any contexts, each checked, written and answered as
+        AppendMessages does it, each with an outcome of its own. Appends to one context take effect in the order sent; those
+        to different contexts run at the same time and share commits. At most 256 appends or 16 MiB are in flight on a
+        stream: the server reads on as answers leave. Half-closing finishes what is in flight, and the stream ends with OK.
+        However else it ends, repeat on a new stream what was not answered, with the same `request_id`s. gRPC does not
+        repeat a stream by itself; one lasts at most 24 hours.
+        Errors of an append: as AppendMessages. Errors of the stream: MALFORMED_REQUEST and INVALID_FIELD for a frame,
+        SHUTTING_DOWN and DEADLINE; the first three after the answers to what is in flight.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ImportMessages(self, request_iterator, context):
         """Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
-        committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
-        whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+        committed while the next one is read, so a stream that breaks keeps the batches before the break. To go on, ask for
+        `next_batch` with a header alone, and open the stream again with that as `first_batch`; or repeat the whole stream
+        with the same `request_id` and batches, which checks what is there, too.
+        Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,6 +188,11 @@ def add_MessageServiceServicer_to_server(servicer, server):
                     request_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.AppendMessagesRequest.FromString,
                     response_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.AppendMessagesResponse.SerializeToString,
             ),
+            'StreamAppends': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamAppends,
+                    request_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.StreamAppendsRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.StreamAppendsResponse.SerializeToString,
+            ),
             'ImportMessages': grpc.stream_unary_rpc_method_handler(
                     servicer.ImportMessages,
                     request_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.ImportMessagesRequest.FromString,
@@ -231,6 +257,33 @@ class MessageService:
             '/kata.context.v1.MessageService/AppendMessages',
             kata_dot_context_dot_v1_dot_message__service__pb2.AppendMessagesRequest.SerializeToString,
             kata_dot_context_dot_v1_dot_message__service__pb2.AppendMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamAppends(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/kata.context.v1.MessageService/StreamAppends',
+            kata_dot_context_dot_v1_dot_message__service__pb2.StreamAppendsRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_message__service__pb2.StreamAppendsResponse.FromString,
             options,
             channel_credentials,
             insecure,

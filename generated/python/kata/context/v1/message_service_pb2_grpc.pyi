@@ -39,10 +39,22 @@ class MessageServiceStub:
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS,
     WRITE_CONTENTION.
     """
+    StreamAppends: _grpc.StreamStreamMultiCallable[_message_service_pb2.StreamAppendsRequest, _message_service_pb2.StreamAppendsResponse]
+    """Appends for callers who write much: any number of batches to any contexts, each checked, written and answered as
+    AppendMessages does it, each with an outcome of its own. Appends to one context take effect in the order sent; those
+    to different contexts run at the same time and share commits. At most 256 appends or 16 MiB are in flight on a
+    stream: the server reads on as answers leave. Half-closing finishes what is in flight, and the stream ends with OK.
+    However else it ends, repeat on a new stream what was not answered, with the same `request_id`s. gRPC does not
+    repeat a stream by itself; one lasts at most 24 hours.
+    Errors of an append: as AppendMessages. Errors of the stream: MALFORMED_REQUEST and INVALID_FIELD for a frame,
+    SHUTTING_DOWN and DEADLINE; the first three after the answers to what is in flight.
+    """
     ImportMessages: _grpc.StreamUnaryMultiCallable[_message_service_pb2.ImportMessagesRequest, _message_service_pb2.ImportMessagesResponse]
     """Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
-    committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
-    whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+    committed while the next one is read, so a stream that breaks keeps the batches before the break. To go on, ask for
+    `next_batch` with a header alone, and open the stream again with that as `first_batch`; or repeat the whole stream
+    with the same `request_id` and batches, which checks what is there, too.
+    Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
     """
     GetMessage: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.GetMessageRequest, _message_service_pb2.GetMessageResponse]
     """Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND."""
@@ -90,10 +102,22 @@ class MessageServiceAsyncStub(MessageServiceStub):
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS,
     WRITE_CONTENTION.
     """
+    StreamAppends: _aio.StreamStreamMultiCallable[_message_service_pb2.StreamAppendsRequest, _message_service_pb2.StreamAppendsResponse]  # type: ignore[assignment]
+    """Appends for callers who write much: any number of batches to any contexts, each checked, written and answered as
+    AppendMessages does it, each with an outcome of its own. Appends to one context take effect in the order sent; those
+    to different contexts run at the same time and share commits. At most 256 appends or 16 MiB are in flight on a
+    stream: the server reads on as answers leave. Half-closing finishes what is in flight, and the stream ends with OK.
+    However else it ends, repeat on a new stream what was not answered, with the same `request_id`s. gRPC does not
+    repeat a stream by itself; one lasts at most 24 hours.
+    Errors of an append: as AppendMessages. Errors of the stream: MALFORMED_REQUEST and INVALID_FIELD for a frame,
+    SHUTTING_DOWN and DEADLINE; the first three after the answers to what is in flight.
+    """
     ImportMessages: _aio.StreamUnaryMultiCallable[_message_service_pb2.ImportMessagesRequest, _message_service_pb2.ImportMessagesResponse]  # type: ignore[assignment]
     """Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
-    committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
-    whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+    committed while the next one is read, so a stream that breaks keeps the batches before the break. To go on, ask for
+    `next_batch` with a header alone, and open the stream again with that as `first_batch`; or repeat the whole stream
+    with the same `request_id` and batches, which checks what is there, too.
+    Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
     """
     GetMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.GetMessageRequest, _message_service_pb2.GetMessageResponse]  # type: ignore[assignment]
     """Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND."""
@@ -146,14 +170,32 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def StreamAppends(
+        self,
+        request_iterator: _MaybeAsyncIterator[_message_service_pb2.StreamAppendsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_message_service_pb2.StreamAppendsResponse], _abc.AsyncIterator[_message_service_pb2.StreamAppendsResponse]]:
+        """Appends for callers who write much: any number of batches to any contexts, each checked, written and answered as
+        AppendMessages does it, each with an outcome of its own. Appends to one context take effect in the order sent; those
+        to different contexts run at the same time and share commits. At most 256 appends or 16 MiB are in flight on a
+        stream: the server reads on as answers leave. Half-closing finishes what is in flight, and the stream ends with OK.
+        However else it ends, repeat on a new stream what was not answered, with the same `request_id`s. gRPC does not
+        repeat a stream by itself; one lasts at most 24 hours.
+        Errors of an append: as AppendMessages. Errors of the stream: MALFORMED_REQUEST and INVALID_FIELD for a frame,
+        SHUTTING_DOWN and DEADLINE; the first three after the answers to what is in flight.
+        """
+
+    @_abc_1.abstractmethod
     def ImportMessages(
         self,
         request_iterator: _MaybeAsyncIterator[_message_service_pb2.ImportMessagesRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_message_service_pb2.ImportMessagesResponse, _abc.Awaitable[_message_service_pb2.ImportMessagesResponse]]:
         """Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
-        committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
-        whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+        committed while the next one is read, so a stream that breaks keeps the batches before the break. To go on, ask for
+        `next_batch` with a header alone, and open the stream again with that as `first_batch`; or repeat the whole stream
+        with the same `request_id` and batches, which checks what is there, too.
+        Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
         """
 
     @_abc_1.abstractmethod

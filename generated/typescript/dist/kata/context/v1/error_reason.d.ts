@@ -52,8 +52,8 @@ export declare enum ErrorReason {
      */
     ERROR_REASON_TOO_MANY_OPEN_CALLS = 14,
     /**
-     * ERROR_REASON_VERSION_OUT_OF_RANGE - A version or revision lies beyond the latest one or, where a watch starts, before the earliest that the context's own
-     * log still has. Metadata: field, value, latest and, for a start that is too early, earliest.
+     * ERROR_REASON_VERSION_OUT_OF_RANGE - A version, a revision or the number of a batch lies beyond the latest one or, where a watch starts, before the
+     * earliest that the context's own log still has. Metadata: field, value, latest and, for a start that is too early, earliest.
      */
     ERROR_REASON_VERSION_OUT_OF_RANGE = 15,
     /** ERROR_REASON_RESPONSE_TOO_LARGE - The answer is larger than one unary response may be; use the streaming method. Metadata: bytes, max_bytes. */

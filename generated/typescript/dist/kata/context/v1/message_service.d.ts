@@ -1,5 +1,6 @@
 import { BinaryReader, BinaryWriter } from "../../../wire";
-import { type CallOptions, type ChannelCredentials, Client, type ClientOptions, type ClientReadableStream, type ClientUnaryCall, type ClientWritableStream, type handleClientStreamingCall, type handleServerStreamingCall, type handleUnaryCall, type Metadata, type ServiceError, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import { type CallOptions, type ChannelCredentials, Client, type ClientDuplexStream, type ClientOptions, type ClientReadableStream, type ClientUnaryCall, type ClientWritableStream, type handleBidiStreamingCall, type handleClientStreamingCall, type handleServerStreamingCall, type handleUnaryCall, type Metadata, type ServiceError, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import { Any } from "../../../google/protobuf/any";
 import { Timestamp } from "../../../google/protobuf/timestamp";
 import { Context } from "./context";
 import { Message, Role } from "./message";
@@ -66,6 +67,49 @@ export interface TokenCountDifference {
     /** Is the server's count, which is stored. */
     counted: number;
 }
+/** StreamAppendsRequest is one frame of appends. */
+export interface StreamAppendsRequest {
+    /** Are the appends, in order, at most 256. One a frame is fine; several cost less each. */
+    appends: NumberedAppend[];
+}
+/** NumberedAppend is an append with the number that its answer will carry. */
+export interface NumberedAppend {
+    /** Is the caller's choice, and repeated in the answer; the server does not look at it. */
+    sequence: bigint;
+    /** Is the append. Required. */
+    append: AppendMessagesRequest | undefined;
+}
+/** StreamAppendsResponse is one frame of answers. */
+export interface StreamAppendsResponse {
+    /** Are answers in the order in which they came about, at most 64: for one context, that in which the appends were sent. */
+    outcomes: AppendOutcome[];
+}
+/** AppendOutcome is the answer to one append. */
+export interface AppendOutcome {
+    /** Is the number that the caller gave the append. */
+    sequence: bigint;
+    /** Says what came of it. */
+    outcome: //
+    /** Says where the batch stands in the log, without `context`. */
+    {
+        $case: "appended";
+        value: AppendMessagesResponse;
+    } | //
+    /** Says why it was refused; other appends are not concerned. */
+    {
+        $case: "failure";
+        value: AppendFailure;
+    } | undefined;
+}
+/** AppendFailure is why one append was refused: field for field a google.rpc.Status, so that its bytes are one. */
+export interface AppendFailure {
+    /** Is the canonical status code. */
+    code: number;
+    /** Says it in words. */
+    message: string;
+    /** Are what a unary call has in its Status: google.rpc.ErrorInfo first, then for example google.rpc.BadRequest. */
+    details: Any[];
+}
 /** ImportMessagesRequest is one frame of an import. */
 export interface ImportMessagesRequest {
     /** Is what the frame holds. */
@@ -89,6 +133,11 @@ export interface ImportHeader {
     requestId: string;
     /** Demands that the context was at this version before the first batch. Absent, there is no check. */
     expectedVersion?: bigint | undefined;
+    /**
+     * Is the number of the stream's first batch: 0 at first, later the `next_batch` of an earlier import with this
+     * request_id. The batches before it must be there.
+     */
+    firstBatch: bigint;
 }
 /** ImportBatch is one batch of an import. */
 export interface ImportBatch {
@@ -107,6 +156,11 @@ export interface ImportMessagesResponse {
     lastVersion: bigint;
     /** Is the context, as it is now. */
     context: Context | undefined;
+    /**
+     * Is the number of the batch to go on with. For a stream with a request_id and no batch it is the first one that the
+     * context has not.
+     */
+    nextBatch: bigint;
 }
 /** GetMessageRequest names a message. */
 export interface GetMessageRequest {
@@ -361,6 +415,11 @@ export interface WatchCheckpoint {
 export declare const AppendMessagesRequest: MessageFns<AppendMessagesRequest>;
 export declare const AppendMessagesResponse: MessageFns<AppendMessagesResponse>;
 export declare const TokenCountDifference: MessageFns<TokenCountDifference>;
+export declare const StreamAppendsRequest: MessageFns<StreamAppendsRequest>;
+export declare const NumberedAppend: MessageFns<NumberedAppend>;
+export declare const StreamAppendsResponse: MessageFns<StreamAppendsResponse>;
+export declare const AppendOutcome: MessageFns<AppendOutcome>;
+export declare const AppendFailure: MessageFns<AppendFailure>;
 export declare const ImportMessagesRequest: MessageFns<ImportMessagesRequest>;
 export declare const ImportHeader: MessageFns<ImportHeader>;
 export declare const ImportBatch: MessageFns<ImportBatch>;
@@ -401,9 +460,30 @@ export declare const MessageServiceService: {
         readonly responseDeserialize: (value: Buffer) => AppendMessagesResponse;
     };
     /**
+     * Appends for callers who write much: any number of batches to any contexts, each checked, written and answered as
+     * AppendMessages does it, each with an outcome of its own. Appends to one context take effect in the order sent; those
+     * to different contexts run at the same time and share commits. At most 256 appends or 16 MiB are in flight on a
+     * stream: the server reads on as answers leave. Half-closing finishes what is in flight, and the stream ends with OK.
+     * However else it ends, repeat on a new stream what was not answered, with the same `request_id`s. gRPC does not
+     * repeat a stream by itself; one lasts at most 24 hours.
+     * Errors of an append: as AppendMessages. Errors of the stream: MALFORMED_REQUEST and INVALID_FIELD for a frame,
+     * SHUTTING_DOWN and DEADLINE; the first three after the answers to what is in flight.
+     */
+    readonly streamAppends: {
+        readonly path: "/kata.context.v1.MessageService/StreamAppends";
+        readonly requestStream: true;
+        readonly responseStream: true;
+        readonly requestSerialize: (value: StreamAppendsRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => StreamAppendsRequest;
+        readonly responseSerialize: (value: StreamAppendsResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => StreamAppendsResponse;
+    };
+    /**
      * Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
-     * committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
-     * whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+     * committed while the next one is read, so a stream that breaks keeps the batches before the break. To go on, ask for
+     * `next_batch` with a header alone, and open the stream again with that as `first_batch`; or repeat the whole stream
+     * with the same `request_id` and batches, which checks what is there, too.
+     * Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
      */
     readonly importMessages: {
         readonly path: "/kata.context.v1.MessageService/ImportMessages";
@@ -511,9 +591,22 @@ export interface MessageServiceServer extends UntypedServiceImplementation {
      */
     appendMessages: handleUnaryCall<AppendMessagesRequest, AppendMessagesResponse>;
     /**
+     * Appends for callers who write much: any number of batches to any contexts, each checked, written and answered as
+     * AppendMessages does it, each with an outcome of its own. Appends to one context take effect in the order sent; those
+     * to different contexts run at the same time and share commits. At most 256 appends or 16 MiB are in flight on a
+     * stream: the server reads on as answers leave. Half-closing finishes what is in flight, and the stream ends with OK.
+     * However else it ends, repeat on a new stream what was not answered, with the same `request_id`s. gRPC does not
+     * repeat a stream by itself; one lasts at most 24 hours.
+     * Errors of an append: as AppendMessages. Errors of the stream: MALFORMED_REQUEST and INVALID_FIELD for a frame,
+     * SHUTTING_DOWN and DEADLINE; the first three after the answers to what is in flight.
+     */
+    streamAppends: handleBidiStreamingCall<StreamAppendsRequest, StreamAppendsResponse>;
+    /**
      * Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
-     * committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
-     * whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+     * committed while the next one is read, so a stream that breaks keeps the batches before the break. To go on, ask for
+     * `next_batch` with a header alone, and open the stream again with that as `first_batch`; or repeat the whole stream
+     * with the same `request_id` and batches, which checks what is there, too.
+     * Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
      */
     importMessages: handleClientStreamingCall<ImportMessagesRequest, ImportMessagesResponse>;
     /** Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND. */
@@ -567,9 +660,24 @@ export interface MessageServiceClient extends Client {
     appendMessages(request: AppendMessagesRequest, metadata: Metadata, callback: (error: ServiceError | null, response: AppendMessagesResponse) => void): ClientUnaryCall;
     appendMessages(request: AppendMessagesRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: AppendMessagesResponse) => void): ClientUnaryCall;
     /**
+     * Appends for callers who write much: any number of batches to any contexts, each checked, written and answered as
+     * AppendMessages does it, each with an outcome of its own. Appends to one context take effect in the order sent; those
+     * to different contexts run at the same time and share commits. At most 256 appends or 16 MiB are in flight on a
+     * stream: the server reads on as answers leave. Half-closing finishes what is in flight, and the stream ends with OK.
+     * However else it ends, repeat on a new stream what was not answered, with the same `request_id`s. gRPC does not
+     * repeat a stream by itself; one lasts at most 24 hours.
+     * Errors of an append: as AppendMessages. Errors of the stream: MALFORMED_REQUEST and INVALID_FIELD for a frame,
+     * SHUTTING_DOWN and DEADLINE; the first three after the answers to what is in flight.
+     */
+    streamAppends(): ClientDuplexStream<StreamAppendsRequest, StreamAppendsResponse>;
+    streamAppends(options: Partial<CallOptions>): ClientDuplexStream<StreamAppendsRequest, StreamAppendsResponse>;
+    streamAppends(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<StreamAppendsRequest, StreamAppendsResponse>;
+    /**
      * Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
-     * committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
-     * whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+     * committed while the next one is read, so a stream that breaks keeps the batches before the break. To go on, ask for
+     * `next_batch` with a header alone, and open the stream again with that as `first_batch`; or repeat the whole stream
+     * with the same `request_id` and batches, which checks what is there, too.
+     * Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
      */
     importMessages(callback: (error: ServiceError | null, response: ImportMessagesResponse) => void): ClientWritableStream<ImportMessagesRequest>;
     importMessages(metadata: Metadata, callback: (error: ServiceError | null, response: ImportMessagesResponse) => void): ClientWritableStream<ImportMessagesRequest>;

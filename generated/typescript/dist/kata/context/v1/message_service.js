@@ -5,10 +5,11 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/message_service.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.MessageServiceClient = exports.MessageServiceService = exports.WatchCheckpoint = exports.WatchFellBehind = exports.WatchCaughtUp = exports.WatchEvent = exports.WatchContextResponse = exports.WatchContextRequest = exports.StreamWindowResponse = exports.StreamWindowRequest = exports.GetWindowResponse = exports.GetWindowRequest = exports.Revision = exports.ListHistoryResponse = exports.ListHistoryRequest = exports.ListMessagesResponse = exports.ListMessagesRequest = exports.GetMessageResponse = exports.GetMessageRequest = exports.ImportMessagesResponse = exports.ImportBatch = exports.ImportHeader = exports.ImportMessagesRequest = exports.TokenCountDifference = exports.AppendMessagesResponse = exports.AppendMessagesRequest = exports.RevisionKind = exports.ListOrder = void 0;
+exports.MessageServiceClient = exports.MessageServiceService = exports.WatchCheckpoint = exports.WatchFellBehind = exports.WatchCaughtUp = exports.WatchEvent = exports.WatchContextResponse = exports.WatchContextRequest = exports.StreamWindowResponse = exports.StreamWindowRequest = exports.GetWindowResponse = exports.GetWindowRequest = exports.Revision = exports.ListHistoryResponse = exports.ListHistoryRequest = exports.ListMessagesResponse = exports.ListMessagesRequest = exports.GetMessageResponse = exports.GetMessageRequest = exports.ImportMessagesResponse = exports.ImportBatch = exports.ImportHeader = exports.ImportMessagesRequest = exports.AppendFailure = exports.AppendOutcome = exports.StreamAppendsResponse = exports.NumberedAppend = exports.StreamAppendsRequest = exports.TokenCountDifference = exports.AppendMessagesResponse = exports.AppendMessagesRequest = exports.RevisionKind = exports.ListOrder = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const grpc_1 = require("../../../grpc");
+const any_1 = require("../../../google/protobuf/any");
 const timestamp_1 = require("../../../google/protobuf/timestamp");
 const context_1 = require("./context");
 const message_1 = require("./message");
@@ -332,6 +333,338 @@ exports.TokenCountDifference = {
         return message;
     },
 };
+function createBaseStreamAppendsRequest() {
+    return { appends: [] };
+}
+exports.StreamAppendsRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        for (const v of message.appends) {
+            exports.NumberedAppend.encode(v, writer.uint32(10).fork()).join();
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseStreamAppendsRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.appends.push(exports.NumberedAppend.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.StreamAppendsRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseStreamAppendsRequest();
+        message.appends = object.appends?.map((e) => exports.NumberedAppend.fromPartial(e)) || [];
+        return message;
+    },
+};
+function createBaseNumberedAppend() {
+    return { sequence: 0n, append: undefined };
+}
+exports.NumberedAppend = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.sequence !== 0n) {
+            if (BigInt.asIntN(64, message.sequence) !== message.sequence) {
+                throw new globalThis.Error("value provided for field message.sequence of type int64 too large");
+            }
+            writer.uint32(8).int64(message.sequence);
+        }
+        if (message.append !== undefined) {
+            exports.AppendMessagesRequest.encode(message.append, writer.uint32(18).fork()).join();
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseNumberedAppend();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.sequence = reader.int64();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.append = exports.AppendMessagesRequest.decode(reader, reader.uint32());
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.NumberedAppend.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseNumberedAppend();
+        message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+        message.append = (object.append !== undefined && object.append !== null)
+            ? exports.AppendMessagesRequest.fromPartial(object.append)
+            : undefined;
+        return message;
+    },
+};
+function createBaseStreamAppendsResponse() {
+    return { outcomes: [] };
+}
+exports.StreamAppendsResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        for (const v of message.outcomes) {
+            exports.AppendOutcome.encode(v, writer.uint32(10).fork()).join();
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseStreamAppendsResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.outcomes.push(exports.AppendOutcome.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.StreamAppendsResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseStreamAppendsResponse();
+        message.outcomes = object.outcomes?.map((e) => exports.AppendOutcome.fromPartial(e)) || [];
+        return message;
+    },
+};
+function createBaseAppendOutcome() {
+    return { sequence: 0n, outcome: undefined };
+}
+exports.AppendOutcome = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.sequence !== 0n) {
+            if (BigInt.asIntN(64, message.sequence) !== message.sequence) {
+                throw new globalThis.Error("value provided for field message.sequence of type int64 too large");
+            }
+            writer.uint32(8).int64(message.sequence);
+        }
+        switch (message.outcome?.$case) {
+            case "appended":
+                exports.AppendMessagesResponse.encode(message.outcome.value, writer.uint32(18).fork()).join();
+                break;
+            case "failure":
+                exports.AppendFailure.encode(message.outcome.value, writer.uint32(26).fork()).join();
+                break;
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseAppendOutcome();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.sequence = reader.int64();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.outcome = { $case: "appended", value: exports.AppendMessagesResponse.decode(reader, reader.uint32()) };
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.outcome = { $case: "failure", value: exports.AppendFailure.decode(reader, reader.uint32()) };
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.AppendOutcome.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseAppendOutcome();
+        message.sequence = (object.sequence !== undefined && object.sequence !== null) ? BigInt(object.sequence) : 0n;
+        switch (object.outcome?.$case) {
+            case "appended": {
+                if (object.outcome?.value !== undefined && object.outcome?.value !== null) {
+                    message.outcome = { $case: "appended", value: exports.AppendMessagesResponse.fromPartial(object.outcome.value) };
+                }
+                break;
+            }
+            case "failure": {
+                if (object.outcome?.value !== undefined && object.outcome?.value !== null) {
+                    message.outcome = { $case: "failure", value: exports.AppendFailure.fromPartial(object.outcome.value) };
+                }
+                break;
+            }
+        }
+        return message;
+    },
+};
+function createBaseAppendFailure() {
+    return { code: 0, message: "", details: [] };
+}
+exports.AppendFailure = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.code !== 0) {
+            writer.uint32(8).int32(message.code);
+        }
+        if (message.message !== "") {
+            writer.uint32(18).string(message.message);
+        }
+        for (const v of message.details) {
+            any_1.Any.encode(v, writer.uint32(26).fork()).join();
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseAppendFailure();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.code = reader.int32();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.message = reader.string();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.details.push(any_1.Any.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.AppendFailure.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseAppendFailure();
+        message.code = object.code ?? 0;
+        message.message = object.message ?? "";
+        message.details = object.details?.map((e) => any_1.Any.fromPartial(e)) || [];
+        return message;
+    },
+};
 function createBaseImportMessagesRequest() {
     return { frame: undefined };
 }
@@ -409,7 +742,7 @@ exports.ImportMessagesRequest = {
     },
 };
 function createBaseImportHeader() {
-    return { contextId: "", requestId: "", expectedVersion: undefined };
+    return { contextId: "", requestId: "", expectedVersion: undefined, firstBatch: 0n };
 }
 exports.ImportHeader = {
     encode(message, writer = new wire_1.BinaryWriter()) {
@@ -424,6 +757,12 @@ exports.ImportHeader = {
                 throw new globalThis.Error("value provided for field message.expectedVersion of type int64 too large");
             }
             writer.uint32(24).int64(message.expectedVersion);
+        }
+        if (message.firstBatch !== 0n) {
+            if (BigInt.asIntN(64, message.firstBatch) !== message.firstBatch) {
+                throw new globalThis.Error("value provided for field message.firstBatch of type int64 too large");
+            }
+            writer.uint32(32).int64(message.firstBatch);
         }
         return writer;
     },
@@ -461,6 +800,13 @@ exports.ImportHeader = {
                         message.expectedVersion = reader.int64();
                         continue;
                     }
+                    case 4: {
+                        if (tag !== 32) {
+                            break;
+                        }
+                        message.firstBatch = reader.int64();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -483,6 +829,9 @@ exports.ImportHeader = {
         message.expectedVersion = (object.expectedVersion !== undefined && object.expectedVersion !== null)
             ? BigInt(object.expectedVersion)
             : undefined;
+        message.firstBatch = (object.firstBatch !== undefined && object.firstBatch !== null)
+            ? BigInt(object.firstBatch)
+            : 0n;
         return message;
     },
 };
@@ -538,7 +887,14 @@ exports.ImportBatch = {
     },
 };
 function createBaseImportMessagesResponse() {
-    return { batchCount: 0n, replayedBatchCount: 0n, firstVersion: 0n, lastVersion: 0n, context: undefined };
+    return {
+        batchCount: 0n,
+        replayedBatchCount: 0n,
+        firstVersion: 0n,
+        lastVersion: 0n,
+        context: undefined,
+        nextBatch: 0n,
+    };
 }
 exports.ImportMessagesResponse = {
     encode(message, writer = new wire_1.BinaryWriter()) {
@@ -568,6 +924,12 @@ exports.ImportMessagesResponse = {
         }
         if (message.context !== undefined) {
             context_1.Context.encode(message.context, writer.uint32(42).fork()).join();
+        }
+        if (message.nextBatch !== 0n) {
+            if (BigInt.asIntN(64, message.nextBatch) !== message.nextBatch) {
+                throw new globalThis.Error("value provided for field message.nextBatch of type int64 too large");
+            }
+            writer.uint32(48).int64(message.nextBatch);
         }
         return writer;
     },
@@ -619,6 +981,13 @@ exports.ImportMessagesResponse = {
                         message.context = context_1.Context.decode(reader, reader.uint32());
                         continue;
                     }
+                    case 6: {
+                        if (tag !== 48) {
+                            break;
+                        }
+                        message.nextBatch = reader.int64();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -651,6 +1020,7 @@ exports.ImportMessagesResponse = {
         message.context = (object.context !== undefined && object.context !== null)
             ? context_1.Context.fromPartial(object.context)
             : undefined;
+        message.nextBatch = (object.nextBatch !== undefined && object.nextBatch !== null) ? BigInt(object.nextBatch) : 0n;
         return message;
     },
 };
@@ -2348,9 +2718,30 @@ exports.MessageServiceService = {
         responseDeserialize: (value) => exports.AppendMessagesResponse.decode(value),
     },
     /**
+     * Appends for callers who write much: any number of batches to any contexts, each checked, written and answered as
+     * AppendMessages does it, each with an outcome of its own. Appends to one context take effect in the order sent; those
+     * to different contexts run at the same time and share commits. At most 256 appends or 16 MiB are in flight on a
+     * stream: the server reads on as answers leave. Half-closing finishes what is in flight, and the stream ends with OK.
+     * However else it ends, repeat on a new stream what was not answered, with the same `request_id`s. gRPC does not
+     * repeat a stream by itself; one lasts at most 24 hours.
+     * Errors of an append: as AppendMessages. Errors of the stream: MALFORMED_REQUEST and INVALID_FIELD for a frame,
+     * SHUTTING_DOWN and DEADLINE; the first three after the answers to what is in flight.
+     */
+    streamAppends: {
+        path: "/kata.context.v1.MessageService/StreamAppends",
+        requestStream: true,
+        responseStream: true,
+        requestSerialize: (value) => Buffer.from(exports.StreamAppendsRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.StreamAppendsRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.StreamAppendsResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.StreamAppendsResponse.decode(value),
+    },
+    /**
      * Appends a long conversation. The first frame holds `header`, every later one `batch`; each batch is one append,
-     * committed when the next one is read, so a stream that breaks keeps the batches before the break. Repeating the
-     * whole stream with the same `request_id` and batches goes on where it broke. Errors: as AppendMessages.
+     * committed while the next one is read, so a stream that breaks keeps the batches before the break. To go on, ask for
+     * `next_batch` with a header alone, and open the stream again with that as `first_batch`; or repeat the whole stream
+     * with the same `request_id` and batches, which checks what is there, too.
+     * Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
      */
     importMessages: {
         path: "/kata.context.v1.MessageService/ImportMessages",

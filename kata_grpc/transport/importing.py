@@ -1,0 +1,106 @@
+"""The import stream: batch after batch of one context, the next one read and prepared while the one before is written.
+
+Owns the grammar of the frames and the numbers of the batches. A batch is an append like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from kata.context.v1 import message_service_pb2 as pb
+
+from kata_grpc import limits
+from kata_grpc.domain.errors import InvalidRequest, Violation
+from kata_grpc.transport.convert import context_to_proto
+from kata_grpc.transport.validate import Checker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from kata.context.v1 import message_pb2
+
+    from kata_grpc.domain.contexts import TenantId
+    from kata_grpc.services.importing import Imports
+    from kata_grpc.services.messages import Appended, Draft, Messages
+    from kata_grpc.transport.draining import Draining
+
+    DraftsOf = Callable[[Sequence[message_pb2.Message]], list[Draft]]
+
+
+class Import:
+    """One stream. At most one batch is written and one prepared at a time; a third waits with the caller."""
+
+    def __init__(self, messages: Messages, imports: Imports, draining: Draining, drafts_of: DraftsOf) -> None:
+        self._messages = messages
+        self._imports = imports
+        self._draining = draining
+        self._drafts_of = drafts_of
+        self._response = pb.ImportMessagesResponse()
+        self._writing: asyncio.Task[Appended] | None = None
+
+    async def run(
+        self, tenant: TenantId, requests: AsyncIterator[pb.ImportMessagesRequest]
+    ) -> pb.ImportMessagesResponse:
+        """Append all batches; what was read before something goes wrong is written."""
+        header = _header(await self._draining.next(requests) or pb.ImportMessagesRequest())
+        check = Checker()
+        context_id = check.context_id(header.context_id, "header.context_id")
+        request_id = check.request_id(header.request_id, limits.MAX_IMPORT_REQUEST_ID_CHARS, "header.request_id")
+        expected = header.expected_version if header.HasField("expected_version") else None
+        check.at_least("header.expected_version", expected or 0, 0)
+        if check.at_least("header.first_batch", header.first_batch, 0) and request_id is None:
+            check.add("header.request_id", "is required with first_batch", "REQUIRED")
+        check.done()
+        response = self._response
+        await self._imports.check_start(tenant, context_id, request_id or "", header.first_batch)
+        response.next_batch = header.first_batch
+        try:
+            while request := await self._draining.next(requests):
+                _check_batch(request, response.batch_count + (self._writing is not None))
+                prepared = await self._messages.prepare(context_id, self._drafts_of(request.batch.messages))
+                expected = await self._written(expected)
+                batch_id = f"{request_id}/{response.next_batch}" if request_id else None
+                writing = self._messages.write(tenant, prepared, batch_id, expected)
+                self._writing = asyncio.create_task(writing)
+            await self._written(expected)
+        except Exception:
+            await self._written(expected)
+            raise
+        finally:
+            if self._writing is not None:
+                self._writing.cancel()
+        if not response.batch_count and request_id is not None:
+            response.next_batch = await self._imports.next_batch(tenant, context_id, request_id)
+        context = await self._imports.context(tenant, context_id, deleted=response.batch_count > 0)
+        response.context.CopyFrom(context_to_proto(context))
+        return response
+
+    async def _written(self, expected: int | None) -> int | None:
+        """Wait for the batch that is being written and count it; return which version the next one expects."""
+        if self._writing is None:
+            return expected
+        appended = await self._writing
+        self._writing = None
+        response = self._response
+        response.first_version = response.first_version or appended.first_version
+        response.last_version = appended.last_version
+        response.batch_count += 1
+        response.next_batch += 1
+        response.replayed_batch_count += appended.replayed
+        return None if expected is None else appended.last_version
+
+
+def _header(request: pb.ImportMessagesRequest) -> pb.ImportHeader:
+    if request.WhichOneof("frame") != "header":
+        raise InvalidRequest([Violation("frame", "the first frame of an import must be its header", "WRONG_FRAME")])
+    return request.header
+
+
+def _check_batch(request: pb.ImportMessagesRequest, number: int) -> None:
+    check = Checker()
+    if request.WhichOneof("frame") != "batch":
+        check.add("frame", f"frame {number + 1} of an import must be a batch", "WRONG_FRAME")
+    else:
+        check.messages(request.batch.messages, request.ByteSize())
+    check.done()
