@@ -174,8 +174,8 @@ class Reference:
         older = [v for v in self.usable if v not in (*fits, *self.apart(fits))]
         if older:
             longer = [older[-1], *fits]
-            # A count that would be too large is seen before the cost, but for the newest group.
-            blocked = "BUDGET" if self.few(longer) or not fits else "MAX_MESSAGES"
+            # A count that would be too large is seen before the cost.
+            blocked = "BUDGET" if self.few(longer) else "MAX_MESSAGES"
         run, moved = fits, ""
         if fits and self.wanted.step and blocked:
             run, moved = self.stepped(fits, starts_on_user=starts_on_user)
