@@ -161,7 +161,7 @@ class Messages:
                 last, revision = context.latest_version, context.latest_revision
                 return Appended(context, first, last, revision, False, laid_out.differences)
 
-            # Before the claim is looked for: if a twin of this append is committed in between, its calls are not counted.
+            # Before the claim is looked for: the calls of a twin that is committed in between are not counted.
             too_many = False
             if steps_json is not None:
                 too_many = await self._messages.open_calls(context_id, tenant, steps_json) > MAX_OPEN_CALLS
