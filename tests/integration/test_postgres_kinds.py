@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import pytest
+from kata.context.v1 import window_pb2
 
 from kata_grpc.db import migrate
 from kata_grpc.db.migrate import SchemaStatus
@@ -182,3 +185,48 @@ async def test_the_service_runs_on_an_older_server_without_vectors(older: Databa
     assert database.server_version < 18
     assert (await migrate.schema_state(database)).status is SchemaStatus.CURRENT
     await database.close()
+
+
+async def copy_all(source: str, target: str) -> None:
+    """Bring contexts with all that is theirs to another server, as a dump does."""
+    here, there = await asyncpg.connect(source), await asyncpg.connect(target)
+    try:
+        for table in ("contexts", "revisions", "messages", "policies"):
+            columns = await here.fetch(
+                "select attname from pg_attribute "
+                "where attrelid = $1::text::regclass and attnum > 0 and not attisdropped",
+                table,
+            )
+            names = [row["attname"] for row in columns]
+            rows = BytesIO()
+            await here.copy_from_table(table, columns=names, output=rows)
+            rows.seek(0)
+            await there.copy_to_table(table, columns=names, source=rows)
+    finally:
+        await here.close()
+        await there.close()
+
+
+@pytest.mark.holds("I2")
+async def test_windows_are_equal_byte_for_byte_on_an_older_server(older: Databases, fresh_db: str) -> None:
+    url = older.create(empty=True)
+    await migrate.upgrade(url)
+    log = [build.system("Be brief."), build.user("Look it up.")]
+    for n in range(300):
+        log += [build.calls(str(n)), build.result(str(n)), build.assistant(f"answer {n} " * (n % 9))]
+    options = window_pb2.WindowOptions(
+        clear_tool_results=window_pb2.ClearToolResults(keep_results=5),
+        start_steps=window_pb2.StartSteps(low_water_tokens=500),
+        pinned_versions=[9],
+    )
+    async with serve(fresh_db) as newer_server, serve(url) as older_server:
+        context_id = (await newer_server.create()).context_id
+        await newer_server.append(context_id, *log)
+        await copy_all(fresh_db, url)
+        for dialect in (window_pb2.DIALECT_OPENAI_CHAT, window_pb2.DIALECT_ANTHROPIC):
+            for budget in (1_500, 8_000, 1_000_000):
+                for asked in ({}, {"options": options}, {"tokenizer": "cl100k_base", "at_version": 600}):
+                    fields = {"dialect": dialect, "render": True, **asked}
+                    new = await newer_server.window(context_id, budget, **fields)
+                    old = await older_server.window(context_id, budget, **fields)
+                    assert new.SerializeToString() == old.SerializeToString()
