@@ -287,7 +287,7 @@ class TailSelector:
             return False
         taken = self.taken
         total = Cost(taken.tokens + tokens, taken.messages + messages, taken.items + items)
-        self.too_many = bool(self._most and self.start and total.messages > self._most)
+        self.too_many = bool(self._most and group != self.newest and total.messages > self._most)
         if self.too_many or total.framed(self._framing) > self.allowance:
             self.blocked = Cost(tokens, messages, items)
             return True

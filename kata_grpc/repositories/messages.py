@@ -125,9 +125,9 @@ class MessageRepository:
         return after
 
     async def open_calls(self, context_id: UUID, tenant: TenantId, steps_json: str) -> int:
-        """Return how many tool calls would be open after a batch with these steps."""
-        count: int = await self._db.fetchval(_SQL.count_open_calls, context_id, tenant, steps_json)
-        return count
+        """Return how many tool calls would be open after a batch with these steps; 0 where there is no context."""
+        count: int | None = await self._db.fetchval(_SQL.count_open_calls, context_id, tenant, steps_json)
+        return count or 0
 
     async def get(self, context_id: UUID, tenant: TenantId, version: int) -> bytes | None:
         """Return one message's record."""

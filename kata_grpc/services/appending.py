@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kata_grpc.domain.contexts import Context
     from kata_grpc.repositories.messages import Batch, MessageRepository
 
-_MOST_APPENDS = 64
+_MOST_APPENDS = 128
 """In one statement: more gain nothing, and each waits for all."""
 _LOOKED_AT = 4 * _MOST_APPENDS
 """So many are looked at for one: of a context that many append to, one at a time is taken."""

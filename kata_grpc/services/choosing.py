@@ -207,8 +207,10 @@ class Choice:
             entries = [entry_from_row(row) for row in rows]
             self._exact = all(row["token_count_source"] == TokenCountSource.COUNTED for row in rows)
         self._kept = Kept(tuple(sorted(entries)))
-        if entries and self._request.dialect.starts_on_user and self._kept.entries[0].role != Role.USER:
-            self._opening = self._framing.opening
+        if entries and self._request.dialect.starts_on_user:
+            first = self._kept.entries[0]
+            if first.role != Role.USER and not 0 < state.turn_version < first.version:
+                self._opening = self._framing.opening
 
     async def _count_pinned(self) -> None:
         """Count the messages of the system now."""
@@ -249,8 +251,6 @@ class Choice:
         if turn is None or turn.version >= self._start or turn.version in self._kept.groups:
             return
         self._kept = self._kept.plus(turn)
-        if self._kept.entries[0].role == Role.USER:
-            self._opening = 0
         self._selector = selector = await self._tail.select(self._allowance(), self._kept)
         await self._check_fit(selector)
         self._start = self._fits_from = selector.start or self._state.version + 1

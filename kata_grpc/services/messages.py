@@ -161,6 +161,10 @@ class Messages:
                 last, revision = context.latest_version, context.latest_revision
                 return Appended(context, first, last, revision, False, laid_out.differences)
 
+            # Before the claim is looked for: the calls of a twin that is committed in between are not counted.
+            too_many = False
+            if steps_json is not None:
+                too_many = await self._messages.open_calls(context_id, tenant, steps_json) > MAX_OPEN_CALLS
             found = await self._contexts.get_with_claim(context_id, tenant, request_id)
             if found is None:
                 raise ContextNotFound(str(context_id))
@@ -175,7 +179,7 @@ class Messages:
                 return Appended(context, first, last, claim.revision, True, laid_out.differences)
             if context.delete_time is not None:
                 raise ContextNotFound(str(context_id))
-            if steps_json and await self._messages.open_calls(context_id, tenant, steps_json) > MAX_OPEN_CALLS:
+            if too_many:
                 raise TooManyOpenCalls(str(context_id), MAX_OPEN_CALLS)
             if expected_version is not None and context.latest_version != expected_version:
                 raise VersionConflict(expected_version, context.latest_version)

@@ -99,6 +99,8 @@ class Reference:
 
     def __init__(self, log: Sequence[Told], framing: Framing, wanted: Wanted = Wanted()) -> None:
         self.log = log
+        self.stored = log
+        """The log with the counts that stand in it, where the window is counted anew."""
         self.framing = framing
         self.wanted = wanted
         self.groups, self.unanswered = groups_of(log)
@@ -126,7 +128,9 @@ class Reference:
         labels = self.framing.per_label * len(self.pins)
         apart = self.apart(starts)
         kept = sorted({*apart, *(v for start in self.kept for v in self.members(start))})
-        opening = self.kept and starts_on_user and self.log[kept[0] - 1].role != "user"
+        pinned = min((v for start in self.kept for v in self.members(start)), default=0)
+        leads = pinned and not 0 < self.turn < pinned
+        opening = leads and starts_on_user and self.log[pinned - 1].role != "user"
         groups = sum(self.cost(self.members(start)) for start in starts)
         fixed = self.framing.prime + labels + (self.framing.opening if opening else 0)
         return fixed + self.cost(self.pins) + self.cost(kept) + groups
@@ -174,8 +178,8 @@ class Reference:
         older = [v for v in self.usable if v not in (*fits, *self.apart(fits))]
         if older:
             longer = [older[-1], *fits]
-            # A count that would be too large is seen before the cost, but for the newest group.
-            blocked = "BUDGET" if self.few(longer) or not fits else "MAX_MESSAGES"
+            # A count that would be too large is seen before the cost.
+            blocked = "BUDGET" if self.few(longer) else "MAX_MESSAGES"
         run, moved = fits, ""
         if fits and self.wanted.step and blocked:
             run, moved = self.stepped(fits, starts_on_user=starts_on_user)
@@ -189,7 +193,8 @@ class Reference:
     def stepped(self, fits: list[int], *, starts_on_user: bool) -> tuple[list[int], str]:
         """The longest run that fits and begins where the cost of the log so far crosses a multiple of the step."""
         step = max(self.wanted.step, self.wanted.min_gain)
-        before = {v: self.cost([w for w in range(1, v) if w not in self.pins]) for v in range(1, len(self.log) + 2)}
+        stored = Reference(self.stored, self.framing)
+        before = {v: stored.cost([w for w in range(1, v) if w not in self.pins]) for v in range(1, len(self.log) + 2)}
         candidates = []
         for number in range(before[len(self.log) + 1] // step + 1):
             crossing = next(v for v in before if before[v] >= number * step)

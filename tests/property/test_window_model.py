@@ -226,6 +226,7 @@ async def check_recounted(server: Running, case: Case, tokenizers: Tokenizers) -
     )
     for question in case.questions:
         request, reference = ask_for(question, recounted, FRAMING)
+        reference.stored = case.log[: len(reference.log)]
         request.context_id = context_id
         request.tokenizer = "cl100k_base"
         await ask(server, request, reference, log)

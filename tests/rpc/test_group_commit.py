@@ -13,6 +13,8 @@ from kata.context.v1 import context_service_pb2 as cs
 
 from kata_grpc.repositories import messages as repository
 from kata_grpc.repositories.messages import MessageRepository
+from kata_grpc.services.appending import GroupCommit
+from tests.faults.waiting import until
 from tests.rpc import build as b
 from tests.rpc.serving import Running, loop, read_error
 
@@ -25,21 +27,34 @@ if TYPE_CHECKING:
 pytestmark = loop
 
 
+class Groups(list[tuple[int, bool]]):
+    """How many appends each statement had, and whether it waited."""
+
+    crowd = 0
+    """How many appends must have come before the first statement runs, so that some go together for certain."""
+    came = 0
+
+
 @pytest.fixture
-def groups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
-    """Lists how many appends each statement has, and whether it waits."""
-    seen: list[tuple[int, bool]] = []
-    append = MessageRepository.append
+def groups(monkeypatch: pytest.MonkeyPatch) -> Groups:
+    seen = Groups()
+    append, join = MessageRepository.append, GroupCommit.append
 
     async def noted(self: MessageRepository, batches: Sequence[Batch], *, wait: bool) -> list[Context | None]:
         seen.append((len(batches), wait))
+        await until(lambda: seen.came >= seen.crowd, "a crowd of appends")
         return await append(self, batches, wait=wait)
 
+    async def joined(self: GroupCommit, batch: Batch) -> Context | None:
+        seen.came += 1
+        return await join(self, batch)
+
     monkeypatch.setattr(repository.MessageRepository, "append", noted)
+    monkeypatch.setattr(GroupCommit, "append", joined)
     return seen
 
 
-async def test_an_append_that_is_alone_goes_alone(server: Running, groups: list[tuple[int, bool]]) -> None:
+async def test_an_append_that_is_alone_goes_alone(server: Running, groups: Groups) -> None:
     context_id = (await server.create()).context_id
     for version in range(1, 4):
         assert (await server.append(context_id, b.user("x"))).first_version == version
@@ -47,7 +62,7 @@ async def test_an_append_that_is_alone_goes_alone(server: Running, groups: list[
 
 
 @pytest.mark.holds("I3", "P5")
-async def test_every_append_of_a_group_has_its_own_outcome(server: Running, groups: list[tuple[int, bool]]) -> None:
+async def test_every_append_of_a_group_has_its_own_outcome(server: Running, groups: Groups) -> None:
     """Good ones, replays, reuses, conflicts, calls and results, another tokenizer, none and deleted: all at once."""
     good = [(await server.create()).context_id for _ in range(24)]
     other = (await server.create(tokenizer="cl100k_base")).context_id
@@ -58,6 +73,7 @@ async def test_every_append_of_a_group_has_its_own_outcome(server: Running, grou
     tools = (await server.create()).context_id
     await server.append(tools, b.user("x"), b.calls("1", "2"))
 
+    groups.came, groups.crowd = 0, 16
     calls = {
         **{f"good {n}": server.append(context_id, b.user(f"{n}")) for n, context_id in enumerate(good)},
         "other": server.append(other, b.user("x")),
@@ -132,11 +148,10 @@ async def test_a_context_that_another_transaction_holds_delays_nobody_else(serve
         await connection.close()
 
 
-async def test_a_failure_that_one_append_causes_is_not_the_others(
-    server: Running, groups: list[tuple[int, bool]]
-) -> None:
+async def test_a_failure_that_one_append_causes_is_not_the_others(server: Running, groups: Groups) -> None:
     """Makes the database refuse one context's rows by a rule that the service does not know."""
     bad, *good = [(await server.create()).context_id for _ in range(12)]
+    groups.crowd = 10
     connection = await asyncpg.connect(server.url)
     try:
         rule = f"alter table revisions add constraint poison check (context_id <> '{bad}') not valid"

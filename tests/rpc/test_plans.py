@@ -90,6 +90,7 @@ USES: dict[str, Use] = {
     "get_policy_at": Use([LOG], 5),
     # messages
     "append_batches": Use(ONE_APPEND, 60, of_arrays=True),
+    "count_open_calls": Use(['[{"c": ["a", "b"]}]'], 10),
     "get_message": Use([77], 2),
     "list_messages_after": Use([LOG // 2, LOG, None, 2 << 20, 100], 500),
     "list_messages_before": Use([LOG // 2, LOG, None, 2 << 20, 100], 500),

@@ -6,7 +6,9 @@
 -- writer before, so versions are dense and visible in order. A batch has no row in the answer, and nothing written, when
 -- its context is not there, deleted, of another tokenizer, not at the expected version, or would have too many open
 -- calls, or when its request_id was used. A request_id that another writer uses at the same moment violates
--- revisions_request_uq. Locks are taken in the order of the arrays.
+-- revisions_request_uq. Locks are taken in the order of the arrays. Contexts and claims are looked up one by one, by
+-- their keys, whatever the tables were like when the statement was planned; and what a batch found before it is
+-- carried along, so that nothing is joined to find it again.
 -- A batch an element: $1 context_id, $2 tenant_id, $3 tokenizer, $4 expected_version or null, $5 request_id or null,
 -- $6 fingerprint, $7 digest, $8 tool steps as in kata_fold_calls or null, $9 messages, and what they add to the context:
 -- $10 tokens, $11 items, $12 inexact messages, $13 pinned tokens, $14 pinned messages, $15 pinned items, $16 place of the
@@ -21,12 +23,15 @@ with locked as materialized (
               $9::int[], $10::bigint[], $11::bigint[], $12::int[], $13::bigint[], $14::int[], $15::bigint[], $16::int[])
        with ordinality as b(context_id, tenant_id, tokenizer, expected_version, request_id, fingerprint, digest, steps,
                             messages, tokens, items, inexact, tokens_of_pinned, pinned, items_of_pinned, turn, place)
-  join contexts c
-    on c.id = b.context_id and c.tenant_id = b.tenant_id and c.delete_time is null and c.tokenizer = b.tokenizer
-    and (b.expected_version is null or c.latest_version = b.expected_version)
-  where b.request_id is null or not exists (
-    select from revisions r where r.context_id = b.context_id and r.request_id = b.request_id)
-  for no key update of c
+  cross join lateral (
+    select *
+    from contexts c
+    where c.id = b.context_id and c.tenant_id = b.tenant_id and c.delete_time is null and c.tokenizer = b.tokenizer
+      and (b.expected_version is null or c.latest_version = b.expected_version)
+    for no key update of c
+  ) c
+  where b.request_id is null
+     or (select r.revision from revisions r where r.context_id = b.context_id and r.request_id = b.request_id) is null
 ), folded as materialized (
   select l.place, f.*
   from locked l
@@ -57,30 +62,33 @@ with locked as materialized (
   returning l.place, c.id, c.tenant_id, c.name, c.unique_name, c.labels, c.metadata_json, c.tokenizer, c.origin_format,
             c.origin_id, c.origin_extra_json, c.create_time, c.update_time, c.delete_time, c.update_revision,
             c.latest_revision, c.latest_version, c.total_tokens, c.chain,
-            (extract(epoch from c.update_time) * 1000000)::bigint as micros
+            (extract(epoch from c.update_time) * 1000000)::bigint as micros,
+            l.request_id, l.fingerprint, l.latest_version as version_before, l.total_tokens as tokens_before,
+            l.total_items as items_before, l.inexact_messages as inexact_before, l.pinned_tokens as tokens_of_pinned_before,
+            l.pinned_messages as pinned_before, l.pinned_items as items_of_pinned_before, l.turn_version as turn_before,
+            l.open_calls as open_before
 ), claimed as (
   insert into revisions (context_id, revision, tenant_id, kind, first_version, last_version, create_time, request_id,
                          fingerprint, chain)
-  select c.id, c.latest_revision, c.tenant_id, 'append', l.latest_version + 1, c.latest_version, c.update_time,
-         l.request_id, l.fingerprint, c.chain
-  from changed c
-  join locked l on l.place = c.place
+  select id, latest_revision, tenant_id, 'append', version_before + 1, latest_version, update_time, request_id,
+         fingerprint, chain
+  from changed
 ), appended as (
   insert into messages (context_id, version, tenant_id, revision, create_time, role, group_version, token_count,
                         item_count, token_count_source, total_tokens, total_items, inexact_messages, pinned_tokens,
                         pinned_messages, pinned_items, turn_version, open_calls, digest, record, labels)
-  select c.id, l.latest_version + m.step, c.tenant_id, c.latest_revision, c.update_time, m.role,
-         coalesce(f.group_version, l.latest_version + m.step), m.token_count, m.item_count, m.source,
-         l.total_tokens + m.tokens, l.total_items + m.items, l.inexact_messages + m.inexact,
-         l.pinned_tokens + m.tokens_of_pinned, l.pinned_messages + m.pinned, l.pinned_items + m.items_of_pinned,
-         case when m.turn > 0 then l.latest_version + m.turn else l.turn_version end,
-         nullif(coalesce(f.open_after, l.open_calls), '{}'::jsonb), m.digest,
-         m.head || kata_stamp(l.latest_version + m.step, c.latest_revision, c.micros), m.labels::text[]
+  select c.id, c.version_before + m.step, c.tenant_id, c.latest_revision, c.update_time, m.role,
+         coalesce(f.group_version, c.version_before + m.step), m.token_count, m.item_count, m.source,
+         c.tokens_before + m.tokens, c.items_before + m.items, c.inexact_before + m.inexact,
+         c.tokens_of_pinned_before + m.tokens_of_pinned, c.pinned_before + m.pinned,
+         c.items_of_pinned_before + m.items_of_pinned,
+         case when m.turn > 0 then c.version_before + m.turn else c.turn_before end,
+         nullif(coalesce(f.open_after, c.open_before), '{}'::jsonb), m.digest,
+         m.head || kata_stamp(c.version_before + m.step, c.latest_revision, c.micros), m.labels::text[]
   from unnest($18::int[], $19::int[], $20::text[], $21::int[], $22::int[], $23::text[], $24::bytea[], $25::bytea[],
               $26::bigint[], $27::bigint[], $28::int[], $29::bigint[], $30::int[], $31::bigint[], $32::int[], $33::text[])
        as m(batch, step, role, token_count, item_count, source, digest, head, tokens, items, inexact,
             tokens_of_pinned, pinned, items_of_pinned, turn, labels)
-  join locked l on l.place = m.batch
   join changed c on c.place = m.batch
   left join folded f on f.place = m.batch and f.step = m.step
 )
