@@ -153,12 +153,12 @@ def _chosen(most: int) -> Iterator[tuple[str, str, list[Conversation], Target | 
     paths, source = files()
     found = [entry.conversation for path in paths for entry in read_conversations(path)]
     conversations = [conversation for conversation in found if conversation is not None]
-    target = Target(">=", 90, "value")
     if longest := _longest(conversations, _LEAST_TURNS, most):
-        yield "long", f"the {len(longest)} longest conversations of {source}", longest, target
+        what = f"the {len(longest)} longest conversations of {source}"
+        yield "long", what, longest, Target(">=", 90, "value")
     else:
-        (short,) = _longest(conversations, 0, 1)
-        yield "long", f"the longest conversation of {source}, said over and over", [_over_and_over(short)], target
+        short = max(conversations, key=lambda one: len(list(_turns(one))))
+        yield "long", f"the longest conversation of {source}, said over and over", [_over_and_over(short)], None
     agents = [one for one in conversations if any(True for message in one.messages for _ in message.calls())]
     if longest := _longest(agents, _LEAST_AGENT_TURNS, most):
         yield "agents", f"the {len(longest)} longest runs of agents of {source}", longest, None
@@ -191,10 +191,19 @@ def _turns(conversation: Conversation) -> Iterator[int]:
 
 def _messages(rendered: str) -> list[str]:
     """Take what is sent apart: the system's text, where it goes apart, and each message."""
-    sent: Any = json.loads(rendered)
+    sent: Any = json.loads(rendered, object_hook=_as_cached)
     if isinstance(sent, dict):
         sent = [*([sent["system"]] if "system" in sent else []), *sent["messages"]]
     return [json.dumps(message, ensure_ascii=False) for message in sent]
+
+
+def _as_cached(sent: dict[str, Any]) -> dict[str, Any]:
+    """Spell equal content equally: marks of the cache move and are no part of it, and one text needs no array."""
+    sent.pop("cache_control", None)
+    for key in ("system", "content"):
+        if isinstance(sent.get(key), str):
+            sent[key] = [{"type": "text", "text": sent[key]}]
+    return sent
 
 
 def _common(former: Sequence[object], later: Sequence[object]) -> int:
