@@ -101,10 +101,10 @@ def test_without_a_terminal_a_preview_is_whole_and_holds_no_codes(kata: Command,
 
 
 def test_a_window_shows_the_budget_and_what_is_out(kata: Command, told: str) -> None:
-    shown = kata.ok("window", told, "--budget", "260", "--reserve", "10").text
+    shown = kata.ok("window", told, "--budget", "240", "--reserve", "10").text
 
-    assert "of 260 tokens (o200k_base, openai_chat), 3 messages, version 5, revision 5" in shown
-    assert "not in the window: 1 to 4, 2 of them in whatever the budget: older than what fits the budget" in shown
+    assert "of 240 tokens (o200k_base, openai_chat), 3 messages, version 5, revision 5" in shown
+    assert "not in the window: 1 to 3, 1 of them in whatever the budget: older than what fits the budget" in shown
     assert "■ pinned" in shown
     assert "■ reserve 10" in shown
 
