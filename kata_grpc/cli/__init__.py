@@ -29,6 +29,7 @@ COMMANDS = {
     "import": ("importing", "read conversations from JSON lines into contexts"),
     "export": ("exporting", "write contexts as the JSON lines that they came from"),
     "window": ("window", "show what would be sent to a model now, and why"),
+    "policy": ("policy", "show or set how the windows of a context are shaped"),
     "history": ("history", "list what happened to a context"),
     "watch": ("watch", "show what happens to a context, as it happens"),
     "demo": ("demo", "see what the service does, on a real conversation"),

@@ -11,8 +11,10 @@ from kata.context.v1 import message_service_pb2 as pb
 from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
 from rich.text import Text
 
+from kata_grpc.cli.explaining import bar, explain, summary, why, within
 from kata_grpc.cli.listing import Column, enum_word, enum_words, one_line, output, print_rows
 from kata_grpc.cli.remote import Remote, add_connection_arguments
+from kata_grpc.cli.shaping import add_shape_arguments, options_of, text_of_file
 from kata_grpc.dialects import check
 from kata_grpc.domain.windows import Dialect
 from kata_grpc.preview import preview
@@ -25,22 +27,6 @@ if TYPE_CHECKING:
     from kata_grpc.cli import Commands
 
 _COLUMNS: tuple[Column, ...] = (("version", "right"), ("role", "left"), ("tokens", "right"))
-_BAR = 60
-_PARTS = (
-    ("pinned_tokens", "magenta"),
-    ("tail_tokens", "green"),
-    ("overhead_tokens", "yellow"),
-    ("reserve_tokens", "blue"),
-    ("unused_tokens", "bright_black"),
-)
-
-_REASONS: dict[int, str] = {
-    window_pb2.EXCLUSION_REASON_BUDGET: "older than what fits the budget",
-    window_pb2.EXCLUSION_REASON_ORPHAN_RESULT: "a tool result whose call does not exist",
-    window_pb2.EXCLUSION_REASON_UNANSWERED_CALL: "a tool call that was never fully answered",
-    window_pb2.EXCLUSION_REASON_GROUP_OUT: "a tool result whose call is older than what fits the budget",
-    window_pb2.EXCLUSION_REASON_ILLEGAL_START: "cannot open a window in this dialect",
-}
 
 
 def add_parser(commands: Commands) -> None:
@@ -52,12 +38,15 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("context_id", metavar="CONTEXT_ID")
     parser.add_argument("--budget", type=int, default=8_000, metavar="TOKENS", help="default 8000")
     parser.add_argument("--reserve", type=int, default=0, metavar="TOKENS", help="kept free for the answer")
+    parser.add_argument("--tools", type=text_of_file, metavar="FILE", help="schemas of tools to keep room for")
     parser.add_argument("--tokenizer", default="", help="default: the context's")
     parser.add_argument("--dialect", default="openai_chat", choices=enum_words(window_pb2.Dialect.DESCRIPTOR))
     parser.add_argument("--view", default="current", choices=enum_words(window_pb2.View.DESCRIPTOR))
     parser.add_argument("--at-version", type=int, metavar="N", help="as of this version")
     parser.add_argument("--at-revision", type=int, metavar="N", help="as of this revision")
+    add_shape_arguments(parser)
     form = parser.add_mutually_exclusive_group()
+    form.add_argument("--explain", action="store_true", help="where the budget went, and what is not in it and why")
     form.add_argument("--json", action="store_true", help="the whole answer as JSON")
     form.add_argument("--render", action="store_true", help="what the dialect's API takes, as its JSON")
     form.add_argument("--check", action="store_true", help="hold what --render prints to the dialect's rules")
@@ -75,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
         view=window_pb2.View.Value(f"VIEW_{args.view.upper()}"),
         at_version=args.at_version,
         at_revision=args.at_revision,
+        tools_json=args.tools or "",
+        options=options_of(args),
     )
     window = pb.GetWindowResponse()
     remote = Remote.of(args)
@@ -99,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         sys.stdout.write(MessageToJson(window) + "\n")
     else:
-        show(window, output())
+        (explain if args.explain else show)(window, output())
     return 0
 
 
@@ -132,24 +123,15 @@ def _check(window: pb.GetWindowResponse) -> int:
 
 def show(window: pb.GetWindowResponse, console: Console) -> None:
     """Print a window as a table of messages, a bar of the budget, and what is not in it."""
-    header, ledger = window.header, window.trailer.ledger
+    header = window.header
     print_rows(console, _COLUMNS, "message", map(_row, window.messages))
-    dialect = enum_word(window_pb2.Dialect.DESCRIPTOR, header.dialect)
-    console.print(
-        Text.assemble(
-            "\n",
-            (f"{header.window_tokens:,}", "bold"),
-            f" of {header.token_budget:,} tokens ({header.tokenizer}, {dialect}), {header.message_count} messages",
-            f", version {header.snapshot_version}, revision {header.snapshot_revision}",
-        ),
-        soft_wrap=True,
-    )
-    console.print(_bar(ledger, header.token_budget))
+    console.print()
+    console.print(summary(header), soft_wrap=True)
+    console.print(bar(window.trailer.ledger, header.token_budget))
     for run in window.trailer.excluded:
-        reason = _REASONS.get(run.reason) or enum_word(window_pb2.ExclusionReason.DESCRIPTOR, run.reason)
-        pinned = sum(run.first_version <= message.version <= run.last_version for message in window.messages)
-        apart = f", {pinned} of them in whatever the budget" if pinned else ""
-        console.print(f"  not in the window: {run.first_version} to {run.last_version}{apart}: {reason}")
+        present = within(run, window)
+        apart = f", {present} of them in whatever the budget" if present else ""
+        console.print(f"  not in the window: {run.first_version} to {run.last_version}{apart}: {why(run)}")
     if pending := ", ".join(window.trailer.pending_call_ids):
         console.print(Text(f"  waiting for the results of: {one_line(pending)}"))
 
@@ -158,14 +140,3 @@ def _row(message: message_pb2.Message) -> tuple[str, ...]:
     role = enum_word(message_pb2.Role.DESCRIPTOR, message.role)
     text = preview(message.SerializeToString(deterministic=True))
     return str(message.version), role, f"{message.token_count:,}", text
-
-
-def _bar(ledger: window_pb2.WindowLedger, budget: int) -> Text:
-    """Draw the ledger: each part as long as its share of the budget, with its number behind."""
-    bar, legend = Text(), Text()
-    for name, style in _PARTS:
-        tokens = getattr(ledger, name)
-        if tokens:
-            bar.append("█" * max(1, round(_BAR * tokens / budget)), style)
-            legend.append(f" ■ {name.removesuffix('_tokens')} {tokens:,}", style)
-    return Text.assemble(bar, "\n", legend)

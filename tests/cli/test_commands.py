@@ -32,7 +32,15 @@ HELP = {
     "health": ["Exits 0 when it does, and 1 when it does not", "--ca", "KATA_LISTEN"],
     "import": ["one JSON object a line", "adds", "nothing twice", ".jsonl.gz", "default auto", "--jobs", "--tokenizer"],
     "export": ["comes back equal to its line", "Nothing is lost silently", "--all", "exit status is 3", "openai"],
-    "window": ["newest messages that fit a token budget", "--budget", "default 8000", "--at-version", "anthropic"],
+    "window": [
+        "newest messages that fit a token budget",
+        "default 8000",
+        "--at-version",
+        "anthropic",
+        "shape:",
+        "--pin",
+    ],
+    "policy": ["where a request does not say", "--set", "as a whole", "clearToolResults"],
     "history": ["newest first", "--limit", "default 50, 0 for all", "--json"],
     "watch": ["until Ctrl+C", "--from-version", "--cursor", "--json"],
     "demo": ["step by step", "leaves nothing behind"],
@@ -93,10 +101,10 @@ def test_without_a_terminal_a_preview_is_whole_and_holds_no_codes(kata: Command,
 
 
 def test_a_window_shows_the_budget_and_what_is_out(kata: Command, told: str) -> None:
-    shown = kata.ok("window", told, "--budget", "260", "--reserve", "10").text
+    shown = kata.ok("window", told, "--budget", "240", "--reserve", "10").text
 
-    assert "of 260 tokens (o200k_base, openai_chat), 3 messages, version 5, revision 5" in shown
-    assert "not in the window: 1 to 4, 2 of them in whatever the budget: older than what fits the budget" in shown
+    assert "of 240 tokens (o200k_base, openai_chat), 3 messages, version 5, revision 5" in shown
+    assert "not in the window: 1 to 3, 1 of them in whatever the budget: older than what fits the budget" in shown
     assert "■ pinned" in shown
     assert "■ reserve 10" in shown
 
@@ -124,7 +132,7 @@ def test_imports_for_machines(kata: Command, tmp_path: Path) -> None:
     assert kata.ok("import", path).text == "2 conversations with 7 messages, 7 of them there already\n"
 
 
-@pytest.mark.parametrize("command", ["window", "history", "export"])
+@pytest.mark.parametrize("command", ["window", "policy", "history", "export"])
 def test_a_context_that_is_not_there(kata: Command, command: str) -> None:
     missing = str(uuid4())
     done = kata.run(command, missing)
@@ -148,7 +156,7 @@ def test_everything_that_is_wrong_with_a_request_is_said(kata: Command) -> None:
     assert "Traceback" not in done.errors
 
 
-@pytest.mark.parametrize("command", ["import", "export", "window", "history", "health"])
+@pytest.mark.parametrize("command", ["import", "export", "window", "policy", "history", "health"])
 def test_a_server_that_is_not_there_is_said_in_one_sentence(command: str, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -45,7 +45,7 @@ def test_the_demo_shows_every_step_and_leaves_nothing_behind(tmp_path: Path, rec
     assert re.findall(r"^(\d)\. ", done.output, re.MULTILINE) == list("12345678")
     assert done.output.count("tokens (o200k_base, openai_chat)") == 3
     assert "nothing is twice" in done.output
-    assert "pinned apart: older than what fits the budget" in done.output
+    assert "of them in whatever the budget: older than what fits the budget" in done.output
     assert "FAILED_PRECONDITION: The pinned messages" in done.output
     assert "replayed: False" in done.output
     assert "replayed: True" in done.output

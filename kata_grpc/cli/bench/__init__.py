@@ -16,7 +16,19 @@ from typing import TYPE_CHECKING
 import uvloop
 from rich.console import Console
 
-from kata_grpc.cli.bench import agents, appends, imports, rig, starts, streams, watches, windows, workers, writes
+from kata_grpc.cli.bench import (
+    agents,
+    appends,
+    imports,
+    replay,
+    rig,
+    starts,
+    streams,
+    watches,
+    windows,
+    workers,
+    writes,
+)
 from kata_grpc.cli.bench.data import FULL, QUICK, Scale
 from kata_grpc.cli.bench.figures import Figure, show
 from kata_grpc.cli.bench.load import Load
@@ -38,7 +50,7 @@ _ON_THE_RIG = {
     "writes": writes.measure,
     "import": imports.measure,
 }
-SUBJECTS = ("starts", "watch", *_ON_THE_RIG)
+SUBJECTS = ("starts", "watch", "replay", *_ON_THE_RIG)
 
 DESCRIPTION = """\
 Measure the service on this machine: start an embedded PostgreSQL in a temporary directory and a server in a process of
@@ -74,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="kata-bench-", ignore_cleanup_errors=True) as folder:
         # PostgreSQL runs as another user when root starts it, and must be able to enter.
         Path(folder).chmod(0o755)
-        (Path(folder) / "starts").mkdir()
+        for alone in ("starts", "replay"):
+            (Path(folder) / alone).mkdir()
         load = Load()
         embedded = EmbeddedPostgres(Path(folder) / "database")
         embedded.start()
@@ -100,6 +113,8 @@ async def _measure(
         figures += await starts.measure(home / "starts", scale, say)
     if "watch" in only:
         figures += await watches.measure(home / "watch", url, scale, say)
+    if "replay" in only:
+        figures += await replay.measure(home / "replay", scale, say)
     if not _ON_THE_RIG.keys() & set(only):
         return figures
     async with rig.assemble(home, url, scale, say) as of:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 from dataclasses import dataclass
+from importlib import resources
 from itertools import accumulate
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -58,11 +61,14 @@ class Scale:
     repetitions: int = 5
     calls: int = 200
     starts: int = 5
+    replays: int = 10
     agents_seconds: float = 60.0
 
 
 FULL = Scale()
-QUICK = Scale(long_messages=100_000, stream_messages=20_000, repetitions=3, calls=50, starts=2, agents_seconds=10.0)
+QUICK = Scale(
+    long_messages=100_000, stream_messages=20_000, repetitions=3, calls=50, starts=2, replays=2, agents_seconds=10.0
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,19 @@ class Filled:
     shorts: Sequence[UUID]
     stream: UUID
     rows: int
+
+
+def files() -> tuple[Sequence[str], str]:
+    """Return the files with conversations, and what they are."""
+    folder = os.environ.get("KATA_TEST_DATA", "")
+    # A name with a second dot is something about a conversation file, not one.
+    found = (
+        sorted(path for path in Path(folder).glob("*.jsonl*") if path.name.split(".")[1] == "jsonl") if folder else []
+    )
+    if found:
+        return [str(path) for path in found], "KATA_TEST_DATA"
+    samples = resources.files("kata_grpc") / "samples"
+    return [str(entry) for entry in samples.iterdir() if entry.name.endswith(".jsonl")], "the shipped sample"
 
 
 def texts(words: str, seed: int) -> list[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Operation = Callable[[], Awaitable[object]]
 
-Unit = Literal["µs", "ms", "s", "/s", "MiB", ""]
+Unit = Literal["µs", "ms", "s", "/s", "MiB", "%", ""]
 
 
 class MeasurementError(StartupError):
@@ -193,7 +193,7 @@ def show(figures: Sequence[Figure], console: Console) -> None:
 
 
 def _suffix(unit: Unit) -> str:
-    return unit if unit in ("", "/s") else f" {unit}"
+    return unit if unit in ("", "/s", "%") else f" {unit}"
 
 
 def _number(value: float, unit: Unit) -> str:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import time
-from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kata_grpc.cli.bench.data import SQL
+from kata_grpc.cli.bench.data import SQL, files
 from kata_grpc.cli.bench.figures import Figure, MeasurementError, spread
 
 if TYPE_CHECKING:
@@ -24,11 +21,11 @@ _COPIES = 5
 
 async def measure(rig: Rig) -> list[Figure]:
     """Measure one import of all files, by the command as a user runs it, its own start included."""
-    files, what = _files()
+    paths, what = files()
     rig.say(f"import of {what}")
     started = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "kata_grpc.cli", "import", "--json", "--address", rig.service.address, *files),
+        *(sys.executable, "-m", "kata_grpc.cli", "import", "--json", "--address", rig.service.address, *paths),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -52,19 +49,6 @@ async def measure(rig: Rig) -> list[Figure]:
             ratio=spread([rate * copy / len(rows) for copy in copies]),
         )
     ]
-
-
-def _files() -> tuple[Sequence[str], str]:
-    """Return the files to import and what they are."""
-    folder = os.environ.get("KATA_TEST_DATA", "")
-    # A name with a second dot is something about a conversation file, not one.
-    found = (
-        sorted(path for path in Path(folder).glob("*.jsonl*") if path.name.split(".")[1] == "jsonl") if folder else []
-    )
-    if found:
-        return [str(path) for path in found], "KATA_TEST_DATA"
-    samples = resources.files("kata_grpc") / "samples"
-    return [str(entry) for entry in samples.iterdir() if entry.name.endswith(".jsonl")], "the shipped sample"
 
 
 async def _copy(rig: Rig, columns: Sequence[str], rows: Sequence[Any]) -> float:
