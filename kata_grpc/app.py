@@ -16,6 +16,7 @@ from kata.context.v1 import context_service_pb2, message_service_pb2, policy_ser
 
 from kata_grpc import limits
 from kata_grpc.db.pool import Database, PoolOptions
+from kata_grpc.dialects import surcharge
 from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.services.changes import Changes
 from kata_grpc.services.contexts import Contexts
@@ -103,7 +104,7 @@ class Server:
         self._database = database = await Database.open(
             settings.database_url, options, direct_url=settings.database_url_direct
         )
-        self._tokenizers = tokenizers = Tokenizers()
+        self._tokenizers = tokenizers = Tokenizers(surcharge)
         await asyncio.to_thread(tokenizers.warm)
         tokens = TokenMaker(await ContextRepository(database).token_key())
         direct_url = settings.database_url_direct or settings.database_url

@@ -35,6 +35,8 @@ _AT_ONCE = 8_192
 _THREADS = 2
 _PER_TEXT = 32
 """What a text costs beyond its length, in characters of the same time."""
+_PER_MESSAGE = 512
+"""What finding the surcharge of a message may cost that is not plain text."""
 _DIGITS = "0123456789"
 _MEASURED_CLAUDE = ("claude-2", "claude-3", "claude-sonnet-4")
 
@@ -133,9 +135,11 @@ class Tokenizers:
 def _is_small(messages: Sequence[Message], most: int) -> bool:
     """Whether counting takes no longer than `most` ASCII characters do; looks no further than it must."""
     for message in messages:
-        if message.text is not None and not message.parts:
-            most -= _weight(message.text)
+        text = message.text
+        if text and not message.parts and not message.name and not text.isspace():
+            most -= _weight(text)
         else:
+            most -= _PER_MESSAGE
             for piece in countable(message):
                 most -= _weight(piece)
                 if most < 0:

@@ -7,6 +7,7 @@ from kata_grpc.dialects.arranging import Adjustment, Arranged, Exchange, Turn, U
 from kata_grpc.dialects.checking import Problem, check
 from kata_grpc.dialects.rendering import Rendered, render
 from kata_grpc.dialects.rules import RULES, Rules
+from kata_grpc.dialects.surcharge import surcharge
 
 __all__ = [
     "RULES",
@@ -23,4 +24,5 @@ __all__ = [
     "arrange",
     "check",
     "render",
+    "surcharge",
 ]

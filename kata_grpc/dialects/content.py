@@ -32,8 +32,8 @@ _ENDINGS = {
 _MOST_DEPTH = 64
 """Arguments nested deeper are sent as their text: a provider's own limit lies not far beyond."""
 
-_MOST_URL = 200
-"""How much of a URL tells which it is; a stand-in must not cost more than what it stands for."""
+_MOST_SHOWN = 200
+"""How much of a URL, a name or a type tells which it is; a stand-in must not cost more than what it stands for."""
 
 
 def object_of(arguments: str) -> str | None:
@@ -97,11 +97,11 @@ def stand_in(part: Part) -> str:
         case Image(source=source):
             return f"[image: {_which(source)}]"
         case File(source=source, filename=filename):
-            return f"[file: {', '.join(filter(None, (filename, _which(source))))}]"
+            return f"[file: {', '.join(filter(None, (_shown(filename), _which(source))))}]"
         case Refusal(text):
             return text
         case Unknown(type=kind):
-            return f"[content of type {kind or 'unknown'}]"
+            return f"[content of type {_shown(kind) or 'unknown'}]"
         case Text(text) | Reasoning(text):
             return text
         case ToolCall() | ToolResult():
@@ -110,13 +110,17 @@ def stand_in(part: Part) -> str:
 
 def _which(source: Media) -> str:
     if source.data is not None:
-        return f"{media_type(source) or 'bytes'}, {len(source.data)} bytes"
+        return f"{_shown(media_type(source)) or 'bytes'}, {len(source.data)} bytes"
     if source.file_id is not None:
-        return f"id {source.file_id}"
+        return f"id {_shown(source.file_id)}"
     url = source.url or "nowhere"
     if url.startswith("data:"):
         return "inline data"
-    return url if len(url) <= _MOST_URL else f"{url[:_MOST_URL]}…"
+    return _shown(url)
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def own_members(text: str) -> dict[str, Node]:

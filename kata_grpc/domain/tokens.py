@@ -48,7 +48,10 @@ _CHARS_PER_OPAQUE_TOKEN = 4
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What a message costs without a dialect's framing; `items` are the calls, results and media that it frames."""
+    """What a message costs without a dialect's framing.
+
+    `items` are the calls, results and media that it frames, and as many more as cover a surcharge.
+    """
 
     tokens: int
     items: int
@@ -109,7 +112,7 @@ def measure(
         else:
             tokens += _opaque_tokens(piece, count)
             source = TokenCountSource.ESTIMATED
-    return Counted(tokens, _items(message) + more, source)
+    return Counted(tokens, count_items(message) + more, source)
 
 
 def countable(message: Message) -> Iterator[str | Opaque]:
@@ -142,7 +145,7 @@ def _countable_part(part: Part) -> Iterator[str | Opaque]:
             yield part
 
 
-def _items(message: Message) -> int:
+def count_items(message: Message) -> int:
     """Count the calls, results and media, those within results included."""
     items = 0
     for part in message.parts:
@@ -204,7 +207,7 @@ def _file_tokens(source: Media, count: TextCounter) -> int:
     data = source.data
     if data is None:
         return OPAQUE_TOKENS
-    if source.media_type.startswith(_TEXT_TYPES):
+    if source.media_type.strip().lower().startswith(_TEXT_TYPES):
         return count(data.decode(errors="replace"))
     pages = len(_PDF_PAGE.findall(data)) if data.startswith(b"%PDF") else 0
     return pages * PDF_PAGE_TOKENS or OPAQUE_TOKENS

@@ -136,7 +136,7 @@ class WindowRequest:
 
 
 class Cost(NamedTuple):
-    """What messages cost, in parts that add up: content tokens, messages, and structural items."""
+    """What messages cost, in parts that add up: content tokens, messages, and items, surcharges among them."""
 
     tokens: int = 0
     messages: int = 0

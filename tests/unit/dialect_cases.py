@@ -24,11 +24,11 @@ from kata_grpc.domain.messages import (
     ToolResult,
     Unknown,
 )
-from kata_grpc.domain.tokens import FRAMING, measure
+from kata_grpc.domain.tokens import FRAMING, Counted, measure
 from kata_grpc.domain.windows import Dialect, Entry, Kept, TailSelector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
 PDF = b"%PDF-1.7 nothing"
@@ -91,6 +91,10 @@ def groups_of(messages: Sequence[Message]) -> tuple[list[int], list[dict[str, li
 # --- windows, as the engine cuts them ---------------------------------------------------------------------------------
 
 
+def roughly(message: Message) -> Counted:
+    return measure(message, lambda text: len(text) // 4 + 1)
+
+
 @dataclass(frozen=True)
 class Log:
     """A conversation with what the engine needs of it."""
@@ -100,11 +104,11 @@ class Log:
     open_after: Sequence[Mapping[str, list[int]]]
 
     @classmethod
-    def of(cls, messages: Sequence[Message]) -> Log:
+    def of(cls, messages: Sequence[Message], count: Callable[[Message], Counted] = roughly) -> Log:
         groups, open_after = groups_of(messages)
         entries = []
         for version, (message, group) in enumerate(zip(messages, groups, strict=True), start=1):
-            counted = measure(message, lambda text: len(text) // 4 + 1)
+            counted = count(message)
             entries.append(Entry(version, group, message.role.value, counted.tokens, counted.items))
         return cls(messages, entries, open_after)
 
@@ -159,86 +163,86 @@ class Log:
 
 # --- everything that can be stored ------------------------------------------------------------------------------------
 
+TEXTS = ["", " ", "\n\t", "hello", "a longer text ", "ümläut 語", '"quoted" \\ and \x01', "Error: none"]
+CALL_IDS = ["a", "b", "c", "a_v3", "functions.look:0", "x" * 70, "語"]
+TOOL_NAMES = ["look", "look", "shell.run", "9lives", "", "n" * 130, "名前", "mcp:tool/x"]
+ARGUMENTS = [
+    "{}",
+    ' {"b" : 1.0, "a": 1e400, "c":[1, 2]} ',
+    '{"a": 1, "a": 2}',
+    '{"deep": {"a": [{"b": 1, "b": 1}]}}',
+    '{"half": "\\ud800"}',
+    "[1]",
+    "null",
+    "",
+    "  ",
+    "not json",
+    '{"cut": ',
+    '{"n": NaN}',
+    '{"語": "\\u8a9e"}',
+    "[" * 200 + "]" * 200,
+    '{"d":' * 90 + "1" + "}" * 90,
+]
+
 texts = st.one_of(
-    st.sampled_from(["", " ", "\n\t", "hello", "a longer text ", "ümläut 語", '"quoted" \\ and \x01', "Error: none"]),
+    st.sampled_from(TEXTS),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
 )
 call_ids = st.one_of(
-    st.sampled_from(["a", "b", "c", "a_v3", "functions.look:0", "x" * 70, "語"]),
+    st.sampled_from(CALL_IDS),
     st.text("ab.-|é", min_size=1, max_size=4),
 )
-tool_names = st.sampled_from(["look", "look", "shell.run", "9lives", "", "n" * 130, "名前", "mcp:tool/x"])
+tool_names = st.sampled_from(TOOL_NAMES)
 arguments = st.one_of(
-    st.sampled_from(
-        [
-            "{}",
-            ' {"b" : 1.0, "a": 1e400, "c":[1, 2]} ',
-            '{"a": 1, "a": 2}',
-            '{"deep": {"a": [{"b": 1, "b": 1}]}}',
-            '{"half": "\\ud800"}',
-            "[1]",
-            "null",
-            "",
-            "  ",
-            "not json",
-            '{"cut": ',
-            '{"n": NaN}',
-            '{"語": "\\u8a9e"}',
-            "[" * 200 + "]" * 200,
-            '{"d":' * 90 + "1" + "}" * 90,
-        ]
-    ),
+    st.sampled_from(ARGUMENTS),
     st.dictionaries(texts, st.integers() | texts, max_size=2).map(str),
 )
-data = st.sampled_from([PNG, PDF, b"", b"plain", b"  ", b"\xff\xfe", b"GIF89a...", b"RIFF....WEBPVP8 "])
-types = st.sampled_from(
-    ["", "", "image/png", "image/tiff", "application/pdf", "text/plain", "Text/Plain; charset=utf-8"]
-)
-web = ["https://a.b/c.png", "http://a.b/c", "https://a.b/d.pdf?x=1", "https://", "https://a b/c"]
-urls = st.sampled_from([*web, "ftp://a/b", "", "data:image/png;base64,AA", "data:,x", "gs://a/b.png"])
+DATA = [PNG, PDF, b"", b"plain", b"  ", b"\xff\xfe", b"GIF89a...", b"RIFF....WEBPVP8 "]
+TYPES = ["", "", "image/png", "image/tiff", "application/pdf", "text/plain", "Text/Plain; charset=utf-8"]
+WEB = ["https://a.b/c.png", "http://a.b/c", "https://a.b/d.pdf?x=1", "https://", "https://a b/c"]
+URLS = [*WEB, "ftp://a/b", "", "data:image/png;base64,AA", "data:,x", "gs://a/b.png"]
+FILE_IDS = ["file-abc", "file_abc", "", "file x"]
 sources = st.one_of(
-    st.builds(Media, data=data, media_type=types),
-    st.builds(Media, url=urls, media_type=st.sampled_from(["", "image/png"])),
-    st.builds(Media, file_id=st.sampled_from(["file-abc", "file_abc", "", "file x"])),
+    st.builds(Media, data=st.sampled_from(DATA), media_type=st.sampled_from(TYPES)),
+    st.builds(Media, url=st.sampled_from(URLS), media_type=st.sampled_from(["", "image/png"])),
+    st.builds(Media, file_id=st.sampled_from(FILE_IDS)),
 )
-extras = st.sampled_from(
-    [
-        "",
-        "",
-        "",
-        '{"cache_control":{"type":"ephemeral"}}',
-        '{"cache_control":{"type":"ephemeral","ttl":"1h"}}',
-        '{"cache_control":{"type":"other"},"index":1}',
-        '{"citations":[{"type":"char_location"}],"annotations":[]}',
-        '{"citations":{"enabled":true},"context":"of a document"}',
-        '{"prompt_cache_breakpoint":{"mode":"explicit"}}',
-        '{"broken',
-        "[]",
-    ]
-)
-unknowns = st.sampled_from(
-    [
-        Unknown("input_audio", '{"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}}'),
-        Unknown("input_audio", '{"type":"input_audio"}'),
-        Unknown("", "17"),
-        Unknown("video", '{"type":"video","url":"x"}'),
-        Unknown("document", '{"type":"document","source":{"type":"text","media_type":"text/plain","data":"x"}}'),
-        Unknown("document", '{"type":"document","source":{"type":"odd"}}'),
-        Unknown(
-            "search_result",
-            '{"type":"search_result","source":"s","title":"t","content":[{"type":"text","text":"x"}],'
-            '"cache_control":{"type":"ephemeral"}}',
-        ),
-        Unknown(
-            "search_result",
-            '{"type":"search_result","source":"s","title":"t",'
-            '"content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]}',
-        ),
-        Unknown("server_tool_use", '{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{}}'),
-        Unknown("web_search_tool_result", '{"type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":[]}'),
-        Unknown("tool_use", "not json"),
-    ]
-)  # fmt: skip
+EXTRAS = [
+    "",
+    "",
+    "",
+    '{"cache_control":{"type":"ephemeral"}}',
+    '{"cache_control":{"type":"ephemeral","ttl":"1h"}}',
+    '{"cache_control":{"type":"other"},"index":1}',
+    '{"citations":[{"type":"char_location"}],"annotations":[]}',
+    '{"citations":{"enabled":true},"context":"of a document"}',
+    '{"prompt_cache_breakpoint":{"mode":"explicit"}}',
+    '{"broken',
+    "[]",
+]
+UNKNOWNS = [
+    Unknown("input_audio", '{"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}}'),
+    Unknown("input_audio", '{"type":"input_audio"}'),
+    Unknown("", "17"),
+    Unknown("video", '{"type":"video","url":"x"}'),
+    Unknown("document", '{"type":"document","source":{"type":"text","media_type":"text/plain","data":"x"}}'),
+    Unknown("document", '{"type":"document","source":{"type":"odd"}}'),
+    Unknown(
+        "search_result",
+        '{"type":"search_result","source":"s","title":"t","content":[{"type":"text","text":"x"}],'
+        '"cache_control":{"type":"ephemeral"}}',
+    ),
+    Unknown(
+        "search_result",
+        '{"type":"search_result","source":"s","title":"t",'
+        '"content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]}',
+    ),
+    Unknown("server_tool_use", '{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{}}'),
+    Unknown("web_search_tool_result", '{"type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":[]}'),
+    Unknown("tool_use", "not json"),
+]
+extras = st.sampled_from(EXTRAS)
+unknowns = st.sampled_from(UNKNOWNS)
 reasoning = st.one_of(
     st.builds(Reasoning, texts, st.sampled_from([None, "", "c2ln"])),
     st.builds(Reasoning, st.just(""), st.none(), st.sampled_from(["cmVk", ""])),

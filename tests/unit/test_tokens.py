@@ -196,7 +196,7 @@ class TestFraming:
         assert {str(dialect) for dialect in Dialect} == set(FRAMING)
 
     def test_it_is_found_by_the_dialect_itself(self) -> None:
-        assert FRAMING[Dialect.OPENAI_CHAT] == Framing(prime=3, per_message=4, per_item=8)
+        assert FRAMING[Dialect.OPENAI_CHAT] == Framing(prime=3, per_message=4, per_item=8, exact=True)
 
     def test_a_window_costs_the_sum_of_its_parts(self) -> None:
         assert Framing(prime=3, per_message=4, per_item=8).cost(tokens=100, messages=10, items=2) == 159
