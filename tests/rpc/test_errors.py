@@ -24,6 +24,7 @@ from kata.context.v1 import message_service_pb2 as ms
 
 from kata_grpc.domain import errors
 from kata_grpc.transport.status import TABLE, status_of
+from tests.faults.waiting import LOCKED_OUT, direct, nobody
 from tests.rpc import build as b
 from tests.rpc.serving import FreshDatabase, Refused, Running, loop, read_error, refused, serve, unknown_id
 
@@ -233,6 +234,8 @@ async def test_a_deadline_passes(server: Running) -> None:
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         if caught.value.trailing_metadata():
             assert 0 < float(check(read_error(caught.value)).metadata["timeout_seconds"]) <= 1
+        async with direct(server.url) as other:
+            await nobody(other, LOCKED_OUT)
     answer = await server.messages.AppendMessages(request)
     assert (answer.last_version, answer.replayed) == (1, False), "it was undone, and can be repeated"
 
