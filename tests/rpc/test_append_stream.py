@@ -319,4 +319,6 @@ async def test_a_callers_deadline_ends_the_stream_and_nothing_is_lost(server: Ru
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stream.read()
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert not (await server.append(context_id, b.user("x"), request_id="r")).replayed
+    # The server gives up a little before its caller does; on a busy machine the lock may be gone first.
+    assert (await server.append(context_id, b.user("x"), request_id="r")).last_version == 1
+    assert len(await server.log(context_id)) == 1

@@ -25,6 +25,7 @@ from kata.context.v1 import message_service_pb2 as ms
 from kata_grpc import limits
 from kata_grpc.domain import errors
 from kata_grpc.transport.status import TABLE, status_of
+from tests.faults.waiting import LOCKED_OUT, direct, nobody
 from tests.rpc import build as b
 from tests.rpc.serving import FreshDatabase, Refused, Running, loop, read_error, refused, serve, unknown_id
 from tests.rpc.watching import watching
@@ -167,18 +168,6 @@ async def locked(server: Running, context_id: str) -> AsyncIterator[None]:
         await connection.close()
 
 
-async def unlocked(server: Running) -> None:
-    """Waits until nothing waits for a lock any more: the client may know of its deadline before the database does."""
-    connection = await asyncpg.connect(server.url)
-    try:
-        waiting = "select count(*) from pg_locks where not granted"
-        async with asyncio.timeout(10):
-            while await connection.fetchval(waiting):
-                await asyncio.sleep(0.01)
-    finally:
-        await connection.close()
-
-
 @loop
 async def test_refusals_of_requests(server: Running) -> None:
     context_id = (await server.create(name=unknown_id(), unique_name=True, request_id=unknown_id())).context_id
@@ -276,7 +265,8 @@ async def test_a_deadline_passes(server: Running) -> None:
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         if caught.value.trailing_metadata():
             assert 0 < float(check(read_error(caught.value)).metadata["timeout_seconds"]) <= 1
-        await unlocked(server)
+        async with direct(server.url) as other:
+            await nobody(other, LOCKED_OUT)
     answer = await server.messages.AppendMessages(request)
     assert (answer.last_version, answer.replayed) == (1, False), "it was undone, and can be repeated"
 
