@@ -108,9 +108,10 @@ class Talk:
     def answer(self, results: list[Part]) -> Message:
         if self.random.random() < 0.6:
             return Message(Role.TOOL, None, tuple(results))
-        parts = [*results, *self.parts(2)]
+        role = self.random.choice((Role.USER, Role.USER, Role.TOOL, Role.SYSTEM, Role.ASSISTANT))
+        parts = [*results, *self.parts(2), *([self.call()] if role is Role.ASSISTANT else [])]
         self.random.shuffle(parts)
-        return Message(self.random.choice((Role.USER, Role.USER, Role.TOOL, Role.SYSTEM)), None, tuple(parts))
+        return Message(role, None, tuple(parts))
 
     def model(self) -> str:
         return self.random.choice(("", "", "claude-x", "gpt-x"))
