@@ -12,7 +12,7 @@ from kata_grpc.domain.messages import File, Image, Part, Role, Text, ToolCall, T
 from kata_grpc.formats.rawjson import array_text, object_text, string
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from kata_grpc.dialects.preparing import Entry, Prepared
 
@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 def render(prepared: Prepared) -> str:
     """Return the JSON text of the object with `instructions`, where there are some, and `input`."""
     items = array_text([text for entry in prepared.entries for text in _items(entry)])
-    instructions = "\n\n".join(text.text for text in prepared.system)
-    pairs = [("instructions", string(instructions))] if prepared.system else []
+    pairs = [("instructions", string(instructions(prepared.system)))] if prepared.system else []
     return object_text([*pairs, ("input", items)])
+
+
+def instructions(texts: Iterable[Part]) -> str:
+    """Return the text of the system as one."""
+    return "\n\n".join(part.text for part in texts if isinstance(part, Text))
 
 
 def _items(entry: Entry) -> Iterator[str]:

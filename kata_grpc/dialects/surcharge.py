@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from kata_grpc.dialects.arranging import WindowMessage, arrange
 from kata_grpc.dialects.content import media_type, object_of, own_members
+from kata_grpc.dialects.openai_responses import instructions
 from kata_grpc.dialects.preparing import Entry, prepare
 from kata_grpc.dialects.rules import RULES
 from kata_grpc.dialects.spelling import filename
@@ -141,7 +142,7 @@ def _beyond(
     """Return what a message costs more in one dialect than its content and framing; negative where it costs less."""
     framing = FRAMING[rules.dialect]
     sent: Counter[str | Opaque] = Counter()
-    messages = items = covered = 0
+    messages = items = more = 0
     for entry in prepare(arranged, rules).entries:
         if entry.version == _BEFORE and entry.role is not Role.TOOL:
             continue
@@ -155,15 +156,19 @@ def _beyond(
         for result in entry.results:
             sent.update(_further(result.parts, rules.dialect))
             if result.is_error and not rules.error_field:
-                covered += ERROR_MARK_TOKENS
-        if rules.dialect is Dialect.GEMINI:
-            covered -= sum(max(0, cost(call.name) - NAME_TOKENS) for call in entry.calls)
+                more -= ERROR_MARK_TOKENS
+        match rules.dialect:
+            case Dialect.GEMINI:
+                more += sum(max(0, cost(call.name) - NAME_TOKENS) for call in entry.calls)
+            case Dialect.OPENAI_RESPONSES if entry.role in PINNED_ROLES and len(entry.parts) > 1:
+                # Its texts are joined where it is the first message, and a join costs.
+                more += max(0, cost(instructions(entry.parts)) - sum(map(cost, _pieces(whole))))
     if message.role in PINNED_ROLES:
-        covered += framing.per_label
-    added = sum(cost(piece) * times for piece, times in (sent - own).items())
-    gone = sum(cost(piece) * times for piece, times in (own - sent).items()) if added else 0
-    more_messages = framing.per_message * max(0, messages - 1)
-    return more_messages + framing.per_item * (items - count_items(message)) + added - gone - covered
+        more -= framing.per_label
+    if added := sum(cost(piece) * times for piece, times in (sent - own).items()):
+        more += added - sum(cost(piece) * times for piece, times in (own - sent).items())
+    more += framing.per_message * max(0, messages - 1)
+    return more + framing.per_item * (items - count_items(message))
 
 
 def _messages(entry: Entry, dialect: Dialect) -> int:
