@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import asyncpg
 import psutil
 import pytest
 
@@ -20,7 +21,7 @@ from tests.faults.histories import Entry, violations
 from tests.faults.processes import ServerProcess, StartServer, has_ended
 from tests.faults.test_kill_postgres import kill_postgres
 from tests.faults.unreliable import Record, Writer
-from tests.faults.waiting import until
+from tests.faults.waiting import direct, until
 from tests.faults.workload import Workload
 
 if TYPE_CHECKING:
@@ -50,9 +51,18 @@ async def _kill_worker(main: ServerProcess, _: ServerProcess) -> None:
     random.choice(workers).kill()
 
 
-async def _kill_server(_: ServerProcess, second: ServerProcess) -> None:
+async def _kill_server(main: ServerProcess, second: ServerProcess) -> None:
     await second.kill()
+    # A server does not start over a database that is still recovering.
+    await until(lambda: _accepts(main.url), "the database", _RECOVERY_SECONDS)
     await second.start()
+
+
+async def _accepts(url: str) -> bool:
+    with suppress(OSError, asyncpg.PostgresError):
+        async with direct(url) as connection:
+            return bool(await connection.fetchval("select true"))
+    return False
 
 
 _FAULTS: list[Callable[[ServerProcess, ServerProcess], Awaitable[None]]] = [

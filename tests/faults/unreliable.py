@@ -165,8 +165,9 @@ class Writer:
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             code, details = await call.code(), await call.details()
             assert code in _ALLOWED or details == _CUT, (code, details)
-        except asyncio.CancelledError:  # how a call that was cancelled here says so
-            if not call.cancelled():
+        except asyncio.CancelledError:  # how a call that was cancelled here says so, unless the writer is meant
+            this = asyncio.current_task()
+            if not call.cancelled() or (this is not None and this.cancelling()):
                 raise
         finally:
             for batch, expected, invoked in sent.values():

@@ -14,6 +14,7 @@ from kata.context.v1 import message_service_pb2 as ms
 from kata_grpc.db.pool import Database, PoolOptions
 from kata_grpc.services.integrity import recount
 from tests.faults.clients import Client, told_to_retry
+from tests.faults.waiting import direct
 from tests.rpc import build as b
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _SERVER_FIELDS = ("context_id", "version", "revision", "tokenizer", "token_count", "token_count_source", "create_time")
 _RETRY_SECONDS = 0.05
+_RECOUNT_SECONDS = 120.0
 
 
 @dataclass(slots=True)
@@ -162,8 +164,10 @@ def _content(message: pb.Message) -> pb.Message:
 
 
 async def differences(url: str) -> list[str]:
-    """Recounts everything that is stored."""
-    database = await Database.open(url, PoolOptions(size=1))
+    """Recounts everything that is stored; a database that crashed has forgotten that its tables want to be analyzed."""
+    async with direct(url) as other:
+        await other.execute("analyze")
+    database = await Database.open(url, PoolOptions(size=1, statement_timeout=_RECOUNT_SECONDS))
     try:
         return [finding.difference async for _, findings in recount(database) for finding in findings]
     finally:
