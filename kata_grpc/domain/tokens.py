@@ -83,8 +83,8 @@ FRAMING: Mapping[str, Framing] = MappingProxyType(
     {
         "openai_chat": Framing(prime=3, per_message=4, per_item=8, exact=True),
         "openai_responses": Framing(prime=3, per_message=4, per_item=8),
-        "anthropic": Framing(prime=4, per_message=6, per_item=32, per_label=12, opening=16),
-        "gemini": Framing(prime=4, per_message=6, per_item=32, per_label=12, opening=16),
+        "anthropic": Framing(prime=4, per_message=6, per_item=32, per_label=24, opening=24),
+        "gemini": Framing(prime=4, per_message=6, per_item=32, per_label=24, opening=24),
     }
 )
 """The framing of each dialect, by its value."""
