@@ -18,7 +18,8 @@ from kata_grpc.domain.tokens import FRAMING
 from kata_grpc.domain.windows import RunningState, View, WindowOptions, WindowRequest
 from kata_grpc.limits import FRAME_BYTES, FRAME_MESSAGES, KIB
 from kata_grpc.repositories.windows import Page, TailPart, WindowRepository, state_from_row
-from kata_grpc.services.choosing import PINNED_MOST, Choice, Snapshot, Window
+from kata_grpc.services.accounting import Window, account
+from kata_grpc.services.choosing import PINNED_MOST, Choice, Snapshot
 from kata_grpc.services.counting import Counting
 from kata_grpc.services.tails import LOOK_LEAST, LOOK_MOST
 
@@ -94,7 +95,7 @@ class Windows:
             freed = sum(tokens for version, tokens in counting.freed.items() if version >= choice.start)
             if freed < options.clearing.min_gain_tokens:
                 choice, _ = await chosen(replace(options, clearing=None))
-        return await choice.window(context_id, tenant, tokenizer)
+        return await account(choice, context_id, tenant, tokenizer)
 
     @staticmethod
     def _check_range(request: WindowRequest, options: WindowOptions, row: Row) -> None:

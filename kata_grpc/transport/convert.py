@@ -14,7 +14,7 @@ from kata_grpc.domain.windows import Accuracy, Dialect, ExclusionReason, View
 from kata_grpc.transport import frames
 
 if TYPE_CHECKING:
-    from kata_grpc.services.choosing import Window
+    from kata_grpc.services.accounting import Window
 
 DIALECTS: dict[int, Dialect] = {
     window_pb2.DIALECT_UNSPECIFIED: Dialect.OPENAI_CHAT,
