@@ -17,8 +17,8 @@ from kata.context.v1 import window_pb2
 from kata_grpc.codec import decode_body, encode_body
 from kata_grpc.domain.tokens import FRAMING, Framing
 from kata_grpc.domain.windows import Dialect
+from kata_grpc.services import accounting, tails
 from kata_grpc.services import choosing as engine
-from kata_grpc.services import tails
 from kata_grpc.services import windows as reading
 from kata_grpc.tokenizers import Tokenizers
 from tests.property.reference import Expected, NoStart, Reference, Told, TooSmall, Wanted
@@ -308,7 +308,8 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tails, "_COSTS_PAGE", 2)
     monkeypatch.setattr(engine, "_PINNED_PAGE", 2)
     monkeypatch.setattr(reading, "_DIGESTS_AT_ONCE", 3)
-    monkeypatch.setattr(engine, "FRAME_BYTES", 64)
+    monkeypatch.setattr(accounting, "FRAME_BYTES", 64)
+    monkeypatch.setattr(accounting, "_ENDS_AT_ONCE", 1)
     monkeypatch.setattr(reading, "FRAME_MESSAGES", 2)
     monkeypatch.setattr(reading, "FRAME_BYTES", 300)  # less than two messages, as it happens, or more
 
