@@ -7,6 +7,7 @@ sums, and counts made now, of another tokenizer or of reshaped messages. The rul
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from kata_grpc.domain.messages import PINNED_ROLES, Role, Row
@@ -26,7 +27,7 @@ LOOK_MOST = 512
 _COSTS_PAGE = 512
 
 
-class Tail:
+class Tail(ABC):
     """The end of a log up to a snapshot: `seen` and `rows` hold its newest messages, newest first.
 
     `seen` is None when it does not hold the whole tail, and then the log is asked.
@@ -42,9 +43,9 @@ class Tail:
         self.rows: list[Row] = list(newest)
         self.seen: list[Entry] | None = []
 
+    @abstractmethod
     async def select(self, allowance: int, kept: Kept) -> TailSelector:
         """Return the selector of the longest run of newest groups that fits."""
-        raise NotImplementedError
 
     async def cost(self, start: int, passed_over: Collection[int], kept: Kept) -> Cost:
         """Return what the tail from `start` on costs."""

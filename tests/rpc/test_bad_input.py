@@ -9,7 +9,7 @@ import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
-from kata.context.v1 import context_pb2
+from kata.context.v1 import context_pb2, window_pb2
 from kata.context.v1 import context_service_pb2 as cs
 from kata.context.v1 import message_pb2 as pb
 from kata.context.v1 import message_service_pb2 as ms
@@ -153,6 +153,38 @@ ROWS: dict[str, Bad] = {
     ),
     "a budget that is too large": Bad(
         "GetWindow", window(10_000_001), [("token_budget", "OUT_OF_BOUNDS")], says="10000001"
+    ),
+    "options that are out of bounds": Bad(
+        "GetWindow",
+        window(
+            100,
+            options=window_pb2.WindowOptions(
+                max_messages=-1,
+                pinned_versions=[1] * 257,
+                pinned_labels=["x"] * 17,
+                max_part_tokens=99,
+                clear_tool_results=window_pb2.ClearToolResults(exclude_tools=["x"] * 65),
+                start_steps=window_pb2.StartSteps(low_water_tokens=100),
+            ),
+        ),
+        [
+            ("options.max_messages", "TOO_SMALL"),
+            ("options.pinned_versions", "TOO_MANY"),
+            ("options.pinned_labels", "TOO_MANY"),
+            ("options.max_part_tokens", "TOO_SMALL"),
+            ("options.clear_tool_results.exclude_tools", "TOO_MANY"),
+            ("options.start_steps.low_water_tokens", "OUT_OF_BOUNDS"),
+        ],
+    ),
+    "labels that are out of bounds": Bad(
+        "AppendMessages",
+        append(b.user("a", labels=["x"] * 17), b.user("b", labels=["", "x" * 64, "\0"])),
+        [
+            ("messages[0].labels", "TOO_MANY"),
+            ("messages[1].labels[0]", "REQUIRED"),
+            ("messages[1].labels[1]", "TOO_LONG"),
+            ("messages[1].labels[2]", "NUL_CHARACTER"),
+        ],
     ),
     "a budget that is all reserved": Bad(
         "GetWindow", window(100, reserve_tokens=100), [("reserve_tokens", "OUT_OF_BOUNDS")]
