@@ -195,10 +195,11 @@ class Reference:
         step = max(self.wanted.step, self.wanted.min_gain)
         stored = Reference(self.stored, self.framing)
         before = {v: stored.cost([w for w in range(1, v) if w not in self.pins]) for v in range(1, len(self.log) + 2)}
+        possible = [v for v in self.usable if v not in self.apart(fits)]
         candidates = []
         for number in range(before[len(self.log) + 1] // step + 1):
             crossing = next(v for v in before if before[v] >= number * step)
-            legal = [v for v in self.usable if v >= crossing and self.may_start(v, starts_on_user=starts_on_user)]
+            legal = [v for v in possible if v >= crossing and self.may_start(v, starts_on_user=starts_on_user)]
             candidates.append(legal[0] if legal else None)
         first = before[fits[0]] // step
         for number in range(first, min(first + 8, len(candidates))):
