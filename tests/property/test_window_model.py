@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 from kata.context.v1 import message_pb2 as pb
 from kata.context.v1 import message_service_pb2 as ms
@@ -123,6 +123,13 @@ cases = st.builds(
     st.lists(st.booleans(), min_size=1, max_size=8),
     st.lists(questions, min_size=1, max_size=6),
 )
+
+A_STEP_AT_A_BOUND = Case(
+    [Told("user", 0), Told("user", 0), Told("user", 0), Told("assistant", 0), Told("assistant", 0)],
+    [False],
+    [Question(1, 0, "latest", 0.0, 1, 0, (), 2, 0.5, 0)],
+)
+"""The bound on messages puts the turn before the tail, and a step's cut stands on the turn."""
 
 # --- how it is tried --------------------------------------------------------------------------------------------------
 
@@ -327,6 +334,7 @@ async def test_windows_are_those_of_the_reference(server: Running, case: Case) -
 
 @pytest.mark.holds("I9")
 @pytest.mark.usefixtures("small_steps")
+@example(case=A_STEP_AT_A_BOUND)
 @given(case=cases)
 @QUICK
 async def test_windows_found_by_running_sums_are_those_of_the_reference(server: Running, case: Case) -> None:
