@@ -20,6 +20,7 @@ from kata_grpc.dialects import surcharge
 from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.services.changes import Changes
 from kata_grpc.services.contexts import Contexts
+from kata_grpc.services.forking import ForkLimits, Forks
 from kata_grpc.services.hints import Hints
 from kata_grpc.services.importing import Imports
 from kata_grpc.services.messages import Messages
@@ -111,8 +112,10 @@ class Server:
         self._hints = hints = Hints(database, self._changes, direct_url, options, settings.watch_poll)
         watching = Watching(database, self._changes, hints, settings.watch_checkpoint)
         messages = Messages(database, tokenizers, hints.changed)
+        fork_limits = ForkLimits(depth=settings.max_fork_depth, children=settings.max_forks)
+        forks = Forks(database, messages, fork_limits, hints.changed)
         servicers = (
-            (ContextServicer(Contexts(database, hints.changed), tokens),),
+            (ContextServicer(Contexts(database, hints.changed), forks, tokens),),
             (
                 MessageServicer(messages, Imports(database), Windows(database, tokenizers), tokens, self._draining),
                 WatchServicer(watching, tokens, self._draining),

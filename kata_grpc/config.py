@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import parse_qsl, urlsplit
 
-from kata_grpc.limits import WATCH_CHECKPOINT_SECONDS
+from kata_grpc.limits import MAX_FORK_DEPTH, MAX_FORKS, WATCH_CHECKPOINT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,6 +85,8 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "KATA_SHUTDOWN_GRACE": ("shutdown_grace", _seconds),
     "KATA_WATCH_POLL": ("watch_poll", _seconds),
     "KATA_WATCH_CHECKPOINT": ("watch_checkpoint", _seconds),
+    "KATA_MAX_FORK_DEPTH": ("max_fork_depth", _whole),
+    "KATA_MAX_FORKS": ("max_forks", _whole),
     "KATA_TLS_CERT": ("tls_cert", Path),
     "KATA_TLS_KEY": ("tls_key", Path),
     "KATA_TLS_CLIENT_CA": ("tls_client_ca", Path),
@@ -118,6 +120,9 @@ class Settings:
     watch_poll: float = 1.0
     """How late a watch sees a change that no hint told it of."""
     watch_checkpoint: float = WATCH_CHECKPOINT_SECONDS
+    max_fork_depth: int = MAX_FORK_DEPTH
+    max_forks: int = MAX_FORKS
+    """Of one context."""
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
@@ -167,6 +172,8 @@ class Settings:
         rules = (
             (1 <= self.workers <= 64, "KATA_WORKERS must be between 1 and 64."),
             (2 <= self.pool_max <= 100, "KATA_POOL_MAX must be between 2 and 100."),
+            (1 <= self.max_fork_depth <= 256, "KATA_MAX_FORK_DEPTH must be between 1 and 256."),
+            (self.max_forks >= 1, "KATA_MAX_FORKS must be at least 1."),
             (
                 self.statement_timeout < self.deadline < self.shutdown_grace,
                 "KATA_STATEMENT_TIMEOUT must be less than KATA_DEADLINE, and that less than KATA_SHUTDOWN_GRACE.",

@@ -62,7 +62,7 @@ def test_every_statement_about_a_tenants_data_names_the_tenant(path: Path, query
     inserted = re.search(r"insert into \w+ \([^)]*\btenant_id\b", query.text)
     assert compared or inserted
     for line in re.findall(r"where [^\n]*(?:\n[^\n]*)?", query.text):
-        if re.search(r"\bcontext_id = \$1", line):
+        if re.search(r"\bcontext_id = \$1\b", line):
             assert "tenant_id = $2" in line, line
 
 
@@ -120,6 +120,13 @@ NUMBERS: list[tuple[str, str, list[object]]] = [
     ("message_service.proto", "`checkpoint` before nothing was sent for {} seconds", [limits.WATCH_CHECKPOINT_SECONDS]),
     ("message_service.proto", "After {} hours it ends with DEADLINE", [limits.WATCH_HOURS]),
     ("message_service.proto", "messages come in frames of at most {} MiB", [limits.FRAME_BYTES // limits.MIB]),
+    (
+        "context_service.proto",
+        "Are messages to append to the child in the same step, at most {}",
+        [limits.MAX_APPEND_MESSAGES],
+    ),
+    ("error_reason.proto", "deeper than the server allows: {}", [limits.MAX_FORK_DEPTH]),
+    ("error_reason.proto", "as many forks as the server allows: {}", [limits.MAX_FORKS]),
     ("error_reason.proto", "as many watches as it takes, {} for each worker", [limits.MAX_WATCHERS]),
 ]
 

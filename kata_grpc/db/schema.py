@@ -48,6 +48,12 @@ contexts = sa.Table(
     sa.Column("chain", sa.LargeBinary(), nullable=False),
     _count("policy_revision"),
     sa.Column("policy", sa.LargeBinary()),
+    sa.Column("parent_id", pg.UUID()),
+    sa.Column("fork_version", sa.BigInteger()),
+    sa.Column("fork_revision", sa.BigInteger()),
+    sa.Column("depth", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("segments", pg.JSONB()),
+    sa.Column("child_number", sa.BigInteger()),
     sa.PrimaryKeyConstraint("id", name="contexts_pk"),
     sa.CheckConstraint("latest_version >= 0", name="contexts_latest_version_is_not_negative_ck"),
     sa.CheckConstraint("jsonb_typeof(labels) = 'object'", name="contexts_labels_are_an_object_ck"),
@@ -60,6 +66,13 @@ sa.Index(
     contexts.c.labels,
     postgresql_using="gin",
     postgresql_ops={"labels": "jsonb_path_ops"},
+)
+sa.Index(
+    "contexts_children_ix",
+    contexts.c.parent_id,
+    contexts.c.child_number,
+    contexts.c.id,
+    postgresql_where=contexts.c.parent_id.is_not(None),
 )
 
 context_names = sa.Table(
@@ -85,6 +98,7 @@ revisions = sa.Table(
     sa.Column("request_id", sa.Text()),
     sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
     sa.Column("chain", sa.LargeBinary(), nullable=False),
+    sa.Column("detail", pg.JSONB()),
     sa.PrimaryKeyConstraint("context_id", "revision", name="revisions_pk"),
     # No foreign key: what inserts a revision has just locked the row of its context.
     comment="Every change of a context, in commit order; the claim of its request_id.",
@@ -121,6 +135,8 @@ messages = sa.Table(
     sa.Column("digest", sa.LargeBinary(), nullable=False),
     sa.Column("record", sa.LargeBinary()),
     sa.Column("labels", pg.ARRAY(sa.Text())),
+    sa.Column("redact_revision", sa.BigInteger()),
+    sa.Column("origin_id", pg.UUID()),
     sa.PrimaryKeyConstraint("context_id", "version", name="messages_pk"),
     sa.CheckConstraint("version > 0", name="messages_version_is_positive_ck"),
     sa.CheckConstraint("token_count >= 0 and item_count >= 0", name="messages_counts_are_not_negative_ck"),
@@ -146,6 +162,65 @@ sa.Index(
     messages.c.context_id,
     messages.c.version,
     postgresql_where=messages.c.labels.is_not(None),
+)
+sa.Index(
+    "messages_origin_ix",
+    messages.c.origin_id,
+    messages.c.version,
+    postgresql_where=messages.c.origin_id.is_not(None),
+)
+
+removals = sa.Table(
+    "removals",
+    metadata,
+    sa.Column("context_id", pg.UUID(), nullable=False),
+    sa.Column("first_version", sa.BigInteger(), nullable=False),
+    sa.Column("revision", sa.BigInteger(), nullable=False),
+    sa.Column("last_version", sa.BigInteger(), nullable=False),
+    sa.Column("tenant_id", sa.Text(), nullable=False),
+    sa.Column("removed", sa.Boolean(), nullable=False),
+    sa.PrimaryKeyConstraint("context_id", "first_version", "revision", name="removals_pk"),
+    sa.CheckConstraint("last_version >= first_version", name="removals_are_not_empty_ck"),
+    comment="Runs of groups that a revision removed from the view or brought back; the newest revision holds.",
+)
+
+redactions = sa.Table(
+    "redactions",
+    metadata,
+    sa.Column("context_id", pg.UUID(), nullable=False),
+    sa.Column("version", sa.BigInteger(), nullable=False),
+    sa.Column("group_version", sa.BigInteger(), nullable=False),
+    sa.Column("tenant_id", sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint("context_id", "version", name="redactions_pk"),
+    comment="Messages whose content was erased, with the group that is out of all windows since.",
+)
+sa.Index("redactions_group_ix", redactions.c.context_id, redactions.c.group_version)
+
+tags = sa.Table(
+    "tags",
+    metadata,
+    sa.Column("context_id", pg.UUID(), nullable=False),
+    sa.Column("name", sa.Text(), nullable=False),
+    sa.Column("tenant_id", sa.Text(), nullable=False),
+    sa.Column("version", sa.BigInteger(), nullable=False),
+    sa.Column("revision", sa.BigInteger(), nullable=False),
+    sa.Column("create_time", _TIME, nullable=False),
+    sa.Column("update_time", _TIME, nullable=False),
+    sa.PrimaryKeyConstraint("context_id", "name", name="tags_pk"),
+    comment="Names of snapshots: a version and the revision whose overlays hold.",
+)
+
+purged_contexts = sa.Table(
+    "purged_contexts",
+    metadata,
+    sa.Column("context_id", pg.UUID(), nullable=False),
+    sa.Column("tenant_id", sa.Text(), nullable=False),
+    sa.Column("purge_time", _TIME, nullable=False),
+    sa.Column("request_id", sa.Text()),
+    sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+    sa.Column("receipt", pg.JSONB(), nullable=False),
+    sa.PrimaryKeyConstraint("context_id", name="purged_contexts_pk"),
+    comment="What is left of purged contexts: that they were, and what was erased. Their ids are never used again.",
 )
 
 policies = sa.Table(

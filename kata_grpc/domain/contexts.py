@@ -40,6 +40,15 @@ class ContextSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ForkPoint:
+    """Where a fork left its parent: it knows the parent up to a version and a revision."""
+
+    parent_id: UUID
+    version: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """One conversation, as it is at one moment."""
 
@@ -58,6 +67,9 @@ class Context:
     latest_revision: int
     latest_version: int
     total_tokens: int
+    fork: ForkPoint | None = None
+    depth: int = 0
+    """How many ancestors it has."""
 
     @property
     def message_count(self) -> int:
@@ -79,6 +91,7 @@ class RevisionKind(StrEnum):
     DELETE = "delete"
     UNDELETE = "undelete"
     POLICY = "policy"
+    FORK = "fork"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +115,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One acknowledged change, for a reader of the history."""
+    """One acknowledged change, for a reader of the history; `context_id` is the context that made it."""
 
+    context_id: UUID
     revision: int
     kind: RevisionKind
     first_version: int

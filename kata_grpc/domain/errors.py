@@ -19,6 +19,8 @@ KataError
 │   ├── WindowGone
 │   ├── ContextNotDeleted
 │   ├── TooManyOpenCalls
+│   ├── ForkTooDeep
+│   ├── TooManyForks
 │   └── ResponseTooLarge
 ├── OutOfRange                 a version or revision beyond the latest, or before the earliest
 ├── TooManyWatchers
@@ -210,6 +212,25 @@ class TooManyOpenCalls(Precondition):
         self.context_id = context_id
         self.maximum = maximum
         super().__init__(f"More than {maximum} tool calls of context {context_id} would be open; answer some first.")
+
+
+class ForkTooDeep(Precondition):
+    """The fork would be deeper than is allowed."""
+
+    def __init__(self, context_id: str, depth: int, maximum: int) -> None:
+        self.context_id = context_id
+        self.depth = depth
+        self.maximum = maximum
+        super().__init__(f"A fork of context {context_id} would be {depth} deep; at most {maximum} are allowed.")
+
+
+class TooManyForks(Precondition):
+    """The context has as many forks as are allowed."""
+
+    def __init__(self, context_id: str, maximum: int) -> None:
+        self.context_id = context_id
+        self.maximum = maximum
+        super().__init__(f"Context {context_id} has {maximum} forks, and more are not allowed.")
 
 
 class ResponseTooLarge(Precondition):

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from kata_grpc.db.errors import ConstraintViolated
 from kata_grpc.db.query import load
-from kata_grpc.domain.contexts import Claim, Context, ContextSpec, Origin, RevisionKind, StoredPolicy, TenantId
+from kata_grpc.domain.contexts import (
+    Claim,
+    Context,
+    ContextSpec,
+    ForkPoint,
+    Origin,
+    RevisionKind,
+    StoredPolicy,
+    TenantId,
+)
 from kata_grpc.domain.errors import ContextExists
+from kata_grpc.domain.lineage import ENDLESS, Lineage, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +55,21 @@ def context_from_row(row: Row) -> Context:
         latest_revision=row["latest_revision"],
         latest_version=row["latest_version"],
         total_tokens=row["total_tokens"],
+        fork=ForkPoint(row["parent_id"], row["fork_version"], row["fork_revision"]) if row["parent_id"] else None,
+        depth=row["depth"],
     )
+
+
+def lineage_of(context_id: UUID, fork_version: int | None, segments: Sequence[Sequence[Any]] | None) -> Lineage:
+    """Read the segments of a context's row: those of its ancestors, none of a context that is no fork."""
+    if segments is None or fork_version is None:
+        return Lineage.root(context_id)
+    inherited = (Segment(UUID(source), *numbers) for source, *numbers in segments)
+    return Lineage((*inherited, Segment(context_id, fork_version + 1, ENDLESS, ENDLESS)))
+
+
+def _segments_json(lineage: Lineage) -> str:
+    return json.dumps([[str(source), *numbers] for source, *numbers in lineage.segments[:-1]])
 
 
 class ContextRepository:
@@ -81,10 +105,75 @@ class ContextRepository:
             raise
         return context_from_row(row) if row else None
 
+    async def fork(
+        self,
+        child_id: UUID,
+        lineage: Lineage,
+        parent: Context,
+        spec: ContextSpec,
+        revision: int,
+        policy: bytes | None,
+        inherited: StoredPolicy | None,
+        request_id: str | None,
+        fingerprint: bytes,
+    ) -> Context | None:
+        """Create a child of a live context that knows it up to a revision; None when its id is taken or there is none.
+
+        Raises ContextExists for a unique name that is held.
+        """
+        version = lineage.own.first - 1
+        try:
+            row = await self._db.fetchrow(
+                _SQL.insert_fork,
+                child_id,
+                parent.tenant_id,
+                spec.name,
+                spec.unique_name,
+                json.dumps(dict(spec.labels or {})),
+                spec.metadata_json,
+                parent.id,
+                version,
+                revision,
+                _segments_json(lineage),
+                lineage.source(version) if version else parent.id,
+                lineage.at_revision(revision).source,
+                policy,
+                inherited and inherited.policy,
+                inherited.revision if inherited else 0,
+                request_id,
+                fingerprint,
+            )
+        except ConstraintViolated as violated:
+            if violated.constraint == "context_names_pk":
+                raise ContextExists(spec.name) from violated
+            raise
+        return context_from_row(row) if row else None
+
+    async def has_children(self, context_id: UUID, tenant: TenantId, count: int) -> bool:
+        """Return whether a context has at least so many forks."""
+        numbered: int | None = await self._db.fetchval(_SQL.newest_child, context_id, tenant)
+        if numbered is None or numbered < count:
+            return False
+        return bool(await self._db.fetchval(_SQL.count_children, context_id, tenant, count) >= count)
+
+    async def version_at(self, lineage: Lineage, tenant: TenantId, revision: int) -> int:
+        """Return the newest version that a lineage had at a revision."""
+        segment = lineage.at_revision(revision)
+        version: int | None = await self._db.fetchval(_SQL.version_at_revision, segment.source, tenant, revision)
+        return min(version or 0, segment.last)
+
     async def get(self, context_id: UUID, tenant: TenantId) -> Context | None:
         """Return the context, deleted or not."""
         row = await self._db.fetchrow(_SQL.get_context, context_id, tenant)
         return context_from_row(row) if row else None
+
+    async def get_with_lineage(self, context_id: UUID, tenant: TenantId) -> tuple[Context, Lineage] | None:
+        """Return the context, deleted or not, and where its messages are."""
+        row = await self._db.fetchrow(_SQL.get_context, context_id, tenant)
+        if row is None:
+            return None
+        segments = json.loads(row["segments"]) if row["segments"] else None
+        return context_from_row(row), lineage_of(context_id, row["fork_version"], segments)
 
     async def get_with_claim(
         self, context_id: UUID, tenant: TenantId, request_id: str | None
@@ -191,11 +280,22 @@ class ContextRepository:
         await self._db.execute(_SQL.free_name, context.tenant_id, context.name, context.id)
 
     async def list_revisions(
-        self, context_id: UUID, tenant: TenantId, *, newest_first: bool, after: int, limit: int, preview_bytes: int
+        self, lineage: Lineage, tenant: TenantId, *, newest_first: bool, after: int, limit: int, preview_bytes: int
     ) -> Sequence[Row]:
         """Return rows of history beyond revision `after`, each with the first bytes of its first message's record."""
-        query = _SQL.list_revisions_before if newest_first else _SQL.list_revisions_after
-        return await self._db.fetch(query, context_id, tenant, after, limit, preview_bytes)
+        page: list[Row] = []
+        if newest_first:
+            query, segments = _SQL.list_revisions_before, lineage.until_revision(after - 1)
+        else:
+            query, segments = _SQL.list_revisions_after, lineage.from_revision(after + 1)
+        for segment in segments:
+            start = min(after, segment.last_revision + 1) if newest_first else after
+            page += await self._db.fetch(
+                query, segment.source, tenant, start, segment.last_revision, limit - len(page), preview_bytes
+            )
+            if len(page) == limit:
+                break
+        return page
 
     async def token_key(self) -> bytes:
         """Return the key under which page and resume tokens of this database are made."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from kata_grpc.db.pool import Executor
     from kata_grpc.domain.contexts import Context, TenantId
+    from kata_grpc.domain.lineage import Lineage
     from kata_grpc.domain.messages import Row
 
 _SQL = load("kata_grpc.repositories", "sql/messages.sql")
@@ -129,14 +130,14 @@ class MessageRepository:
         count: int | None = await self._db.fetchval(_SQL.count_open_calls, context_id, tenant, steps_json)
         return count or 0
 
-    async def get(self, context_id: UUID, tenant: TenantId, version: int) -> bytes | None:
+    async def get(self, lineage: Lineage, tenant: TenantId, version: int) -> bytes | None:
         """Return one message's record."""
-        record: bytes | None = await self._db.fetchval(_SQL.get_message, context_id, tenant, version)
+        record: bytes | None = await self._db.fetchval(_SQL.get_message, lineage.source(version), tenant, version)
         return record
 
     async def page(
         self,
-        context_id: UUID,
+        lineage: Lineage,
         tenant: TenantId,
         *,
         newest_first: bool,
@@ -145,7 +146,24 @@ class MessageRepository:
         roles: Sequence[str] | None,
         max_bytes: int,
         limit: int,
-    ) -> Sequence[Row]:
-        """Return a page of messages beyond version `after`, none above `up_to`."""
-        query = _SQL.list_messages_before if newest_first else _SQL.list_messages_after
-        return await self._db.fetch(query, context_id, tenant, after, up_to, roles, max_bytes, limit)
+    ) -> tuple[list[Row], bool]:
+        """Return a page of messages beyond version `after`, none above `up_to`, and whether there may be more."""
+        if newest_first:
+            query, segments = _SQL.list_messages_before, lineage.between(1, min(after - 1, up_to))[::-1]
+        else:
+            query, segments = _SQL.list_messages_after, lineage.between(after + 1, up_to)
+        page: list[Row] = []
+        for segment in segments:
+            if len(page) == limit or max_bytes <= 0:
+                return page, True
+            start = segment.last + 1 if newest_first else segment.first - 1
+            rows = await self._db.fetch(
+                query, segment.source, tenant, start, segment.last, roles, max_bytes, limit - len(page)
+            )
+            if page and rows and len(rows[0]["record"]) > max_bytes:
+                return page, True
+            page += rows
+            if rows and rows[0]["found"] > len(rows):
+                return page, True
+            max_bytes -= sum(len(row["record"]) for row in rows)
+        return page, False

@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from kata_grpc.db.query import load
+from kata_grpc.domain.lineage import ENDLESS
 from kata_grpc.domain.windows import Entry, RunningState
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from kata_grpc.db.pool import Executor
     from kata_grpc.domain.contexts import TenantId
+    from kata_grpc.domain.lineage import Lineage
     from kata_grpc.domain.messages import Row
     from kata_grpc.domain.tokens import Framing
 
@@ -55,7 +57,7 @@ class Page(NamedTuple):
 
 
 class TailPart(NamedTuple):
-    """The versions above `after` and up to `last` of a tail that starts at `start`.
+    """The versions above `after` and up to `last`, all in one log, of a tail that starts at `start`.
 
     `passed_over` are groups that are not in it, `kept` groups from before it that are.
     """
@@ -68,11 +70,17 @@ class TailPart(NamedTuple):
 
 
 class WindowRepository:
-    """Reads one context's log from its end."""
+    """Reads one context's log from its end, through the logs of its ancestors."""
 
-    def __init__(self, executor: Executor, context_id: UUID, tenant: TenantId) -> None:
+    def __init__(self, executor: Executor, lineage: Lineage, tenant: TenantId) -> None:
         self._db = executor
-        self._of = (context_id, tenant)
+        self._lineage = lineage
+        self._tenant = tenant
+
+    def _sources(self, last: int) -> tuple[list[UUID], list[int], list[int]]:
+        """Return source, first and last version of each segment that has versions up to one."""
+        segments = self._lineage.between(1, last)
+        return [s.source for s in segments], [s.first for s in segments], [s.last for s in segments]
 
     async def look(
         self,
@@ -89,11 +97,14 @@ class WindowRepository:
         """Return the context and its running state at the snapshot, and with it the rows of a first look.
 
         These are the pinned messages, oldest first, unless they are more than `most_pinned`; then the newest messages,
-        newest first. Records beyond `max_bytes` are None.
+        newest first. Records beyond `max_bytes` are None. Worth nothing where `lineage_from_row` finds another lineage
+        than the one that was believed.
         """
+        then = self._lineage.at_revision(ENDLESS if at_revision is None else at_revision)
         rows = await self._db.fetch(
             _SQL.look,
-            *self._of,
+            self._lineage.own.source,
+            self._tenant,
             at_version,
             at_revision,
             allowance,
@@ -103,77 +114,147 @@ class WindowRepository:
             most,
             most_pinned,
             max_bytes,
+            *self._sources(ENDLESS if at_version is None else at_version),
+            then.source,
+            then.last,
         )
         return (json.loads(rows[0]["snapshot"]), rows[1:]) if rows else None
 
     async def newest(self, version: int, limit: int, max_bytes: int) -> Sequence[Row]:
         """Return the newest messages up to `version`, newest first, with records up to `max_bytes`, or one."""
-        return await self._db.fetch(_SQL.read_newest, *self._of, version, limit, max_bytes)
+        rows: list[Row] = []
+        for segment in reversed(self._lineage.between(version - limit + 1, version)):
+            rows += await self._db.fetch(
+                _SQL.read_newest, segment.source, self._tenant, segment.first, segment.last, max_bytes
+            )
+            if rows[-1]["record"] is None:
+                break
+            max_bytes -= sum(len(row["record"]) for row in rows)
+        return rows
 
     async def costs(self, version: int, limit: int) -> list[Entry]:
         """Return what selection needs of the messages up to `version`, newest first."""
-        return [entry_from_row(row) for row in await self._db.fetch(_SQL.read_costs, *self._of, version, limit)]
+        rows: list[Row] = []
+        for segment in reversed(self._lineage.between(version - limit + 1, version)):
+            rows += await self._db.fetch(_SQL.read_costs, segment.source, self._tenant, segment.first, segment.last)
+        return [entry_from_row(row) for row in rows]
 
     async def state(self, version: int) -> RunningState:
         """Return the running state after `version`."""
         if version == 0:
             return RunningState()
-        row = await self._db.fetchrow(_SQL.get_running_state, *self._of, version)
+        row = await self._db.fetchrow(_SQL.get_running_state, self._lineage.source(version), self._tenant, version)
         assert row is not None, "versions are dense"
         return state_from_row(row)
 
     async def find_start(self, version: int, running_cost: int, allowance: int, per_message: int, per_item: int) -> int:
         """Return the first version of the longest run up to `version` whose cost is within `allowance`."""
         before: int = await self._db.fetchval(
-            _SQL.find_start, *self._of, version, running_cost, allowance, per_message, per_item
+            _SQL.find_start,
+            self._tenant,
+            *self._sources(version),
+            version,
+            running_cost,
+            allowance,
+            per_message,
+            per_item,
         )
         return before + 1
 
     async def group_members(self, groups: Collection[int], first: int, last: int) -> list[Entry]:
         """Return the messages of `groups` within a range of versions; group 0 holds the orphan results."""
-        rows = await self._db.fetch(_SQL.list_group_members, *self._of, list(groups), first, last)
-        return [entry_from_row(row) for row in rows]
+        entries: list[Entry] = []
+        for segment in self._lineage.between(first, last):
+            rows = await self._db.fetch(
+                _SQL.list_group_members, segment.source, self._tenant, list(groups), segment.first, segment.last
+            )
+            entries += map(entry_from_row, rows)
+        return entries
 
     async def tail_start(self, first: int, last: int, passed_over: Collection[int], user_until: int) -> int | None:
         """Return where the first group of a range starts; up to a version a user's message must start it."""
-        version: int | None = await self._db.fetchval(
-            _SQL.find_tail_start, *self._of, first, last, list(passed_over), user_until
-        )
-        return version
+        for segment in self._lineage.between(first, last):
+            version: int | None = await self._db.fetchval(
+                _SQL.find_tail_start,
+                segment.source,
+                self._tenant,
+                segment.first,
+                segment.last,
+                list(passed_over),
+                user_until,
+            )
+            if version is not None:
+                return version
+        return None
 
     async def turn(self, version: int) -> Row | None:
         """Return the newest message up to `version` of the user's that starts a group, or rather is one."""
-        return await self._db.fetchrow(_SQL.read_turn, *self._of, version)
+        return await self._db.fetchrow(_SQL.read_turn, self._lineage.source(version), self._tenant, version)
 
     async def pinned_groups(self, versions: Collection[int], labels: Collection[str], last: int) -> Sequence[Row]:
         """Return the groups of messages that are pinned by version or label, whole up to `last`, without records."""
-        return await self._db.fetch(_SQL.list_pinned_groups, *self._of, list(versions), list(labels), last)
+        return await self._db.fetch(
+            _SQL.list_pinned_groups, self._tenant, *self._sources(last), list(versions), list(labels)
+        )
 
     async def records(self, versions: Collection[int]) -> Sequence[Row]:
         """Return messages by version, in order."""
-        return await self._db.fetch(_SQL.read_records, *self._of, list(versions))
+        rows: list[Row] = []
+        for segment in self._lineage.between(min(versions), max(versions)):
+            rows += await self._db.fetch(
+                _SQL.read_records,
+                segment.source,
+                self._tenant,
+                [version for version in versions if segment.first <= version <= segment.last],
+            )
+        return rows
 
     async def policy(self, revision: int) -> tuple[int, bytes] | None:
         """Return the policy in force at a revision, and the revision that set it."""
-        row = await self._db.fetchrow(_SQL.get_policy_at, *self._of, revision)
-        return (row["revision"], row["policy"]) if row else None
+        for segment in self._lineage.until_revision(revision):
+            row = await self._db.fetchrow(
+                _SQL.get_policy_at, segment.source, self._tenant, min(revision, segment.last_revision)
+            )
+            if row:
+                return row["revision"], row["policy"]
+        return None
 
-    async def page(self, part: TailPart, *, versions: int, max_bytes: int, separator: bytes) -> Page | None:
-        """Return what of the next `versions` of a part is in the window: None when nothing of them is."""
-        row = await self._db.fetchrow(_SQL.read_window_page, *self._of, *part, versions, max_bytes, separator)
+    def run(self, after: int, last: int) -> int:
+        """Return how far up to `last` the versions beyond `after` are in one log: what the reads below are of."""
+        return self._lineage.between(after + 1, last)[0].last
+
+    async def page(self, part: TailPart, *, max_bytes: int, separator: bytes) -> Page | None:
+        """Return what of a part is in the window, as far as a page goes: None when nothing of it is."""
+        row = await self._db.fetchrow(_SQL.read_window_page, *self._of(part), *part, max_bytes, separator)
         return Page(row["records"], separator, row["last_version"], row["digests"]) if row and row["records"] else None
 
-    async def rows(self, part: TailPart, *, versions: int, max_bytes: int) -> Sequence[Row]:
+    async def rows(self, part: TailPart, *, max_bytes: int) -> Sequence[Row]:
         """Return the same as rows."""
-        return await self._db.fetch(_SQL.read_window_rows, *self._of, *part, versions, max_bytes)
+        return await self._db.fetch(_SQL.read_window_rows, *self._of(part), *part, max_bytes)
 
     async def digests(self, part: TailPart) -> bytes:
         """Return the digests of what of a part is in the window, one after the other."""
-        digests: bytes | None = await self._db.fetchval(_SQL.read_window_digests, *self._of, *part)
+        digests: bytes | None = await self._db.fetchval(_SQL.read_window_digests, *self._of(part), *part)
         return digests or b""
+
+    def _of(self, part: TailPart) -> tuple[UUID, TenantId]:
+        return self._lineage.source(part.last), self._tenant
 
     async def pinned_page(
         self, after: int, last: int, limit: int, max_bytes: int, others: Collection[int] = ()
     ) -> Sequence[Row]:
         """Return a page of the pinned messages beyond version `after`, and of some others, oldest first."""
-        return await self._db.fetch(_SQL.read_pinned_page, *self._of, after, last, limit, max_bytes, list(others))
+        for segment in self._lineage.between(after + 1, last):
+            rows = await self._db.fetch(
+                _SQL.read_pinned_page,
+                segment.source,
+                self._tenant,
+                segment.first - 1,
+                segment.last,
+                limit,
+                max_bytes,
+                list(others),
+            )
+            if rows:
+                return rows
+        return []

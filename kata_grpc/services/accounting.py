@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from kata_grpc.domain.contexts import TenantId
+    from kata_grpc.domain.lineage import Lineage
     from kata_grpc.domain.windows import WindowOptions, WindowRequest
     from kata_grpc.services.choosing import Choice
 
@@ -32,7 +33,7 @@ _ENDS_AT_ONCE = 64
 class Window:
     """A window that was chosen: everything about it but its messages, which `Windows.pages` reads."""
 
-    context_id: UUID
+    lineage: Lineage
     tenant: TenantId
     request: WindowRequest
     options: WindowOptions
@@ -63,6 +64,11 @@ class Window:
     engine_version: str = ENGINE_VERSION
 
     @property
+    def context_id(self) -> UUID:
+        """The context."""
+        return self.lineage.own.source
+
+    @property
     def empty_tail(self) -> bool:
         """Whether the window has no tail."""
         return self.tail_start > self.snapshot_version
@@ -78,7 +84,7 @@ class Window:
         return self.request.token_budget - self.request.reserve_tokens - self.tools_tokens - self.window_tokens
 
 
-async def account(choice: Choice, context_id: UUID, tenant: TenantId, tokenizer: str) -> Window:
+async def account(choice: Choice, lineage: Lineage, tenant: TenantId, tokenizer: str) -> Window:
     """Put the window together, with the account of what is in it and what is not."""
     state, framing, start = choice.state, choice.framing, choice.start
     passed_over = choice.selector.abandon()
@@ -94,7 +100,7 @@ async def account(choice: Choice, context_id: UUID, tenant: TenantId, tokenizer:
     first, last = await _ends(choice, held, start, kept_before)
     clear_through = (choice.counting and choice.counting.clear_through) or 0
     return Window(
-        context_id=context_id,
+        lineage=lineage,
         tenant=tenant,
         request=choice.request,
         options=choice.options,

@@ -177,7 +177,8 @@ class Choice:
         return turn < self.start and turn not in self.kept.groups
 
     async def _read_turn(self) -> Entry | None:
-        if self._turn is None and (row := await self.log.turn(self.state.turn_version)):
+        turn = self.state.turn_version
+        if self._turn is None and turn and (row := await self.log.turn(turn)):
             if self.counting is not None:
                 (row,), (self._turn,), (exact,) = await self.counting.count([row])
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from kata_grpc.domain.errors import (
     VersionConflict,
     WriteContention,
 )
+from kata_grpc.domain.lineage import ENDLESS
 from kata_grpc.domain.messages import PINNED_ROLES, Message, Role, Row, TokenCountSource
 from kata_grpc.domain.tokens import Counted
 from kata_grpc.limits import MAX_OPEN_CALLS, PAGE_BYTES
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from kata_grpc.db.pool import Database
+    from kata_grpc.domain.lineage import Lineage
     from kata_grpc.tokenizers import Tokenizers
 
 _ATTEMPTS = 4
@@ -96,6 +98,20 @@ class Prepared:
     wanted: bytes
     laid_out: LaidOut
 
+    def batch(self, tenant: TenantId, request_id: str | None = None, expected_version: int | None = None) -> Batch:
+        """Return what is written."""
+        return Batch(
+            self.context_id,
+            tenant,
+            self.laid_out.tokenizer,
+            expected_version,
+            request_id,
+            self.wanted,
+            self.digest,
+            self.laid_out.steps_json,
+            self.laid_out.messages,
+        )
+
 
 class Messages:
     """The use cases of MessageService apart from windows."""
@@ -121,11 +137,14 @@ class Messages:
         """Append a batch."""
         return await self.write(tenant, await self.prepare(context_id, drafts), request_id, expected_version)
 
-    async def prepare(self, context_id: UUID, drafts: Sequence[Draft]) -> Prepared:
-        """Do what a batch needs before it is its turn: nothing is read, nothing written."""
+    async def prepare(self, context_id: UUID, drafts: Sequence[Draft], tokenizer: str | None = None) -> Prepared:
+        """Do what a batch needs before it is its turn: nothing is read, nothing written.
+
+        `tokenizer` is the context's where that is known for sure.
+        """
         digests = [sha256(draft.body).digest() for draft in drafts]
         digest = sha256(b"".join(digests)).digest()
-        tokenizer = self._tokenizer_of.get(context_id, DEFAULT_TOKENIZER)
+        tokenizer = tokenizer or self._tokenizer_of.get(context_id, DEFAULT_TOKENIZER)
         laid_out = await self._lay_out(context_id, drafts, digests, tokenizer)
         return Prepared(context_id, drafts, digests, digest, _fingerprint(drafts, digest), laid_out)
 
@@ -137,19 +156,8 @@ class Messages:
         write = self._group.append
         for _ in range(_ATTEMPTS):
             tokenizer, steps_json = laid_out.tokenizer, laid_out.steps_json
-            batch = Batch(
-                context_id,
-                tenant,
-                tokenizer,
-                expected_version,
-                request_id,
-                wanted,
-                prepared.digest,
-                steps_json,
-                laid_out.messages,
-            )
             try:
-                context = await write(batch)
+                context = await write(replace(prepared, laid_out=laid_out).batch(tenant, request_id, expected_version))
             except ConstraintViolated as violated:
                 if violated.constraint != "revisions_request_uq":
                     raise
@@ -207,17 +215,22 @@ class Messages:
                 differences.append(Difference(index, draft.given_count, counted.tokens))
         return counts, differences
 
-    async def live(self, tenant: TenantId, context_id: UUID) -> Context:
-        """Return a context that is not deleted."""
-        context = await self._contexts.get(context_id, tenant)
-        if context is None or context.delete_time is not None:
+    @staticmethod
+    def fingerprint(drafts: Sequence[Draft]) -> bytes:
+        """Return what stands for the content of a batch; the drafts are not counted."""
+        return _fingerprint(drafts, sha256(b"".join(sha256(draft.body).digest() for draft in drafts)).digest())
+
+    async def live(self, tenant: TenantId, context_id: UUID) -> tuple[Context, Lineage]:
+        """Return a context that is not deleted, and where its messages are."""
+        found = await self._contexts.get_with_lineage(context_id, tenant)
+        if found is None or found[0].delete_time is not None:
             raise ContextNotFound(str(context_id))
-        return context
+        return found
 
     async def get(self, tenant: TenantId, context_id: UUID, version: int) -> bytes:
         """Return one message's record."""
-        await self.live(tenant, context_id)
-        if record := await self._messages.get(context_id, tenant, version):
+        context, lineage = await self.live(tenant, context_id)
+        if version <= context.latest_version and (record := await self._messages.get(lineage, tenant, version)):
             return record
         raise MessageNotFound(str(context_id), version)
 
@@ -231,15 +244,15 @@ class Messages:
         up_to: int | None,
         roles: Sequence[Role],
         limit: int,
-    ) -> tuple[int, Sequence[Row]]:
-        """Return the version up to which the walk goes, and a page of messages beyond `after`."""
-        context = await self.live(tenant, context_id)
+    ) -> tuple[int, Sequence[Row], bool]:
+        """Return the version up to which the walk goes, a page of messages beyond `after`, and whether it goes on."""
+        context, lineage = await self.live(tenant, context_id)
         last = context.latest_version if up_to is None else up_to
         if last > context.latest_version:
             raise OutOfRange("page_token", last, context.latest_version)
         start = after if after is not None else (last + 1 if newest_first else 0)
-        rows = await self._messages.page(
-            context_id,
+        rows, more = await self._messages.page(
+            lineage,
             tenant,
             newest_first=newest_first,
             after=start,
@@ -248,16 +261,16 @@ class Messages:
             max_bytes=PAGE_BYTES,
             limit=limit,
         )
-        return last, rows
+        return last, rows, more
 
     async def history(
         self, tenant: TenantId, context_id: UUID, *, newest_first: bool, after: int | None, limit: int
     ) -> list[Revision]:
         """Return revisions beyond `after`, each with the beginning of what it appended."""
-        await self.live(tenant, context_id)
-        start = after if after is not None else (2**62 if newest_first else 0)
+        _, lineage = await self.live(tenant, context_id)
+        start = after if after is not None else (ENDLESS if newest_first else 0)
         rows = await self._contexts.list_revisions(
-            context_id, tenant, newest_first=newest_first, after=start, limit=limit, preview_bytes=PREVIEW_BYTES
+            lineage, tenant, newest_first=newest_first, after=start, limit=limit, preview_bytes=PREVIEW_BYTES
         )
         return [revision_from_row(row) for row in rows]
 
@@ -265,6 +278,7 @@ class Messages:
 def revision_from_row(row: Row) -> Revision:
     """Read an entry of the history, with the beginning of what it appended."""
     return Revision(
+        row["context_id"],
         row["revision"],
         RevisionKind(row["kind"]),
         row["first_version"] or 0,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from kata_grpc.domain.contexts import Revision, RevisionKind, TenantId
 from kata_grpc.domain.errors import ContextNotFound, OutOfRange
+from kata_grpc.domain.lineage import ENDLESS, Lineage
 from kata_grpc.limits import FRAME_BYTES, FRAME_MESSAGES, WATCH_PAGE_REVISIONS
 from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.repositories.messages import MessageRepository
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     from kata_grpc.domain.messages import Row
     from kata_grpc.services.changes import Changes
     from kata_grpc.services.hints import Hints
-
-
-_BEYOND_ALL = 2**62
-"""A version that no message has, and one more than it is still a number for the database."""
 
 
 class Position(NamedTuple):
@@ -147,7 +144,7 @@ class Watching:
     async def _begin(self, tenant: TenantId, context_id: UUID, start: Start) -> tuple[Position, int]:
         """Return the position that a start means, and the latest revision."""
         revision, version = start.position
-        row = await WatchRepository(self._database).start(context_id, tenant, min(version, _BEYOND_ALL))
+        row = await WatchRepository(self._database).start(context_id, tenant, min(version, ENDLESS))
         if row is None or row["deleted"]:
             raise ContextNotFound(str(context_id))
         newest = Position(row["latest_revision"], row["latest_version"])
@@ -188,7 +185,7 @@ class _Log:
         self._contexts = ContextRepository(database)
         self._messages = MessageRepository(database)
         self._tenant = tenant
-        self._context_id = context_id
+        self._own = Lineage.root(context_id)  # of a fork, too, the own log alone
         self._wanted = wanted
         self.position = position
         """What was yielded, or passed over because it is not wanted."""
@@ -204,7 +201,7 @@ class _Log:
     async def read(self) -> None:
         """Read the next page of revisions."""
         self._page = await self._contexts.list_revisions(
-            self._context_id,
+            self._own,
             self._tenant,
             newest_first=False,
             after=self.position.revision,
@@ -250,8 +247,8 @@ class _Log:
             yield Event(whole if last else Position(whole.revision - 1, version), revision, records, last)
 
     async def _read(self, after: int, up_to: int) -> Sequence[Row]:
-        return await self._messages.page(
-            self._context_id,
+        rows, _ = await self._messages.page(
+            self._own,
             self._tenant,
             newest_first=False,
             after=after,
@@ -260,3 +257,4 @@ class _Log:
             max_bytes=FRAME_BYTES,
             limit=FRAME_MESSAGES,
         )
+        return rows

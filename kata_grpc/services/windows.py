@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 from kata_grpc.codec import decode_options, decode_records
 from kata_grpc.dialects import Rendered, WindowMessage, render
 from kata_grpc.domain.errors import ContextNotFound, OutOfRange
+from kata_grpc.domain.lineage import Lineage
 from kata_grpc.domain.messages import Message, Role, Row
 from kata_grpc.domain.tokens import FRAMING
 from kata_grpc.domain.windows import RunningState, View, WindowOptions, WindowRequest
 from kata_grpc.limits import FRAME_BYTES, FRAME_MESSAGES, KIB
+from kata_grpc.repositories.contexts import lineage_of
 from kata_grpc.repositories.windows import Page, TailPart, WindowRepository, state_from_row
 from kata_grpc.services.accounting import Window, account
+from kata_grpc.services.cache import BoundedCache
 from kata_grpc.services.choosing import PINNED_MOST, Choice, Snapshot
 from kata_grpc.services.counting import Counting
 from kata_grpc.services.tails import LOOK_LEAST, LOOK_MOST
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
     from kata_grpc.db.pool import Executor
     from kata_grpc.domain.contexts import TenantId
+    from kata_grpc.domain.tokens import Framing
     from kata_grpc.tokenizers import Tokenizers
 
 _RENDERED_AT_ONCE = 8 * KIB
@@ -36,6 +40,7 @@ _RENDERED_AT_ONCE = 8 * KIB
 _TOOLS_FRAMING = 8
 """More than any recorded request had beyond the tokens of its schemas' JSON; see docs/tokens.md."""
 _DIGESTS_AT_ONCE = 8_192
+_KNOWN_FORKS = 10_000
 
 
 class Windows:
@@ -44,6 +49,8 @@ class Windows:
     def __init__(self, database: Executor, tokenizers: Tokenizers) -> None:
         self._db = database
         self._tokenizers = tokenizers
+        # Of forks alone, and only believed: each look says whether it is so.
+        self._lineages: BoundedCache[UUID, Lineage] = BoundedCache(_KNOWN_FORKS)
 
     async def choose(
         self,
@@ -57,21 +64,9 @@ class Windows:
 
         Raises BudgetTooSmall, NoLegalWindow, OutOfRange or ContextNotFound.
         """
-        log = WindowRepository(self._db, context_id, tenant)
         framing = FRAMING[request.dialect]
-        look = await log.look(
-            snapshot[0] if snapshot else request.at_version,
-            request.at_revision,
-            allowance=request.token_budget - request.reserve_tokens - framing.prime,
-            framing=framing,
-            least=LOOK_LEAST,
-            most=LOOK_MOST,
-            most_pinned=PINNED_MOST,
-            max_bytes=FRAME_BYTES,
-        )
-        if look is None or look[0]["deleted"]:
-            raise ContextNotFound(str(context_id))
-        row, rows = look
+        lineage, row, rows = await self._look(tenant, context_id, request, framing, snapshot and snapshot[0])
+        log = WindowRepository(self._db, lineage, tenant)
         self._check_range(request, options, row)
         state = state_from_row(row) if row["revision"] is not None else RunningState()
         revision = snapshot[1] if snapshot else _revision(request, row)
@@ -95,7 +90,30 @@ class Windows:
             freed = sum(tokens for version, tokens in counting.freed.items() if version >= choice.start)
             if freed < options.clearing.min_gain_tokens:
                 choice, _ = await chosen(replace(options, clearing=None))
-        return await account(choice, context_id, tenant, tokenizer)
+        return await account(choice, lineage, tenant, tokenizer)
+
+    async def _look(
+        self, tenant: TenantId, context_id: UUID, request: WindowRequest, framing: Framing, at_version: int | None
+    ) -> tuple[Lineage, Row, Sequence[Row]]:
+        """Look at the end of the log: once, or once more when the context is found to be a fork."""
+        lineage = self._lineages.get(context_id) or Lineage.root(context_id)
+        while True:
+            look = await WindowRepository(self._db, lineage, tenant).look(
+                request.at_version if at_version is None else at_version,
+                request.at_revision,
+                allowance=request.token_budget - request.reserve_tokens - framing.prime,
+                framing=framing,
+                least=LOOK_LEAST,
+                most=LOOK_MOST,
+                most_pinned=PINNED_MOST,
+                max_bytes=FRAME_BYTES,
+            )
+            if look is None or look[0]["deleted"]:
+                raise ContextNotFound(str(context_id))
+            found = lineage_of(context_id, look[0]["fork_version"], look[0]["segments"])
+            if found == lineage:
+                return lineage, *look
+            lineage = self._lineages[context_id] = found
 
     @staticmethod
     def _check_range(request: WindowRequest, options: WindowOptions, row: Row) -> None:
@@ -153,7 +171,7 @@ class Windows:
         if window.held is not None:
             yield b"".join([row["digest"] for row in window.held if row["version"] <= last])
             return
-        log = WindowRepository(self._db, window.context_id, window.tenant)
+        log = WindowRepository(self._db, window.lineage, window.tenant)
         if window.options.reshapes:
             # What is sent is made anew, and only up to there.
             async for page in self._read(window, b"", 0, last):
@@ -169,14 +187,14 @@ class Windows:
             after = rows[-1]["version"]
         after = window.tail_start - 1
         while after < last:
-            until = min(after + _DIGESTS_AT_ONCE, last)
+            until = log.run(after, min(after + _DIGESTS_AT_ONCE, last))
             yield await log.digests(_part(window, after, until))
             after = until
 
     async def _read(
         self, window: Window, separator: bytes, after: int, last: int | None = None
     ) -> AsyncGenerator[Page, None]:
-        log = WindowRepository(self._db, window.context_id, window.tenant)
+        log = WindowRepository(self._db, window.lineage, window.tenant)
         counting = None
         if window.options.reshapes:
             counting = Counting(
@@ -198,17 +216,15 @@ class Windows:
             after = rows[-1]["version"]
         after = max(after, window.tail_start - 1)
         while after < last:
-            part = _part(window, after, last)
+            part = _part(window, after, log.run(after, min(after + FRAME_MESSAGES, last)))
             if counting is None:
-                page = await log.page(part, versions=FRAME_MESSAGES, max_bytes=FRAME_BYTES, separator=separator)
+                page = await log.page(part, max_bytes=FRAME_BYTES, separator=separator)
             else:
-                rows = await log.rows(part, versions=FRAME_MESSAGES, max_bytes=FRAME_BYTES)
+                rows = await log.rows(part, max_bytes=FRAME_BYTES)
                 page = _page((await counting.count(rows)).rows, separator) if rows else None
             if page is not None:
                 yield page
-                after = page.last_version
-            else:
-                after += FRAME_MESSAGES
+            after = part.last if page is None else page.last_version
 
 
 def _revision(request: WindowRequest, row: Row) -> int:

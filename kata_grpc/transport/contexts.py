@@ -10,9 +10,11 @@ from kata.context.v1 import context_pb2
 from kata.context.v1 import context_service_pb2 as pb
 
 from kata_grpc import limits
-from kata_grpc.codec import metadata_to_json
+from kata_grpc.codec import encode_policy, metadata_to_json
 from kata_grpc.domain.contexts import DEFAULT_TOKENIZER, ContextSpec, Origin, TenantId
+from kata_grpc.services.snapshots import At
 from kata_grpc.transport.convert import context_to_proto
+from kata_grpc.transport.messages import drafts_of
 from kata_grpc.transport.tokens import TokenMaker, bind
 from kata_grpc.transport.validate import Checker
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct
 
     from kata_grpc.services.contexts import Contexts
+    from kata_grpc.services.forking import Forks
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UPDATABLE = ("name", "labels", "metadata", "unique_name")
@@ -32,8 +35,9 @@ _PAGE_LAYOUT = ">q16s"
 class ContextServicer:
     """The methods of ContextService, under their names on the wire."""
 
-    def __init__(self, contexts: Contexts, tokens: TokenMaker) -> None:
+    def __init__(self, contexts: Contexts, forks: Forks, tokens: TokenMaker) -> None:
         self._contexts = contexts
+        self._forks = forks
         self._tokens = tokens
 
     async def CreateContext(self, tenant: TenantId, request: pb.CreateContextRequest) -> pb.CreateContextResponse:
@@ -127,6 +131,40 @@ class ContextServicer:
         return pb.UndeleteContextResponse(
             context=context_to_proto(changed.context), revision=changed.revision, replayed=changed.replayed
         )
+
+    async def ForkContext(self, tenant: TenantId, request: pb.ForkContextRequest) -> pb.ForkContextResponse:
+        """Fork a context."""
+        check = Checker()
+        parent_id = check.context_id(request.context_id)
+        at = At(
+            version=request.at_version if request.HasField("at_version") else None,
+            revision=request.at_revision if request.HasField("at_revision") else None,
+        )
+        check.at_least("at_version", at.version or 0, 0)
+        check.at_least("at_revision", at.revision or 0, 0)
+        spec = ContextSpec(
+            name=check.text("name", request.name, limits.MAX_NAME_CHARS),
+            labels=check.labels(request.labels),
+            metadata_json=_metadata(check, request.metadata, request.HasField("metadata")),
+            unique_name=request.unique_name,
+        )
+        if request.unique_name and not request.name:
+            check.add("name", "is required with unique_name", "REQUIRED")
+        policy = None
+        if request.HasField("policy"):
+            check.window_options("policy.window", request.policy.window)
+            policy = encode_policy(request.policy)
+        if request.messages:
+            check.messages(request.messages, request.ByteSize())
+        request_id = check.request_id(request.request_id)
+        check.done()
+        forked = await self._forks.fork(tenant, parent_id, at, spec, policy, drafts_of(request.messages), request_id)
+        response = pb.ForkContextResponse(
+            context=context_to_proto(forked.context), replayed=forked.replayed, pending_call_ids=forked.pending
+        )
+        if request.messages:
+            response.first_version, response.last_version = forked.first_version, forked.last_version
+        return response
 
 
 def _id(value: str) -> UUID:

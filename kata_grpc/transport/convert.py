@@ -62,6 +62,7 @@ _KIND_NUMBERS = {
     RevisionKind.DELETE: message_service_pb2.REVISION_KIND_DELETE,
     RevisionKind.UNDELETE: message_service_pb2.REVISION_KIND_UNDELETE,
     RevisionKind.POLICY: message_service_pb2.REVISION_KIND_POLICY,
+    RevisionKind.FORK: message_service_pb2.REVISION_KIND_FORK,
 }
 KINDS: dict[int, RevisionKind] = {number: kind for kind, number in _KIND_NUMBERS.items()}
 
@@ -80,6 +81,10 @@ def context_to_proto(context: Context) -> context_pb2.Context:
         etag=context.etag,
         unique_name=context.unique_name,
     )
+    if context.fork is not None:
+        proto.parent_id = str(context.fork.parent_id)
+        proto.fork_version, proto.fork_revision = context.fork.version, context.fork.revision
+        proto.depth = context.depth
     if context.metadata_json:
         proto.metadata.CopyFrom(metadata_from_json(context.metadata_json))
     if context.origin is not None:
@@ -102,6 +107,7 @@ def revision_to_proto(revision: Revision) -> message_service_pb2.Revision:
         create_time=Timestamp.FromString(frames.timestamp(revision.create_time)),
         preview=revision.preview,
         request_id=revision.request_id,
+        context_id=str(revision.context_id),
     )
     if revision.role is not None:
         proto.role = NUMBER_OF_ROLE[revision.role]

@@ -119,7 +119,7 @@ class MessageServicer:
         up_to: int | None = None
         if request.page_token:
             after, up_to = map(int, self._tokens.read("page_token", request.page_token, bound, _LIST_LAYOUT))
-        last, rows = await self._messages.page(
+        last, rows, more = await self._messages.page(
             tenant,
             context_id,
             newest_first=newest_first,
@@ -129,7 +129,7 @@ class MessageServicer:
             limit=limit,
         )
         page = repeated(_PAGE_MESSAGES, [row["record"] for row in rows])
-        if not rows or rows[0]["found"] == len(rows):
+        if not more:
             return page
         token = self._tokens.make(bound, _LIST_LAYOUT, rows[-1]["version"], last)
         return page + field(2, token.encode())

@@ -108,6 +108,10 @@ TABLE: dict[type[errors.KataError], Row] = {
     errors.TooManyOpenCalls: Row(
         "TOO_MANY_OPEN_CALLS", lambda e: {"context_id": e.context_id, "max": e.maximum}, _precondition
     ),
+    errors.ForkTooDeep: Row(
+        "FORK_TOO_DEEP", lambda e: {"context_id": e.context_id, "depth": e.depth, "max": e.maximum}, _precondition
+    ),
+    errors.TooManyForks: Row("TOO_MANY_FORKS", lambda e: {"context_id": e.context_id, "max": e.maximum}, _precondition),
     errors.ResponseTooLarge: Row(
         "RESPONSE_TOO_LARGE", lambda e: {"bytes": e.size, "max_bytes": e.maximum}, _precondition
     ),

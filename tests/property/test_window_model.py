@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import grpc
 import pytest
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
+from kata.context.v1 import context_service_pb2 as cs
 from kata.context.v1 import message_pb2 as pb
 from kata.context.v1 import message_service_pb2 as ms
 from kata.context.v1 import window_pb2
@@ -107,6 +108,8 @@ class Case:
     log: list[Told]
     cuts: list[bool]
     questions: list[Question]
+    forks: dict[int, bool] = field(default_factory=dict)
+    """Before which batches the context is forked, and whether the parent has gone on before that already."""
 
     def batches(self) -> list[list[Told]]:
         batches: list[list[Told]] = [[]]
@@ -122,8 +125,11 @@ cases = st.builds(
     st.lists(message, max_size=30),
     st.lists(st.booleans(), min_size=1, max_size=8),
     st.lists(questions, min_size=1, max_size=6),
+    st.one_of(st.just({}), st.dictionaries(st.integers(0, 12), st.booleans(), max_size=6)),
 )
 
+ASIDE = [Told("system", 7), Told("assistant", 7, ("a", "b")), Told("tool", 7, (), ("a",)), Told("user", 7)]
+"""What a parent goes on with, and a fork must never see."""
 A_STEP_AT_A_BOUND = Case(
     [Told("user", 0), Told("user", 0), Told("user", 0), Told("assistant", 0), Told("assistant", 0)],
     [False],
@@ -145,14 +151,36 @@ def to_message(told: Told) -> pb.Message:
     return pb.Message(role=ROLES[told.role], parts=parts)
 
 
-async def store(server: Running, case: Case) -> str:
-    context = await server.create(tokenizer=b.SIZED)
-    for batch in case.batches():
-        await server.append(context.context_id, *(b.sized(to_message(told), told.tokens) for told in batch))
-    return context.context_id
+@dataclass(frozen=True)
+class Stored:
+    """Where the log is, and its revision after each number of batches."""
+
+    context_id: str
+    revisions: list[int]
 
 
-def ask_for(question: Question, case: Case, framing_of: Mapping[str, Framing]) -> tuple[ms.GetWindowRequest, Reference]:
+async def store(server: Running, case: Case) -> Stored:
+    """Appends the log, to a context or, with forks, to one after the other; parents go their own ways."""
+    context_id, version, revisions = (await server.create(tokenizer=b.SIZED)).context_id, 0, [0]
+    for place, batch in enumerate(case.batches()):
+        if place in case.forks:
+            aside = [b.sized(to_message(told), 7) for told in ASIDE]
+            if case.forks[place]:
+                await server.append(context_id, *aside)
+            forked = await server.contexts.ForkContext(cs.ForkContextRequest(context_id=context_id, at_version=version))
+            await server.append(context_id, *aside)
+            context_id = forked.context.context_id
+            assert (forked.context.latest_version, forked.context.fork_version) == (version, version)
+        appended = await server.append(context_id, *(b.sized(to_message(told), told.tokens) for told in batch))
+        assert appended.first_version == version + 1
+        version = appended.last_version
+        revisions.append(appended.revision)
+    return Stored(context_id, revisions)
+
+
+def ask_for(
+    question: Question, case: Case, revisions: Sequence[int], framing_of: Mapping[str, Framing]
+) -> tuple[ms.GetWindowRequest, Reference]:
     """Returns the question as a request, and the reference that knows the answer."""
     ends = list(accumulate(map(len, case.batches()), initial=0))
     request = ms.GetWindowRequest(dialect=window_pb2.Dialect.ValueType(question.dialect))
@@ -160,14 +188,15 @@ def ask_for(question: Question, case: Case, framing_of: Mapping[str, Framing]) -
     if question.how != "latest":
         snapshot = round(question.up_to * len(case.log))
     if question.how == "revision":
-        request.at_revision = round(question.up_to * (len(ends) - 1))
-        snapshot = ends[request.at_revision]
+        batches = round(question.up_to * (len(ends) - 1))
+        request.at_revision = revisions[batches]
+        snapshot = ends[batches]
     elif question.how != "latest":
         request.at_version = snapshot
     if question.how == "as then":
         request.view = window_pb2.VIEW_AS_THEN
     elif question.how == "both":
-        request.at_revision = len(ends) - 1
+        request.at_revision = revisions[-1]
     dialect = DIALECTS[question.dialect]
     wanted = Wanted(tuple(v for v in question.pinned if v <= len(case.log)), question.most)
     reference = Reference(case.log[:snapshot], framing_of[dialect], wanted)
@@ -216,27 +245,27 @@ def check_groups_whole(response: ms.GetWindowResponse, reference: Reference) -> 
 
 
 async def check(server: Running, case: Case) -> None:
-    context_id = await store(server, case)
-    log = await server.log(context_id)
+    stored = await store(server, case)
+    log = await server.log(stored.context_id)
     assert [m.token_count for m in log] == [told.tokens for told in case.log]
     for question in case.questions:
-        request, reference = ask_for(question, case, FRAMING)
-        request.context_id = context_id
+        request, reference = ask_for(question, case, stored.revisions, FRAMING)
+        request.context_id = stored.context_id
         await ask(server, request, reference, log)
 
 
 async def check_recounted(server: Running, case: Case, tokenizers: Tokenizers) -> None:
     """Asks in a tokenizer that is not the context's, so that every count is made anew."""
-    context_id = await store(server, case)
-    log = await server.log(context_id)
+    stored = await store(server, case)
+    log = await server.log(stored.context_id)
     counts = tokenizers.count_now([decode_body(encode_body(to_message(told))) for told in case.log], "cl100k_base")
     recounted = replace(
         case, log=[replace(told, tokens=counted.tokens) for told, counted in zip(case.log, counts, strict=True)]
     )
     for question in case.questions:
-        request, reference = ask_for(question, recounted, FRAMING)
+        request, reference = ask_for(question, recounted, stored.revisions, FRAMING)
         reference.stored = case.log[: len(reference.log)]
-        request.context_id = context_id
+        request.context_id = stored.context_id
         request.tokenizer = "cl100k_base"
         await ask(server, request, reference, log)
 
@@ -323,7 +352,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # --- tests ------------------------------------------------------------------------------------------------------------
 
-pytestmark = [loop, pytest.mark.holds("I2", "I5", "I6", "P16")]
+pytestmark = [loop, pytest.mark.holds("I2", "I5", "I6", "I8", "P16")]
 
 
 @given(case=cases)

@@ -52,6 +52,8 @@ EXAMPLES: list[errors.KataError] = [
     errors.WindowGone("id"),
     errors.ContextNotDeleted("id"),
     errors.TooManyOpenCalls("id", 256),
+    errors.ForkTooDeep("id", 33, 32),
+    errors.TooManyForks("id", 100_000),
     errors.ResponseTooLarge(5, 4),
     errors.OutOfRange("at_version", 5, 4),
     errors.OutOfRange("from_revision", 1, 4, earliest=3),
@@ -226,6 +228,17 @@ async def test_too_many_watches(fresh_url: FreshDatabase, monkeypatch: pytest.Mo
 
 
 @loop
+@pytest.mark.holds("I12")
+async def test_forks_beyond_the_limits(fresh_url: FreshDatabase) -> None:
+    async with serve(await fresh_url(), max_fork_depth=1, max_forks=1) as server:
+        parent = await server.create()
+        forked = await server.contexts.ForkContext(cs.ForkContextRequest(context_id=parent.context_id))
+        for context, reason in ((parent, "TOO_MANY_FORKS"), (forked.context, "FORK_TOO_DEEP")):
+            fork = server.contexts.ForkContext(cs.ForkContextRequest(context_id=context.context_id))
+            assert check(await refused(fork)).reason == reason
+
+
+@loop
 @pytest.mark.holds("I11", "I12")
 async def test_a_window_too_large_for_one_answer(server: Running) -> None:
     context_id = (await server.create()).context_id
@@ -328,6 +341,7 @@ async def test_the_server_stops(fresh_url: FreshDatabase) -> None:
 async def test_a_fault_of_the_server(fresh_url: FreshDatabase, caplog: pytest.LogCaptureFixture) -> None:
     async with serve(await fresh_url()) as server:
         context_id = (await server.create()).context_id
+        await server.append(context_id, b.user("x"))
         await server.query("alter table messages rename to elsewhere")
         with caplog.at_level(logging.ERROR):
             error = check(await refused(server.log(context_id)))

@@ -51,6 +51,11 @@ async def undelete(server: Running, context_id: str, request_id: str, content: s
     return await server.contexts.UndeleteContext(undo)
 
 
+async def fork(server: Running, context_id: str, request_id: str, content: str) -> Any:
+    request = cs.ForkContextRequest(context_id=context_id, name=content, request_id=request_id)
+    return await server.contexts.ForkContext(request)
+
+
 async def append(server: Running, context_id: str, request_id: str, content: str) -> Any:
     return await server.append(context_id, b.user(content), request_id=request_id)
 
@@ -85,6 +90,7 @@ MUTATIONS: dict[str, Mutation] = {
     "UpdateContext": update,
     "DeleteContext": delete,
     "UndeleteContext": undelete,
+    "ForkContext": fork,
     "AppendMessages": append,
     "StreamAppends": stream,
     "ImportMessages": import_,

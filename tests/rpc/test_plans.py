@@ -34,6 +34,10 @@ QUERIES = {
 NEVER = "9999-12-31 00:00:00+00"
 LAST_ID = UUID(int=2**128 - 1)
 FINGERPRINT = bytes(32)
+CONTEXT = object()
+"""Stands for the context where it is not the first argument."""
+ROOT: list[Any] = [[CONTEXT], [1], [2**62]]
+"""A lineage of one segment."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,17 @@ class Use:
     of_arrays: bool = False
 
     def of(self, context_id: UUID) -> Sequence[Any]:
-        """Names the context as the statement takes it."""
-        return ([context_id], [TENANT]) if self.of_arrays else (context_id, TENANT)
+        """Returns the arguments, with the context as the statement takes it."""
+        if not self.with_context:
+            return filled_in(self.args, context_id)
+        first = ([context_id], [TENANT]) if self.of_arrays else (context_id, TENANT)
+        return [*first, *filled_in(self.args, context_id)]
+
+
+def filled_in(args: Sequence[Any], context_id: UUID) -> list[Any]:
+    return [
+        context_id if arg is CONTEXT else filled_in(arg, context_id) if isinstance(arg, list) else arg for arg in args
+    ]
 
 
 ONE_APPEND: list[Any] = [
@@ -73,19 +86,19 @@ ONE_APPEND: list[Any] = [
 ]
 USES: dict[str, Use] = {
     # windows
-    "look": Use([None, None, 8_000, 4, 8, 16, 512, 64, 4 << 20], 1_500),
-    "read_newest": Use([LOG, 512, 4 << 20], 1_100),
-    "read_costs": Use([LOG, 512], 1_100),
+    "look": Use([None, None, 8_000, 4, 8, 16, 512, 64, 4 << 20, *ROOT, CONTEXT, LOG], 1_500),
+    "read_newest": Use([LOG - 511, LOG, 4 << 20], 1_100),
+    "read_costs": Use([LOG - 511, LOG], 1_100),
     "get_running_state": Use([LOG // 2], 2),
-    "find_start": Use([LOG, LOG * 14, 8_000, 4, 8], 200),
+    "find_start": Use([TENANT, *ROOT, LOG, LOG * 14, 8_000, 4, 8], 200, with_context=False),
     "list_group_members": Use([[0, 7], LOG - 1_000, LOG], 50),
     "find_tail_start": Use([LOG - 500, LOG, [], LOG], 20),
     "read_turn": Use([LOG], 20),
-    "list_pinned_groups": Use([[7, 9, LOG // 2], ["goal"], LOG], 50),
+    "list_pinned_groups": Use([TENANT, *ROOT, [7, 9, LOG // 2], ["goal"]], 50, with_context=False),
     "read_records": Use([[7, 9, LOG // 2]], 10),
-    "read_window_page": Use([LOG // 2, LOG, LOG // 2, [], [], 512, 1 << 20, b"\x0a"], 2_200),
+    "read_window_page": Use([LOG // 2, LOG // 2 + 512, LOG // 2, [], [], 1 << 20, b"\x0a"], 2_200),
     "read_window_digests": Use([LOG // 2, LOG // 2 + 8_192, LOG // 2, [], []], 9_000),
-    "read_window_rows": Use([LOG // 2, LOG, LOG // 2, [], [], 512, 1 << 20], 1_100),
+    "read_window_rows": Use([LOG // 2, LOG // 2 + 512, LOG // 2, [], [], 1 << 20], 1_100),
     "read_pinned_page": Use([0, LOG, 64, 1 << 20, [7, 9]], 320),
     "get_policy_at": Use([LOG], 5),
     # messages
@@ -102,14 +115,17 @@ USES: dict[str, Use] = {
     "list_contexts": Use([TENANT, "%", False, NEVER, LAST_ID, 51], 200, with_context=False),
     "get_policy": Use([], 2),
     "find_policy": Use([3], 3),
-    "list_revisions_before": Use([2**62, 51, 4_096], 250),
-    "list_revisions_after": Use([0, 51, 4_096], 250),
+    "list_revisions_before": Use([2**62, 2**62, 51, 4_096], 250),
+    "list_revisions_after": Use([0, 2**62, 51, 4_096], 250),
+    "newest_child": Use([], 2),
+    "count_children": Use([10], 11),
+    "version_at_revision": Use([LOG // 2], 2),
     # watches
     "find_watch_start": Use([LOG // 2], 6),
     "find_changed_contexts": Use([[7]], 3, of_arrays=True),
 }
 NOT_ABOUT_ONE_LOG = {
-    "insert_context", "change_context", "set_policy", "hold_name", "free_name", "get_token_key",
+    "insert_context", "insert_fork", "change_context", "set_policy", "hold_name", "free_name", "get_token_key",
     "list_contexts_with_labels", "tell_listeners",
 }  # fmt: skip
 
@@ -227,7 +243,7 @@ async def test_plans_of_the_first_executions(filled: Filled, name: str, settings
     connection = await asyncpg.connect(filled.url, **options)
     try:
         await connection.execute(f"prepare statement as {QUERIES[name].text}")
-        args = [*use.of(filled.context_id), *use.args] if use.with_context else use.args
+        args = use.of(filled.context_id)
         call = f"explain (analyze, format json) execute statement({', '.join(map(literal, args))})"
         for execution in range(10):
             transaction = connection.transaction()

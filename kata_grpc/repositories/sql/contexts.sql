@@ -20,6 +20,65 @@ with created as (
 )
 select * from created;
 
+-- name: insert_fork
+-- Creates a child of a live context, with its first revision, which claims the request, and its unique name. The parent
+-- is locked against being purged and otherwise left alone: who appends to it does not wait. All that an append to the
+-- child depends on stands beside the message at which it forks. No row: the id is taken, or there is no such parent.
+-- The child's number is one more than the newest sibling's, so that nobody counts them; children that are made at the
+-- same moment may share one. $1 id, $2 tenant_id, $3 name, $4 unique_name, $5 labels, $6 metadata_json, $7 parent's id,
+-- $8 fork version and $9 fork revision, $10 segments of the ancestors, $11 who appended the message at the fork, $12 who
+-- made the revision at it, $13 policy or null, $14 the parent's policy or null, $15 the revision that set that,
+-- $16 request_id, $17 fingerprint
+with parent as (
+  select * from contexts where id = $7 and tenant_id = $2 and delete_time is null for key share
+), created as (
+  insert into contexts (id, tenant_id, name, unique_name, labels, metadata_json, tokenizer, create_time, update_time,
+                        update_revision, latest_revision, latest_version, total_tokens, total_items, inexact_messages,
+                        pinned_tokens, pinned_messages, pinned_items, turn_version, open_calls, chain, policy_revision,
+                        policy, parent_id, fork_version, fork_revision, depth, segments, child_number)
+  select $1, p.tenant_id, $3, $4, $5::jsonb, $6, p.tokenizer, t.now, t.now, $9::bigint + 1, $9 + 1, $8::bigint,
+         coalesce(m.total_tokens, 0), coalesce(m.total_items, 0), coalesce(m.inexact_messages, 0),
+         coalesce(m.pinned_tokens, 0), coalesce(m.pinned_messages, 0), coalesce(m.pinned_items, 0),
+         coalesce(m.turn_version, 0), coalesce(m.open_calls, '{}'::jsonb),
+         sha256(r.chain || $17::bytea || int8send($8)),
+         case when $13::bytea is null then $15::bigint else $9 + 1 end, coalesce($13, $14::bytea),
+         p.id, $8, $9, p.depth + 1, $10::jsonb, coalesce(n.child_number, 0) + 1
+  from parent p
+  cross join (select clock_timestamp() as now) t
+  left join messages m on m.context_id = $11 and m.tenant_id = $2 and m.version = $8
+  join revisions r on r.context_id = $12 and r.tenant_id = $2 and r.revision = $9
+  left join lateral (
+    select child_number from contexts where parent_id = $7 and tenant_id = $2 order by child_number desc, id desc limit 1
+  ) n on true
+  on conflict (id) do nothing
+  returning *
+), claimed as (
+  insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain)
+  select id, latest_revision, tenant_id, 'fork', latest_version, create_time, $16, $17, chain from created
+), named as (
+  insert into context_names (tenant_id, name, context_id)
+  select tenant_id, name, id from created where unique_name and name <> ''
+), kept as (
+  insert into policies (context_id, revision, tenant_id, policy)
+  select id, latest_revision, tenant_id, $13 from created where $13 is not null
+)
+select * from created;
+
+-- name: newest_child
+-- The number of the newest fork of a context. $1 id of the parent, $2 tenant_id
+select child_number from contexts where parent_id = $1 and tenant_id = $2 order by child_number desc, id desc limit 1;
+
+-- name: count_children
+-- How many forks a context has, counted up to a number. $1 id of the parent, $2 tenant_id, $3 number
+select count(*) from (select from contexts where parent_id = $1 and tenant_id = $2 limit $3) children;
+
+-- name: version_at_revision
+-- The newest version at a revision. $1 context_id, $2 tenant_id, $3 revision
+select last_version from revisions
+where context_id = $1 and tenant_id = $2 and revision <= $3
+order by revision desc
+limit 1;
+
 -- name: get_context
 -- One context of a tenant, deleted or not. $1 id, $2 tenant_id
 select * from contexts where id = $1 and tenant_id = $2;
@@ -119,24 +178,24 @@ delete from context_names where tenant_id = $1 and name = $2 and context_id = $3
 
 -- name: list_revisions_before
 -- A page of history, newest first, with the beginning of each append's first message.
--- $1 context_id, $2 tenant_id, $3 revisions below this, $4 limit, $5 bytes of the message's record
-select r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, m.role,
-       substring(m.record from 1 for $5) as record_start
+-- $1 context_id, $2 tenant_id, $3 revisions below this, $4 up to this, $5 limit, $6 bytes of the message's record
+select r.context_id, r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, m.role,
+       substring(m.record from 1 for $6) as record_start
 from revisions r
 left join messages m on m.context_id = r.context_id and m.version = r.first_version
-where r.context_id = $1 and r.tenant_id = $2 and r.revision > 0 and r.revision < $3
+where r.context_id = $1 and r.tenant_id = $2 and r.revision > 0 and r.revision < $3 and r.revision <= $4
 order by r.revision desc
-limit $4;
+limit $5;
 
 -- name: list_revisions_after
--- The same from the oldest on. $1 context_id, $2 tenant_id, $3 revisions above this, $4 limit, $5 bytes of the record
-select r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, m.role,
-       substring(m.record from 1 for $5) as record_start
+-- The same from the oldest on. $1 context_id, $2 tenant_id, $3 revisions above this, $4 up to this, $5 limit, $6 bytes
+select r.context_id, r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, m.role,
+       substring(m.record from 1 for $6) as record_start
 from revisions r
 left join messages m on m.context_id = r.context_id and m.version = r.first_version
-where r.context_id = $1 and r.tenant_id = $2 and r.revision > 0 and r.revision > $3
+where r.context_id = $1 and r.tenant_id = $2 and r.revision > 0 and r.revision > $3 and r.revision <= $4
 order by r.revision
-limit $4;
+limit $5;
 
 -- name: get_token_key
 -- The key under which page and resume tokens of this database are made.

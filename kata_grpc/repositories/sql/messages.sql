@@ -61,8 +61,8 @@ with locked as materialized (
              from left_open o, jsonb_each(o.open_after) where o.place = l.place) <= $17::int)
   returning l.place, c.id, c.tenant_id, c.name, c.unique_name, c.labels, c.metadata_json, c.tokenizer, c.origin_format,
             c.origin_id, c.origin_extra_json, c.create_time, c.update_time, c.delete_time, c.update_revision,
-            c.latest_revision, c.latest_version, c.total_tokens, c.chain,
-            (extract(epoch from c.update_time) * 1000000)::bigint as micros,
+            c.latest_revision, c.latest_version, c.total_tokens, c.parent_id, c.fork_version, c.fork_revision, c.depth,
+            c.chain, (extract(epoch from c.update_time) * 1000000)::bigint as micros,
             l.request_id, l.fingerprint, l.latest_version as version_before, l.total_tokens as tokens_before,
             l.total_items as items_before, l.inexact_messages as inexact_before, l.pinned_tokens as tokens_of_pinned_before,
             l.pinned_messages as pinned_before, l.pinned_items as items_of_pinned_before, l.turn_version as turn_before,
@@ -94,7 +94,7 @@ with locked as materialized (
 )
 select place, id, tenant_id, name, unique_name, labels, metadata_json, tokenizer, origin_format, origin_id,
        origin_extra_json, create_time, update_time, delete_time, update_revision, latest_revision, latest_version,
-       total_tokens
+       total_tokens, parent_id, fork_version, fork_revision, depth
 from changed;
 
 -- name: count_open_calls

@@ -1,26 +1,34 @@
 -- Statements that find and read windows. None of them looks at more of a log than the window and one group before it.
 
 -- name: look
--- One look at the end of a log. The first row has in `snapshot`, as JSON, the context and its running state at the
--- snapshot (null when that is empty). Then come the pinned messages, unless they are more than $10, and the newest
--- messages, newest first: as many as should fit by the log's average and a quarter more, $8 at least and $9 at most.
--- Records that go beyond $11 bytes together are left out. The limits keep the plan on the indexes from a connection's
--- first execution on. $1 context_id, $2 tenant_id, $3 at_version or null, $4 at_revision or null, $5 the most that
--- pinned and newest messages may cost, $6 tokens a message, $7 tokens an item, $8 to $11 as above
+-- One look at the end of a log. The first row has in `snapshot`, as JSON, the context, the segments that it has as a fork
+-- and its running state at the snapshot (null when that is empty). Then come the pinned messages, unless they are more
+-- than $10, and the newest messages, newest first: as many as should fit by the log's average and a quarter more, $8 at
+-- least and $9 at most. Records that go beyond $11 bytes together are left out. The limits keep the plan on the indexes
+-- from a connection's first execution on. $1 context_id, $2 tenant_id, $3 at_version or null, $4 at_revision or null,
+-- $5 the most that pinned and newest messages may cost, $6 tokens a message, $7 tokens an item, $8 to $11 as above; what
+-- the lineage is believed to be: $12 source, $13 first and $14 last version of each segment, and $15 source and $16 last
+-- version of that of at_revision
 with snapshot as materialized (
   select c.tokenizer, c.latest_version, c.latest_revision, c.delete_time is not null as deleted, c.policy_revision,
-         encode(c.policy, 'hex') as policy, coalesce($3, r.last_version, c.latest_version) as version, s.revision,
+         encode(c.policy, 'hex') as policy, c.segments, c.fork_version,
+         coalesce($3, r.last_version, c.latest_version) as version, s.revision,
          s.total_tokens, s.total_items, s.inexact_messages, s.pinned_tokens, s.pinned_messages, s.pinned_items,
          s.turn_version, s.open_calls::text as open_calls
   from contexts c
   left join lateral (
-    select last_version from revisions
-    where context_id = c.id and tenant_id = c.tenant_id and revision <= $4
+    select least(last_version, $16::bigint) as last_version from revisions
+    where context_id = $15::uuid and tenant_id = c.tenant_id and revision <= $4
     order by revision desc limit 1
   ) r on $4::bigint is not null
-  left join messages s
-    on s.context_id = c.id and s.tenant_id = c.tenant_id
-    and s.version = coalesce($3::bigint, r.last_version, c.latest_version)
+  left join lateral (
+    select m.*
+    from unnest($12::uuid[], $13::bigint[], $14::bigint[]) as g(source_id, first, last)
+    join messages m
+      on m.context_id = g.source_id and m.tenant_id = c.tenant_id
+      and m.version = coalesce($3::bigint, r.last_version, c.latest_version)
+    where m.version between g.first and g.last
+  ) s on true
   where c.id = $1 and c.tenant_id = $2
 ), costs as (
   select version, pinned_messages, version::float8 / greatest(version - pinned_messages, 1) as share,
@@ -45,10 +53,14 @@ from limits l
 cross join lateral (
   select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest,
          case when sum(octet_length(record)) over (order by version) <= $11::bigint then record end
-  from messages
-  where context_id = $1 and tenant_id = $2 and version <= l.version and role in ('system', 'developer')
-  order by version
-  limit l.pinned
+  from unnest($12, $13, $14) as g(source_id, first, last)
+  cross join lateral (
+    select * from messages
+    where context_id = g.source_id and tenant_id = $2 and version <= least(l.version, g.last)
+      and role in ('system', 'developer')
+    order by version
+    limit l.pinned
+  ) m
 ) p
 union all
 select null, n.*
@@ -56,31 +68,34 @@ from limits l
 cross join lateral (
   select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest,
          case when sum(octet_length(record)) over (order by version desc) <= $11::bigint then record end
-  from messages
-  where context_id = $1 and tenant_id = $2 and version <= l.version
+  from unnest($12, $13, $14) as g(source_id, first, last)
+  cross join lateral (
+    select * from messages
+    where context_id = g.source_id and tenant_id = $2 and version <= least(l.version, g.last)
+      and version > l.version - l.newest
+    order by version desc
+    limit l.newest
+  ) m
   order by version desc
-  limit l.newest
 ) n;
 
 -- name: read_newest
--- The newest messages, newest first, without the records that go beyond $5 bytes together, but never without the newest
--- one. $1 context_id, $2 tenant_id, $3 versions up to this, $4 limit, $5 bytes
+-- A range of messages, newest first, without the records that go beyond $5 bytes together, but never without the newest
+-- one. $1 context_id, $2 tenant_id, $3 first version, $4 last version, $5 bytes
 select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest,
        case when sum(octet_length(record)) over (order by version desc) <= greatest($5::bigint, octet_length(record))
             then record end as record
 from messages
-where context_id = $1 and tenant_id = $2 and version <= $3
-order by version desc
-limit $4;
+where context_id = $1 and tenant_id = $2 and version between $3 and $4
+order by version desc;
 
 -- name: read_costs
--- What selection needs of the messages below a version, newest first.
--- $1 context_id, $2 tenant_id, $3 versions up to this, $4 limit
+-- What selection needs of a range of messages, newest first.
+-- $1 context_id, $2 tenant_id, $3 first version, $4 last version
 select version, group_version, role, token_count, item_count
 from messages
-where context_id = $1 and tenant_id = $2 and version <= $3
-order by version desc
-limit $4;
+where context_id = $1 and tenant_id = $2 and version between $3 and $4
+order by version desc;
 
 -- name: get_running_state
 -- The running state after a message. $1 context_id, $2 tenant_id, $3 version
@@ -91,19 +106,21 @@ where context_id = $1 and tenant_id = $2 and version = $3;
 
 -- name: find_start
 -- The version before the longest run of newest messages whose cost fits, by binary search over the running sums: one
--- look-up by primary key a step. The cost of a run is its unpinned tokens + $6 a message + $7 an item.
--- $1 context_id, $2 tenant_id, $3 last version of the run, $4 the running cost at it, $5 the most the run may cost,
--- $6 tokens a message, $7 tokens an item
+-- look-up by primary key a step. The cost of a run is its unpinned tokens + $8 a message + $9 an item.
+-- $1 tenant_id, $2 source, $3 first and $4 last version of each segment of the lineage, $5 last version of the run,
+-- $6 the running cost at it, $7 the most the run may cost, $8 tokens a message, $9 tokens an item
 with recursive search (low, high) as (
-  select 0::bigint, $3::bigint
+  select 0::bigint, $5::bigint
   union all
   select case when fits then low else middle end, case when fits then middle else high end
   from (
     select s.low, s.high, m.version as middle,
-           $4::bigint - (m.total_tokens - m.pinned_tokens + $6::bigint * (m.version - m.pinned_messages)
-                         + $7::bigint * (m.total_items - m.pinned_items)) <= $5::bigint as fits
+           $6::bigint - (m.total_tokens - m.pinned_tokens + $8::bigint * (m.version - m.pinned_messages)
+                         + $9::bigint * (m.total_items - m.pinned_items)) <= $7::bigint as fits
     from search s
-    join messages m on m.context_id = $1 and m.tenant_id = $2 and m.version = (s.low + s.high) / 2
+    join unnest($2::uuid[], $3::bigint[], $4::bigint[]) as g(source_id, first, last)
+      on (s.low + s.high) / 2 between g.first and g.last
+    join messages m on m.context_id = g.source_id and m.tenant_id = $1 and m.version = (s.low + s.high) / 2
     where s.high - s.low > 1
   ) step
 )
@@ -144,27 +161,33 @@ order by version desc
 limit 1;
 
 -- name: list_pinned_groups
--- The groups of some versions, and of messages with some labels, whole up to a version: their rows in order, without the
--- records. System messages are in every window, and orphan results in none. $1 context_id, $2 tenant_id, $3 versions,
--- $4 labels, $5 versions up to this
+-- The groups of some versions, and of messages with some labels, whole as far as the lineage goes: their rows in order,
+-- without the records. System messages are in every window, and orphan results in none. $1 tenant_id, $2 source, $3 first
+-- and $4 last version of each segment of the lineage, $5 versions, $6 labels
 with wanted as materialized (
-  select group_version from messages
-  where context_id = $1 and tenant_id = $2 and version = any ($3::bigint[]) and version <= $5::bigint
-    and role not in ('system', 'developer')
-  union
-  select group_version from messages
-  where context_id = $1 and tenant_id = $2 and labels is not null and labels && $4::text[] and version <= $5
-    and role not in ('system', 'developer')
+  select m.group_version
+  from unnest($2::uuid[], $3::bigint[], $4::bigint[]) as g(source_id, first, last)
+  cross join lateral (
+    select group_version from messages
+    where context_id = g.source_id and tenant_id = $1 and version = any ($5::bigint[])
+      and version between g.first and g.last and role not in ('system', 'developer')
+    union
+    select group_version from messages
+    where context_id = g.source_id and tenant_id = $1 and labels is not null and labels && $6::text[]
+      and version between g.first and g.last and role not in ('system', 'developer')
+  ) m
+  group by m.group_version
 )
 select m.version, m.group_version, m.role, m.token_count, m.item_count, m.token_count_source
 from wanted w
+cross join unnest($2, $3, $4) as g(source_id, first, last)
 cross join lateral (
   select version, group_version, role, token_count, item_count, token_count_source from messages
-  where context_id = $1 and tenant_id = $2 and version = w.group_version
+  where context_id = g.source_id and tenant_id = $1 and version = w.group_version and version between g.first and g.last
   union all
   select version, group_version, role, token_count, item_count, token_count_source from messages
-  where context_id = $1 and tenant_id = $2 and group_version = w.group_version and group_version < version
-    and version <= $5
+  where context_id = g.source_id and tenant_id = $1 and group_version = w.group_version and group_version < version
+    and version between g.first and g.last
 ) m
 where w.group_version > 0
 order by m.version;
@@ -177,26 +200,25 @@ where context_id = $1 and tenant_id = $2 and version = any ($3::bigint[])
 order by version;
 
 -- name: read_window_page
--- A page of a window's tail: its records one after the other with $10 between them, their digests, and its last version;
+-- A page of a window's tail: its records one after the other with $9 between them, their digests, and its last version;
 -- all null when nothing in the range is in the window. It is a range of versions and not a limit, which bounds what any
--- plan reads. Where the range has more than $9 bytes it stops before the record that would go beyond them, but never
+-- plan reads. Where the range has more than $8 bytes it stops before the record that would go beyond them, but never
 -- before its first. $1 context_id, $2 tenant_id, $3 versions above this, $4 last version, $5 start of the tail, $6 groups
--- to pass over, $7 groups from before the start that are kept, $8 number of versions, $9 bytes, $10 what stands between
--- two records
+-- to pass over, $7 groups from before the start that are kept, $8 bytes, $9 what stands between two records
 with size as materialized (
   select coalesce(sum(octet_length(record)), 0) as bytes
   from messages
-  where context_id = $1 and tenant_id = $2 and version > $3 and version <= least($4::bigint, $3::bigint + $8::bigint)
+  where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
 )
-select string_agg(record, $10::bytea) as records, string_agg(digest, ''::bytea) as digests,
+select string_agg(record, $9::bytea) as records, string_agg(digest, ''::bytea) as digests,
        max(version) as last_version
 from (
   (select version, record, digest
    from messages
-   where context_id = $1 and tenant_id = $2 and version > $3 and version <= least($4::bigint, $3::bigint + $8::bigint)
+   where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
      and (group_version >= $5 or role in ('system', 'developer') or group_version = any ($7::bigint[]))
      and group_version <> all ($6::bigint[])
-     and (select bytes from size) <= $9::bigint
+     and (select bytes from size) <= $8::bigint
    order by version)
   union all
   (select version, record, digest
@@ -204,17 +226,17 @@ from (
      select version, record, digest,
             sum(octet_length(record)) over (order by version rows unbounded preceding) as bytes
      from messages
-     where context_id = $1 and tenant_id = $2 and version > $3 and version <= least($4::bigint, $3::bigint + $8::bigint)
+     where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
        and (group_version >= $5 or role in ('system', 'developer') or group_version = any ($7::bigint[]))
        and group_version <> all ($6::bigint[])
-       and (select bytes from size) > $9::bigint
+       and (select bytes from size) > $8::bigint
    ) counted
-   where bytes <= $9 or bytes = octet_length(record)
+   where bytes <= $8 or bytes = octet_length(record)
    order by version)
 ) page;
 
 -- name: read_window_digests
--- The digests of what read_window_page reads of a range, without the records. $1 to $7 as there, but $4 is where it ends
+-- The digests of what read_window_page reads of a range, without the records, however many they are. $1 to $7 as there
 select string_agg(digest, ''::bytea order by version) as digests
 from messages
 where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4::bigint
@@ -222,17 +244,17 @@ where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4::big
   and group_version <> all ($6::bigint[]);
 
 -- name: read_window_rows
--- The rows of a page, bounded like read_window_page, for messages that are not sent as they are stored. $1 to $9 as there
+-- The rows of a page, bounded like read_window_page, for messages that are not sent as they are stored. $1 to $8 as there
 select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest, record
 from (
   select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest, record,
          sum(octet_length(record)) over (order by version rows unbounded preceding) as bytes
   from messages
-  where context_id = $1 and tenant_id = $2 and version > $3 and version <= least($4::bigint, $3::bigint + $8::bigint)
+  where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
     and (group_version >= $5 or role in ('system', 'developer') or group_version = any ($7::bigint[]))
     and group_version <> all ($6::bigint[])
 ) counted
-where bytes <= $9::bigint or bytes = octet_length(record)
+where bytes <= $8::bigint or bytes = octet_length(record)
 order by version;
 
 -- name: read_pinned_page

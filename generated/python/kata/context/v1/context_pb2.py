@@ -26,7 +26,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dkata/context/v1/context.proto\x12\x0fkata.context.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8b\x04\n\x07\x43ontext\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x34\n\x06labels\x18\x03 \x03(\x0b\x32$.kata.context.v1.Context.LabelsEntry\x12)\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rmessage_count\x18\x08 \x01(\x03\x12\x14\n\x0ctotal_tokens\x18\t \x01(\x03\x12\x16\n\x0elatest_version\x18\n \x01(\x03\x12\x17\n\x0flatest_revision\x18\x0b \x01(\x03\x12\x11\n\ttokenizer\x18\x0c \x01(\t\x12\x0c\n\x04\x65tag\x18\r \x01(\t\x12\x13\n\x0bunique_name\x18\x0e \x01(\x08\x12\'\n\x06origin\x18\x0f \x01(\x0b\x32\x17.kata.context.v1.Origin\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"8\n\x06Origin\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x12\n\nextra_json\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dkata/context/v1/context.proto\x12\x0fkata.context.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x05\n\x07\x43ontext\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x34\n\x06labels\x18\x03 \x03(\x0b\x32$.kata.context.v1.Context.LabelsEntry\x12)\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rmessage_count\x18\x08 \x01(\x03\x12\x14\n\x0ctotal_tokens\x18\t \x01(\x03\x12\x16\n\x0elatest_version\x18\n \x01(\x03\x12\x17\n\x0flatest_revision\x18\x0b \x01(\x03\x12\x11\n\ttokenizer\x18\x0c \x01(\t\x12\x0c\n\x04\x65tag\x18\r \x01(\t\x12\x13\n\x0bunique_name\x18\x0e \x01(\x08\x12\'\n\x06origin\x18\x0f \x01(\x0b\x32\x17.kata.context.v1.Origin\x12\x11\n\tparent_id\x18\x10 \x01(\t\x12\x19\n\x0c\x66ork_version\x18\x11 \x01(\x03H\x00\x88\x01\x01\x12\x1a\n\rfork_revision\x18\x12 \x01(\x03H\x01\x88\x01\x01\x12\r\n\x05\x64\x65pth\x18\x13 \x01(\x05\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_fork_versionB\x10\n\x0e_fork_revision\"8\n\x06Origin\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x12\n\nextra_json\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,9 +36,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONTEXT_LABELSENTRY']._loaded_options = None
   _globals['_CONTEXT_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_CONTEXT']._serialized_start=114
-  _globals['_CONTEXT']._serialized_end=637
-  _globals['_CONTEXT_LABELSENTRY']._serialized_start=592
-  _globals['_CONTEXT_LABELSENTRY']._serialized_end=637
-  _globals['_ORIGIN']._serialized_start=639
-  _globals['_ORIGIN']._serialized_end=695
+  _globals['_CONTEXT']._serialized_end=761
+  _globals['_CONTEXT_LABELSENTRY']._serialized_start=681
+  _globals['_CONTEXT_LABELSENTRY']._serialized_end=726
+  _globals['_ORIGIN']._serialized_start=763
+  _globals['_ORIGIN']._serialized_end=819
 # @@protoc_insertion_point(module_scope)

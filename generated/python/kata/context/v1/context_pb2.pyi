@@ -61,14 +61,18 @@ class Context(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     UNIQUE_NAME_FIELD_NUMBER: _builtins.int
     ORIGIN_FIELD_NUMBER: _builtins.int
+    PARENT_ID_FIELD_NUMBER: _builtins.int
+    FORK_VERSION_FIELD_NUMBER: _builtins.int
+    FORK_REVISION_FIELD_NUMBER: _builtins.int
+    DEPTH_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context: a UUID in lower case, made by the server."""
     name: _builtins.str
     """Is a label for people; at most 256 characters; unique only where `unique_name` says so."""
     message_count: _builtins.int
-    """Counts the messages of the log. Output only."""
+    """Counts the messages of the log, inherited ones included. Output only."""
     total_tokens: _builtins.int
-    """Sums the token counts of the log in `tokenizer`. Output only."""
+    """Sums the token counts of the log in `tokenizer`, inherited messages included. Output only."""
     latest_version: _builtins.int
     """Is the version of the newest message; 0 when there is none; never decreases. Output only."""
     latest_revision: _builtins.int
@@ -79,6 +83,14 @@ class Context(_message.Message):
     """Changes whenever UpdateContext changed something; opaque. Output only."""
     unique_name: _builtins.bool
     """Says that no other live context of the tenant with this flag may have the same name."""
+    parent_id: _builtins.str
+    """Identifies the context that this one is a fork of; empty for one that is none. Output only."""
+    fork_version: _builtins.int
+    """Is the newest version that a fork has of its parent; its own messages follow. Output only."""
+    fork_revision: _builtins.int
+    """Is the newest revision that a fork knows of its parent; its own revisions follow. Output only."""
+    depth: _builtins.int
+    """Counts the contexts between this one and the root whose messages it reads; 0 for a root. Output only."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Are the key-value pairs that ListContexts filters by; at most 64, keys of 1 to 63 and values of 0 to 256 characters."""
@@ -121,12 +133,23 @@ class Context(_message.Message):
         etag: _builtins.str = ...,
         unique_name: _builtins.bool = ...,
         origin: Global___Origin | None = ...,
+        parent_id: _builtins.str = ...,
+        fork_version: _builtins.int | None = ...,
+        fork_revision: _builtins.int | None = ...,
+        depth: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "metadata", b"metadata", "origin", b"origin", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fork_revision", b"_fork_revision", "_fork_version", b"_fork_version", "create_time", b"create_time", "delete_time", b"delete_time", "fork_revision", b"fork_revision", "fork_version", b"fork_version", "metadata", b"metadata", "origin", b"origin", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "create_time", b"create_time", "delete_time", b"delete_time", "etag", b"etag", "labels", b"labels", "latest_revision", b"latest_revision", "latest_version", b"latest_version", "message_count", b"message_count", "metadata", b"metadata", "name", b"name", "origin", b"origin", "tokenizer", b"tokenizer", "total_tokens", b"total_tokens", "unique_name", b"unique_name", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fork_revision", b"_fork_revision", "_fork_version", b"_fork_version", "context_id", b"context_id", "create_time", b"create_time", "delete_time", b"delete_time", "depth", b"depth", "etag", b"etag", "fork_revision", b"fork_revision", "fork_version", b"fork_version", "labels", b"labels", "latest_revision", b"latest_revision", "latest_version", b"latest_version", "message_count", b"message_count", "metadata", b"metadata", "name", b"name", "origin", b"origin", "parent_id", b"parent_id", "tokenizer", b"tokenizer", "total_tokens", b"total_tokens", "unique_name", b"unique_name", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__fork_revision: _TypeAlias = _typing.Literal["fork_revision"]  # noqa: Y015
+    _WhichOneofArgType__fork_revision: _TypeAlias = _typing.Literal["_fork_revision", b"_fork_revision"]  # noqa: Y015
+    _WhichOneofReturnType__fork_version: _TypeAlias = _typing.Literal["fork_version"]  # noqa: Y015
+    _WhichOneofArgType__fork_version: _TypeAlias = _typing.Literal["_fork_version", b"_fork_version"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fork_revision) -> _WhichOneofReturnType__fork_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fork_version) -> _WhichOneofReturnType__fork_version | None: ...
 
 Global___Context: _TypeAlias = Context  # noqa: Y015
 

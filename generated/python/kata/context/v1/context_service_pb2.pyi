@@ -10,6 +10,8 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from kata.context.v1 import context_pb2 as _context_pb2
+from kata.context.v1 import message_pb2 as _message_pb2
+from kata.context.v1 import policy_pb2 as _policy_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -444,3 +446,142 @@ class UndeleteContextResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UndeleteContextResponse: _TypeAlias = UndeleteContextResponse  # noqa: Y015
+
+@_typing.final
+class ForkContextRequest(_message.Message):
+    """ForkContextRequest says where to fork a context, and what the child is called."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    AT_VERSION_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    AT_REVISION_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    UNIQUE_NAME_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    context_id: _builtins.str
+    """Identifies the parent. Required."""
+    at_version: _builtins.int
+    """Is the newest version that the child has of the parent: 0 for none. Default: the latest, or the latest of
+    `at_revision`.
+    """
+    name: _builtins.str
+    """Is a label of the child for people; at most 256 characters."""
+    request_id: _builtins.str
+    """Makes the call repeatable; 1 to 128 characters, unique among the tenant's forks."""
+    at_revision: _builtins.int
+    """Is the newest revision of the parent that the child knows of: what was removed later is there. Default: the latest."""
+    unique_name: _builtins.bool
+    """Demands that no other live context with this flag has the same, non-empty name."""
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Are the child's key-value pairs; it inherits none."""
+
+    @_builtins.property
+    def metadata(self) -> _struct_pb2.Struct:
+        """Holds the caller's own data about the child; at most 64 KiB, no NaN or infinity. It inherits none."""
+
+    @_builtins.property
+    def policy(self) -> _policy_pb2.Policy:
+        """Is the child's policy. Unset, it has the parent's, as it was at the revision."""
+
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Message]:
+        """Are messages to append to the child in the same step, at most 1,000: fork and continue in one call."""
+
+    def __init__(
+        self,
+        *,
+        context_id: _builtins.str = ...,
+        at_version: _builtins.int | None = ...,
+        name: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        request_id: _builtins.str = ...,
+        at_revision: _builtins.int | None = ...,
+        metadata: _struct_pb2.Struct | None = ...,
+        unique_name: _builtins.bool = ...,
+        policy: _policy_pb2.Policy | None = ...,
+        messages: _abc.Iterable[_message_pb2.Message] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "metadata", b"metadata", "policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "context_id", b"context_id", "labels", b"labels", "messages", b"messages", "metadata", b"metadata", "name", b"name", "policy", b"policy", "request_id", b"request_id", "unique_name", b"unique_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
+    _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015
+    _WhichOneofReturnType__at_version: _TypeAlias = _typing.Literal["at_version"]  # noqa: Y015
+    _WhichOneofArgType__at_version: _TypeAlias = _typing.Literal["_at_version", b"_at_version"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_revision) -> _WhichOneofReturnType__at_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_version) -> _WhichOneofReturnType__at_version | None: ...
+
+Global___ForkContextRequest: _TypeAlias = ForkContextRequest  # noqa: Y015
+
+@_typing.final
+class ForkContextResponse(_message.Message):
+    """ForkContextResponse answers ForkContext."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    FIRST_VERSION_FIELD_NUMBER: _builtins.int
+    LAST_VERSION_FIELD_NUMBER: _builtins.int
+    PENDING_CALL_IDS_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """Says that an earlier call with this request_id made it."""
+    first_version: _builtins.int
+    """Is the version of the first of `messages` in the child; 0 without any."""
+    last_version: _builtins.int
+    """Is the version of the last of `messages` in the child; 0 without any."""
+    @_builtins.property
+    def context(self) -> _context_pb2.Context:
+        """Is the child, as it is now."""
+
+    @_builtins.property
+    def pending_call_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Are the calls that wait for a result at the fork: it is inside of their groups. Answers that the parent has later are
+        not the child's, which may append its own.
+        """
+
+    def __init__(
+        self,
+        *,
+        context: _context_pb2.Context | None = ...,
+        replayed: _builtins.bool = ...,
+        first_version: _builtins.int = ...,
+        last_version: _builtins.int = ...,
+        pending_call_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "first_version", b"first_version", "last_version", b"last_version", "pending_call_ids", b"pending_call_ids", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForkContextResponse: _TypeAlias = ForkContextResponse  # noqa: Y015

@@ -68,6 +68,11 @@ class ContextServiceStub:
                 request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.UndeleteContextRequest.SerializeToString,
                 response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.UndeleteContextResponse.FromString,
                 _registered_method=True)
+        self.ForkContext = channel.unary_unary(
+                '/kata.context.v1.ContextService/ForkContext',
+                request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextResponse.FromString,
+                _registered_method=True)
 
 
 class ContextServiceServicer:
@@ -125,6 +130,17 @@ class ContextServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ForkContext(self, request, context):
+        """Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
+        messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
+        parent later reaches it. Repeatable with `request_id`: the answer is the same child.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
+        REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ContextServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -157,6 +173,11 @@ def add_ContextServiceServicer_to_server(servicer, server):
                     servicer.UndeleteContext,
                     request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.UndeleteContextRequest.FromString,
                     response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.UndeleteContextResponse.SerializeToString,
+            ),
+            'ForkContext': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForkContext,
+                    request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -325,6 +346,33 @@ class ContextService:
             '/kata.context.v1.ContextService/UndeleteContext',
             kata_dot_context_dot_v1_dot_context__service__pb2.UndeleteContextRequest.SerializeToString,
             kata_dot_context_dot_v1_dot_context__service__pb2.UndeleteContextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForkContext(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.ContextService/ForkContext',
+            kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,6 +61,13 @@ class ContextServiceStub:
     """Brings a soft-deleted context back as it was. One revision. Repeatable with `request_id`.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_NOT_DELETED, CONTEXT_EXISTS, REQUEST_ID_REUSED.
     """
+    ForkContext: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.ForkContextRequest, _context_service_pb2.ForkContextResponse]
+    """Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
+    messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
+    parent later reaches it. Repeatable with `request_id`: the answer is the same child.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
+    REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+    """
 
 @_typing.type_check_only
 class ContextServiceAsyncStub(ContextServiceStub):
@@ -94,6 +101,13 @@ class ContextServiceAsyncStub(ContextServiceStub):
     UndeleteContext: _aio.UnaryUnaryMultiCallable[_context_service_pb2.UndeleteContextRequest, _context_service_pb2.UndeleteContextResponse]  # type: ignore[assignment]
     """Brings a soft-deleted context back as it was. One revision. Repeatable with `request_id`.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_NOT_DELETED, CONTEXT_EXISTS, REQUEST_ID_REUSED.
+    """
+    ForkContext: _aio.UnaryUnaryMultiCallable[_context_service_pb2.ForkContextRequest, _context_service_pb2.ForkContextResponse]  # type: ignore[assignment]
+    """Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
+    messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
+    parent later reaches it. Repeatable with `request_id`: the answer is the same child.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
+    REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
     """
 
 class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -161,6 +175,19 @@ class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_context_service_pb2.UndeleteContextResponse, _abc.Awaitable[_context_service_pb2.UndeleteContextResponse]]:
         """Brings a soft-deleted context back as it was. One revision. Repeatable with `request_id`.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_NOT_DELETED, CONTEXT_EXISTS, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ForkContext(
+        self,
+        request: _context_service_pb2.ForkContextRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_context_service_pb2.ForkContextResponse, _abc.Awaitable[_context_service_pb2.ForkContextResponse]]:
+        """Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
+        messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
+        parent later reaches it. Repeatable with `request_id`: the answer is the same child.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
+        REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
         """
 
 def add_ContextServiceServicer_to_server(servicer: ContextServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

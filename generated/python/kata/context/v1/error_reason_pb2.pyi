@@ -86,6 +86,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The server has as many watches as it takes, 5,000 for each worker. RetryInfo says when to call again, at best on
     another connection. Metadata: max.
     """
+    ERROR_REASON_FORK_TOO_DEEP: _ErrorReason.ValueType  # 23
+    """The fork would be deeper than the server allows: 32, unless it is set otherwise. Fork a context that is nearer to the
+    root. Metadata: context_id, depth, max.
+    """
+    ERROR_REASON_TOO_MANY_FORKS: _ErrorReason.ValueType  # 24
+    """The context has as many forks as the server allows: 100,000, unless it is set otherwise.
+    Metadata: context_id, max.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call failed.
@@ -156,6 +164,14 @@ chosen have changed. Ask for it again without the token. Metadata: context_id.
 ERROR_REASON_TOO_MANY_WATCHERS: ErrorReason.ValueType  # 22
 """The server has as many watches as it takes, 5,000 for each worker. RetryInfo says when to call again, at best on
 another connection. Metadata: max.
+"""
+ERROR_REASON_FORK_TOO_DEEP: ErrorReason.ValueType  # 23
+"""The fork would be deeper than the server allows: 32, unless it is set otherwise. Fork a context that is nearer to the
+root. Metadata: context_id, depth, max.
+"""
+ERROR_REASON_TOO_MANY_FORKS: ErrorReason.ValueType  # 24
+"""The context has as many forks as the server allows: 100,000, unless it is set otherwise.
+Metadata: context_id, max.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 

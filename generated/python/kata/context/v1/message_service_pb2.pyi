@@ -66,6 +66,8 @@ class _RevisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Revision
     """Brought the context back."""
     REVISION_KIND_POLICY: _RevisionKind.ValueType  # 5
     """Set the policy."""
+    REVISION_KIND_FORK: _RevisionKind.ValueType  # 6
+    """Made the context, as a fork."""
 
 class RevisionKind(_RevisionKind, metaclass=_RevisionKindEnumTypeWrapper):
     """RevisionKind says what a revision did. Grows with what can happen to a context."""
@@ -82,6 +84,8 @@ REVISION_KIND_UNDELETE: RevisionKind.ValueType  # 4
 """Brought the context back."""
 REVISION_KIND_POLICY: RevisionKind.ValueType  # 5
 """Set the policy."""
+REVISION_KIND_FORK: RevisionKind.ValueType  # 6
+"""Made the context, as a fork."""
 Global___RevisionKind: _TypeAlias = RevisionKind  # noqa: Y015
 
 @_typing.final
@@ -678,6 +682,7 @@ class Revision(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     PREVIEW_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Is its number: dense, from 1."""
     kind: Global___RevisionKind.ValueType
@@ -692,6 +697,8 @@ class Revision(_message.Message):
     """Is the beginning of its first message's text, at most 100 characters."""
     request_id: _builtins.str
     """Is the request_id that made it, if there was one."""
+    context_id: _builtins.str
+    """Identifies the context that it was made in: an ancestor for the revisions that a fork has inherited."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Is when it was made."""
@@ -707,10 +714,11 @@ class Revision(_message.Message):
         role: _message_pb2.Role.ValueType = ...,
         preview: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        context_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "first_version", b"first_version", "kind", b"kind", "last_version", b"last_version", "preview", b"preview", "request_id", b"request_id", "revision", b"revision", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "create_time", b"create_time", "first_version", b"first_version", "kind", b"kind", "last_version", b"last_version", "preview", b"preview", "request_id", b"request_id", "revision", b"revision", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -137,7 +137,7 @@ class MessageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListHistory(self, request, context):
-        """Lists revisions, newest first: everything that happened to the context.
+        """Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

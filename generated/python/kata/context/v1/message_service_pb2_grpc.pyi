@@ -63,7 +63,7 @@ class MessageServiceStub:
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
     """
     ListHistory: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.ListHistoryRequest, _message_service_pb2.ListHistoryResponse]
-    """Lists revisions, newest first: everything that happened to the context.
+    """Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
     """
     GetWindow: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.GetWindowRequest, _message_service_pb2.GetWindowResponse]
@@ -126,7 +126,7 @@ class MessageServiceAsyncStub(MessageServiceStub):
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
     """
     ListHistory: _aio.UnaryUnaryMultiCallable[_message_service_pb2.ListHistoryRequest, _message_service_pb2.ListHistoryResponse]  # type: ignore[assignment]
-    """Lists revisions, newest first: everything that happened to the context.
+    """Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
     """
     GetWindow: _aio.UnaryUnaryMultiCallable[_message_service_pb2.GetWindowRequest, _message_service_pb2.GetWindowResponse]  # type: ignore[assignment]
@@ -222,7 +222,7 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _message_service_pb2.ListHistoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_message_service_pb2.ListHistoryResponse, _abc.Awaitable[_message_service_pb2.ListHistoryResponse]]:
-        """Lists revisions, newest first: everything that happened to the context.
+        """Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
         """
 

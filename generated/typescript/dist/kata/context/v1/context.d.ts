@@ -21,9 +21,9 @@ export interface Context {
     updateTime: Timestamp | undefined;
     /** Is when the context was soft-deleted; unset while it is live. Output only. */
     deleteTime: Timestamp | undefined;
-    /** Counts the messages of the log. Output only. */
+    /** Counts the messages of the log, inherited ones included. Output only. */
     messageCount: bigint;
-    /** Sums the token counts of the log in `tokenizer`. Output only. */
+    /** Sums the token counts of the log in `tokenizer`, inherited messages included. Output only. */
     totalTokens: bigint;
     /** Is the version of the newest message; 0 when there is none; never decreases. Output only. */
     latestVersion: bigint;
@@ -37,6 +37,14 @@ export interface Context {
     uniqueName: boolean;
     /** Says where an imported conversation came from; fixed at creation. */
     origin: Origin | undefined;
+    /** Identifies the context that this one is a fork of; empty for one that is none. Output only. */
+    parentId: string;
+    /** Is the newest version that a fork has of its parent; its own messages follow. Output only. */
+    forkVersion?: bigint | undefined;
+    /** Is the newest revision that a fork knows of its parent; its own revisions follow. Output only. */
+    forkRevision?: bigint | undefined;
+    /** Counts the contexts between this one and the root whose messages it reads; 0 for a root. Output only. */
+    depth: number;
 }
 export interface Context_LabelsEntry {
     key: string;

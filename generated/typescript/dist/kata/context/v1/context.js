@@ -27,6 +27,10 @@ function createBaseContext() {
         etag: "",
         uniqueName: false,
         origin: undefined,
+        parentId: "",
+        forkVersion: undefined,
+        forkRevision: undefined,
+        depth: 0,
     };
 }
 exports.Context = {
@@ -87,6 +91,24 @@ exports.Context = {
         }
         if (message.origin !== undefined) {
             exports.Origin.encode(message.origin, writer.uint32(122).fork()).join();
+        }
+        if (message.parentId !== "") {
+            writer.uint32(130).string(message.parentId);
+        }
+        if (message.forkVersion !== undefined) {
+            if (BigInt.asIntN(64, message.forkVersion) !== message.forkVersion) {
+                throw new globalThis.Error("value provided for field message.forkVersion of type int64 too large");
+            }
+            writer.uint32(136).int64(message.forkVersion);
+        }
+        if (message.forkRevision !== undefined) {
+            if (BigInt.asIntN(64, message.forkRevision) !== message.forkRevision) {
+                throw new globalThis.Error("value provided for field message.forkRevision of type int64 too large");
+            }
+            writer.uint32(144).int64(message.forkRevision);
+        }
+        if (message.depth !== 0) {
+            writer.uint32(152).int32(message.depth);
         }
         return writer;
     },
@@ -211,6 +233,34 @@ exports.Context = {
                         message.origin = exports.Origin.decode(reader, reader.uint32());
                         continue;
                     }
+                    case 16: {
+                        if (tag !== 130) {
+                            break;
+                        }
+                        message.parentId = reader.string();
+                        continue;
+                    }
+                    case 17: {
+                        if (tag !== 136) {
+                            break;
+                        }
+                        message.forkVersion = reader.int64();
+                        continue;
+                    }
+                    case 18: {
+                        if (tag !== 144) {
+                            break;
+                        }
+                        message.forkRevision = reader.int64();
+                        continue;
+                    }
+                    case 19: {
+                        if (tag !== 152) {
+                            break;
+                        }
+                        message.depth = reader.int32();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -264,6 +314,14 @@ exports.Context = {
         message.origin = (object.origin !== undefined && object.origin !== null)
             ? exports.Origin.fromPartial(object.origin)
             : undefined;
+        message.parentId = object.parentId ?? "";
+        message.forkVersion = (object.forkVersion !== undefined && object.forkVersion !== null)
+            ? BigInt(object.forkVersion)
+            : undefined;
+        message.forkRevision = (object.forkRevision !== undefined && object.forkRevision !== null)
+            ? BigInt(object.forkRevision)
+            : undefined;
+        message.depth = object.depth ?? 0;
         return message;
     },
 };

@@ -1,6 +1,8 @@
 import { BinaryReader, BinaryWriter } from "../../../wire";
 import { type CallOptions, type ChannelCredentials, Client, type ClientOptions, type ClientUnaryCall, type handleUnaryCall, type Metadata, type ServiceError, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { Context, Origin } from "./context";
+import { Message } from "./message";
+import { Policy } from "./policy";
 /** The service that creates, finds and changes contexts. */
 /** CreateContextRequest describes the context to create. Every field is optional. */
 export interface CreateContextRequest {
@@ -128,6 +130,56 @@ export interface UndeleteContextResponse {
     /** Says that an earlier call with this request_id brought it back. */
     replayed: boolean;
 }
+/** ForkContextRequest says where to fork a context, and what the child is called. */
+export interface ForkContextRequest {
+    /** Identifies the parent. Required. */
+    contextId: string;
+    /**
+     * Is the newest version that the child has of the parent: 0 for none. Default: the latest, or the latest of
+     * `at_revision`.
+     */
+    atVersion?: bigint | undefined;
+    /** Is a label of the child for people; at most 256 characters. */
+    name: string;
+    /** Are the child's key-value pairs; it inherits none. */
+    labels: {
+        [key: string]: string;
+    };
+    /** Makes the call repeatable; 1 to 128 characters, unique among the tenant's forks. */
+    requestId: string;
+    /** Is the newest revision of the parent that the child knows of: what was removed later is there. Default: the latest. */
+    atRevision?: bigint | undefined;
+    /** Holds the caller's own data about the child; at most 64 KiB, no NaN or infinity. It inherits none. */
+    metadata: {
+        [key: string]: any;
+    } | undefined;
+    /** Demands that no other live context with this flag has the same, non-empty name. */
+    uniqueName: boolean;
+    /** Is the child's policy. Unset, it has the parent's, as it was at the revision. */
+    policy: Policy | undefined;
+    /** Are messages to append to the child in the same step, at most 1,000: fork and continue in one call. */
+    messages: Message[];
+}
+export interface ForkContextRequest_LabelsEntry {
+    key: string;
+    value: string;
+}
+/** ForkContextResponse answers ForkContext. */
+export interface ForkContextResponse {
+    /** Is the child, as it is now. */
+    context: Context | undefined;
+    /** Says that an earlier call with this request_id made it. */
+    replayed: boolean;
+    /** Is the version of the first of `messages` in the child; 0 without any. */
+    firstVersion: bigint;
+    /** Is the version of the last of `messages` in the child; 0 without any. */
+    lastVersion: bigint;
+    /**
+     * Are the calls that wait for a result at the fork: it is inside of their groups. Answers that the parent has later are
+     * not the child's, which may append its own.
+     */
+    pendingCallIds: string[];
+}
 export declare const CreateContextRequest: MessageFns<CreateContextRequest>;
 export declare const CreateContextRequest_LabelsEntry: MessageFns<CreateContextRequest_LabelsEntry>;
 export declare const CreateContextResponse: MessageFns<CreateContextResponse>;
@@ -142,6 +194,9 @@ export declare const DeleteContextRequest: MessageFns<DeleteContextRequest>;
 export declare const DeleteContextResponse: MessageFns<DeleteContextResponse>;
 export declare const UndeleteContextRequest: MessageFns<UndeleteContextRequest>;
 export declare const UndeleteContextResponse: MessageFns<UndeleteContextResponse>;
+export declare const ForkContextRequest: MessageFns<ForkContextRequest>;
+export declare const ForkContextRequest_LabelsEntry: MessageFns<ForkContextRequest_LabelsEntry>;
+export declare const ForkContextResponse: MessageFns<ForkContextResponse>;
 /**
  * ContextService keeps contexts.
  *
@@ -228,6 +283,22 @@ export declare const ContextServiceService: {
         readonly responseSerialize: (value: UndeleteContextResponse) => Buffer;
         readonly responseDeserialize: (value: Buffer) => UndeleteContextResponse;
     };
+    /**
+     * Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
+     * messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
+     * parent later reaches it. Repeatable with `request_id`: the answer is the same child.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
+     * REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+     */
+    readonly forkContext: {
+        readonly path: "/kata.context.v1.ContextService/ForkContext";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: ForkContextRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => ForkContextRequest;
+        readonly responseSerialize: (value: ForkContextResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => ForkContextResponse;
+    };
 };
 export interface ContextServiceServer extends UntypedServiceImplementation {
     /**
@@ -260,6 +331,14 @@ export interface ContextServiceServer extends UntypedServiceImplementation {
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_NOT_DELETED, CONTEXT_EXISTS, REQUEST_ID_REUSED.
      */
     undeleteContext: handleUnaryCall<UndeleteContextRequest, UndeleteContextResponse>;
+    /**
+     * Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
+     * messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
+     * parent later reaches it. Repeatable with `request_id`: the answer is the same child.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
+     * REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+     */
+    forkContext: handleUnaryCall<ForkContextRequest, ForkContextResponse>;
 }
 export interface ContextServiceClient extends Client {
     /**
@@ -304,6 +383,16 @@ export interface ContextServiceClient extends Client {
     undeleteContext(request: UndeleteContextRequest, callback: (error: ServiceError | null, response: UndeleteContextResponse) => void): ClientUnaryCall;
     undeleteContext(request: UndeleteContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: UndeleteContextResponse) => void): ClientUnaryCall;
     undeleteContext(request: UndeleteContextRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: UndeleteContextResponse) => void): ClientUnaryCall;
+    /**
+     * Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
+     * messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
+     * parent later reaches it. Repeatable with `request_id`: the answer is the same child.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
+     * REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+     */
+    forkContext(request: ForkContextRequest, callback: (error: ServiceError | null, response: ForkContextResponse) => void): ClientUnaryCall;
+    forkContext(request: ForkContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: ForkContextResponse) => void): ClientUnaryCall;
+    forkContext(request: ForkContextRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ForkContextResponse) => void): ClientUnaryCall;
 }
 export declare const ContextServiceClient: {
     new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): ContextServiceClient;

@@ -5,13 +5,15 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/context_service.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.ContextServiceClient = exports.ContextServiceService = exports.UndeleteContextResponse = exports.UndeleteContextRequest = exports.DeleteContextResponse = exports.DeleteContextRequest = exports.UpdateContextResponse = exports.UpdateContextRequest = exports.ListContextsResponse = exports.ListContextsRequest_LabelsEntry = exports.ListContextsRequest = exports.GetContextResponse = exports.GetContextRequest = exports.CreateContextResponse = exports.CreateContextRequest_LabelsEntry = exports.CreateContextRequest = void 0;
+exports.ContextServiceClient = exports.ContextServiceService = exports.ForkContextResponse = exports.ForkContextRequest_LabelsEntry = exports.ForkContextRequest = exports.UndeleteContextResponse = exports.UndeleteContextRequest = exports.DeleteContextResponse = exports.DeleteContextRequest = exports.UpdateContextResponse = exports.UpdateContextRequest = exports.ListContextsResponse = exports.ListContextsRequest_LabelsEntry = exports.ListContextsRequest = exports.GetContextResponse = exports.GetContextRequest = exports.CreateContextResponse = exports.CreateContextRequest_LabelsEntry = exports.CreateContextRequest = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const grpc_1 = require("../../../grpc");
 const field_mask_1 = require("../../../google/protobuf/field_mask");
 const struct_1 = require("../../../google/protobuf/struct");
 const context_1 = require("./context");
+const message_1 = require("./message");
+const policy_1 = require("./policy");
 function createBaseCreateContextRequest() {
     return {
         name: "",
@@ -1048,6 +1050,356 @@ exports.UndeleteContextResponse = {
         return message;
     },
 };
+function createBaseForkContextRequest() {
+    return {
+        contextId: "",
+        atVersion: undefined,
+        name: "",
+        labels: {},
+        requestId: "",
+        atRevision: undefined,
+        metadata: undefined,
+        uniqueName: false,
+        policy: undefined,
+        messages: [],
+    };
+}
+exports.ForkContextRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.atVersion !== undefined) {
+            if (BigInt.asIntN(64, message.atVersion) !== message.atVersion) {
+                throw new globalThis.Error("value provided for field message.atVersion of type int64 too large");
+            }
+            writer.uint32(16).int64(message.atVersion);
+        }
+        if (message.name !== "") {
+            writer.uint32(26).string(message.name);
+        }
+        globalThis.Object.entries(message.labels).forEach(([key, value]) => {
+            exports.ForkContextRequest_LabelsEntry.encode({ key: key, value }, writer.uint32(34).fork()).join();
+        });
+        if (message.requestId !== "") {
+            writer.uint32(42).string(message.requestId);
+        }
+        if (message.atRevision !== undefined) {
+            if (BigInt.asIntN(64, message.atRevision) !== message.atRevision) {
+                throw new globalThis.Error("value provided for field message.atRevision of type int64 too large");
+            }
+            writer.uint32(48).int64(message.atRevision);
+        }
+        if (message.metadata !== undefined) {
+            struct_1.Struct.encode(struct_1.Struct.wrap(message.metadata), writer.uint32(58).fork()).join();
+        }
+        if (message.uniqueName !== false) {
+            writer.uint32(64).bool(message.uniqueName);
+        }
+        if (message.policy !== undefined) {
+            policy_1.Policy.encode(message.policy, writer.uint32(74).fork()).join();
+        }
+        for (const v of message.messages) {
+            message_1.Message.encode(v, writer.uint32(82).fork()).join();
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseForkContextRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.atVersion = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.name = reader.string();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        const entry4 = exports.ForkContextRequest_LabelsEntry.decode(reader, reader.uint32());
+                        if (entry4.value !== undefined) {
+                            message.labels[entry4.key] = entry4.value;
+                        }
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 42) {
+                            break;
+                        }
+                        message.requestId = reader.string();
+                        continue;
+                    }
+                    case 6: {
+                        if (tag !== 48) {
+                            break;
+                        }
+                        message.atRevision = reader.int64();
+                        continue;
+                    }
+                    case 7: {
+                        if (tag !== 58) {
+                            break;
+                        }
+                        message.metadata = struct_1.Struct.unwrap(struct_1.Struct.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 8: {
+                        if (tag !== 64) {
+                            break;
+                        }
+                        message.uniqueName = reader.bool();
+                        continue;
+                    }
+                    case 9: {
+                        if (tag !== 74) {
+                            break;
+                        }
+                        message.policy = policy_1.Policy.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 10: {
+                        if (tag !== 82) {
+                            break;
+                        }
+                        message.messages.push(message_1.Message.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.ForkContextRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseForkContextRequest();
+        message.contextId = object.contextId ?? "";
+        message.atVersion = (object.atVersion !== undefined && object.atVersion !== null)
+            ? BigInt(object.atVersion)
+            : undefined;
+        message.name = object.name ?? "";
+        message.labels = globalThis.Object.entries(object.labels ?? {}).reduce((acc, [key, value]) => {
+            if (value !== undefined) {
+                acc[key] = globalThis.String(value);
+            }
+            return acc;
+        }, {});
+        message.requestId = object.requestId ?? "";
+        message.atRevision = (object.atRevision !== undefined && object.atRevision !== null)
+            ? BigInt(object.atRevision)
+            : undefined;
+        message.metadata = object.metadata ?? undefined;
+        message.uniqueName = object.uniqueName ?? false;
+        message.policy = (object.policy !== undefined && object.policy !== null)
+            ? policy_1.Policy.fromPartial(object.policy)
+            : undefined;
+        message.messages = object.messages?.map((e) => message_1.Message.fromPartial(e)) || [];
+        return message;
+    },
+};
+function createBaseForkContextRequest_LabelsEntry() {
+    return { key: "", value: "" };
+}
+exports.ForkContextRequest_LabelsEntry = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.key !== "") {
+            writer.uint32(10).string(message.key);
+        }
+        if (message.value !== "") {
+            writer.uint32(18).string(message.value);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseForkContextRequest_LabelsEntry();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.key = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.value = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.ForkContextRequest_LabelsEntry.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseForkContextRequest_LabelsEntry();
+        message.key = object.key ?? "";
+        message.value = object.value ?? "";
+        return message;
+    },
+};
+function createBaseForkContextResponse() {
+    return { context: undefined, replayed: false, firstVersion: 0n, lastVersion: 0n, pendingCallIds: [] };
+}
+exports.ForkContextResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.context !== undefined) {
+            context_1.Context.encode(message.context, writer.uint32(10).fork()).join();
+        }
+        if (message.replayed !== false) {
+            writer.uint32(16).bool(message.replayed);
+        }
+        if (message.firstVersion !== 0n) {
+            if (BigInt.asIntN(64, message.firstVersion) !== message.firstVersion) {
+                throw new globalThis.Error("value provided for field message.firstVersion of type int64 too large");
+            }
+            writer.uint32(24).int64(message.firstVersion);
+        }
+        if (message.lastVersion !== 0n) {
+            if (BigInt.asIntN(64, message.lastVersion) !== message.lastVersion) {
+                throw new globalThis.Error("value provided for field message.lastVersion of type int64 too large");
+            }
+            writer.uint32(32).int64(message.lastVersion);
+        }
+        for (const v of message.pendingCallIds) {
+            writer.uint32(42).string(v);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseForkContextResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.context = context_1.Context.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.replayed = reader.bool();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.firstVersion = reader.int64();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 32) {
+                            break;
+                        }
+                        message.lastVersion = reader.int64();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 42) {
+                            break;
+                        }
+                        message.pendingCallIds.push(reader.string());
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.ForkContextResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseForkContextResponse();
+        message.context = (object.context !== undefined && object.context !== null)
+            ? context_1.Context.fromPartial(object.context)
+            : undefined;
+        message.replayed = object.replayed ?? false;
+        message.firstVersion = (object.firstVersion !== undefined && object.firstVersion !== null)
+            ? BigInt(object.firstVersion)
+            : 0n;
+        message.lastVersion = (object.lastVersion !== undefined && object.lastVersion !== null)
+            ? BigInt(object.lastVersion)
+            : 0n;
+        message.pendingCallIds = object.pendingCallIds?.map((e) => e) || [];
+        return message;
+    },
+};
 exports.ContextServiceService = {
     /**
      * Creates an empty context. Repeatable with `request_id`.
@@ -1126,6 +1478,22 @@ exports.ContextServiceService = {
         requestDeserialize: (value) => exports.UndeleteContextRequest.decode(value),
         responseSerialize: (value) => Buffer.from(exports.UndeleteContextResponse.encode(value).finish()),
         responseDeserialize: (value) => exports.UndeleteContextResponse.decode(value),
+    },
+    /**
+     * Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
+     * messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
+     * parent later reaches it. Repeatable with `request_id`: the answer is the same child.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
+     * REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+     */
+    forkContext: {
+        path: "/kata.context.v1.ContextService/ForkContext",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.ForkContextRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.ForkContextRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.ForkContextResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.ForkContextResponse.decode(value),
     },
 };
 exports.ContextServiceClient = (0, grpc_1.makeGenericClientConstructor)(exports.ContextServiceService, "kata.context.v1.ContextService");

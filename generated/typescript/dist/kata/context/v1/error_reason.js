@@ -86,5 +86,15 @@ var ErrorReason;
      * another connection. Metadata: max.
      */
     ErrorReason[ErrorReason["ERROR_REASON_TOO_MANY_WATCHERS"] = 22] = "ERROR_REASON_TOO_MANY_WATCHERS";
+    /**
+     * ERROR_REASON_FORK_TOO_DEEP - The fork would be deeper than the server allows: 32, unless it is set otherwise. Fork a context that is nearer to the
+     * root. Metadata: context_id, depth, max.
+     */
+    ErrorReason[ErrorReason["ERROR_REASON_FORK_TOO_DEEP"] = 23] = "ERROR_REASON_FORK_TOO_DEEP";
+    /**
+     * ERROR_REASON_TOO_MANY_FORKS - The context has as many forks as the server allows: 100,000, unless it is set otherwise.
+     * Metadata: context_id, max.
+     */
+    ErrorReason[ErrorReason["ERROR_REASON_TOO_MANY_FORKS"] = 24] = "ERROR_REASON_TOO_MANY_FORKS";
     ErrorReason[ErrorReason["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(ErrorReason || (exports.ErrorReason = ErrorReason = {}));

@@ -30,6 +30,8 @@ export declare enum RevisionKind {
     REVISION_KIND_UNDELETE = 4,
     /** REVISION_KIND_POLICY - Set the policy. */
     REVISION_KIND_POLICY = 5,
+    /** REVISION_KIND_FORK - Made the context, as a fork. */
+    REVISION_KIND_FORK = 6,
     UNRECOGNIZED = -1
 }
 /** AppendMessagesRequest is one batch of messages. */
@@ -233,6 +235,8 @@ export interface Revision {
     preview: string;
     /** Is the request_id that made it, if there was one. */
     requestId: string;
+    /** Identifies the context that it was made in: an ancestor for the revisions that a fork has inherited. */
+    contextId: string;
 }
 /** GetWindowRequest asks for a window. Equal to StreamWindowRequest but for resuming. */
 export interface GetWindowRequest {
@@ -518,7 +522,7 @@ export declare const MessageServiceService: {
         readonly responseDeserialize: (value: Buffer) => ListMessagesResponse;
     };
     /**
-     * Lists revisions, newest first: everything that happened to the context.
+     * Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
      */
     readonly listHistory: {
@@ -617,7 +621,7 @@ export interface MessageServiceServer extends UntypedServiceImplementation {
      */
     listMessages: handleUnaryCall<ListMessagesRequest, ListMessagesResponse>;
     /**
-     * Lists revisions, newest first: everything that happened to the context.
+     * Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
      */
     listHistory: handleUnaryCall<ListHistoryRequest, ListHistoryResponse>;
@@ -695,7 +699,7 @@ export interface MessageServiceClient extends Client {
     listMessages(request: ListMessagesRequest, metadata: Metadata, callback: (error: ServiceError | null, response: ListMessagesResponse) => void): ClientUnaryCall;
     listMessages(request: ListMessagesRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ListMessagesResponse) => void): ClientUnaryCall;
     /**
-     * Lists revisions, newest first: everything that happened to the context.
+     * Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
      */
     listHistory(request: ListHistoryRequest, callback: (error: ServiceError | null, response: ListHistoryResponse) => void): ClientUnaryCall;

@@ -41,6 +41,8 @@ var RevisionKind;
     RevisionKind[RevisionKind["REVISION_KIND_UNDELETE"] = 4] = "REVISION_KIND_UNDELETE";
     /** REVISION_KIND_POLICY - Set the policy. */
     RevisionKind[RevisionKind["REVISION_KIND_POLICY"] = 5] = "REVISION_KIND_POLICY";
+    /** REVISION_KIND_FORK - Made the context, as a fork. */
+    RevisionKind[RevisionKind["REVISION_KIND_FORK"] = 6] = "REVISION_KIND_FORK";
     RevisionKind[RevisionKind["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(RevisionKind || (exports.RevisionKind = RevisionKind = {}));
 function createBaseAppendMessagesRequest() {
@@ -1466,6 +1468,7 @@ function createBaseRevision() {
         role: 0,
         preview: "",
         requestId: "",
+        contextId: "",
     };
 }
 exports.Revision = {
@@ -1502,6 +1505,9 @@ exports.Revision = {
         }
         if (message.requestId !== "") {
             writer.uint32(66).string(message.requestId);
+        }
+        if (message.contextId !== "") {
+            writer.uint32(74).string(message.contextId);
         }
         return writer;
     },
@@ -1574,6 +1580,13 @@ exports.Revision = {
                         message.requestId = reader.string();
                         continue;
                     }
+                    case 9: {
+                        if (tag !== 74) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -1605,6 +1618,7 @@ exports.Revision = {
         message.role = object.role ?? 0;
         message.preview = object.preview ?? "";
         message.requestId = object.requestId ?? "";
+        message.contextId = object.contextId ?? "";
         return message;
     },
 };
@@ -2776,7 +2790,7 @@ exports.MessageServiceService = {
         responseDeserialize: (value) => exports.ListMessagesResponse.decode(value),
     },
     /**
-     * Lists revisions, newest first: everything that happened to the context.
+     * Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
      */
     listHistory: {
