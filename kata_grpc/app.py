@@ -25,6 +25,7 @@ from kata_grpc.services.hints import Hints
 from kata_grpc.services.importing import Imports
 from kata_grpc.services.messages import Messages
 from kata_grpc.services.policies import Policies
+from kata_grpc.services.removing import Removals
 from kata_grpc.services.watching import Watching
 from kata_grpc.services.windows import Windows
 from kata_grpc.tokenizers import Tokenizers
@@ -34,6 +35,7 @@ from kata_grpc.transport.contexts import ContextServicer
 from kata_grpc.transport.draining import Draining
 from kata_grpc.transport.messages import MessageServicer
 from kata_grpc.transport.policies import PolicyServicer
+from kata_grpc.transport.removing import RemovalServicer
 from kata_grpc.transport.tls import Certificates
 from kata_grpc.transport.tokens import TokenMaker
 from kata_grpc.transport.watching import WatchServicer
@@ -119,6 +121,7 @@ class Server:
             (
                 MessageServicer(messages, Imports(database), Windows(database, tokenizers), tokens, self._draining),
                 WatchServicer(watching, tokens, self._draining),
+                RemovalServicer(Removals(database, hints.changed)),
             ),
             (PolicyServicer(Policies(database, hints.changed)),),
         )

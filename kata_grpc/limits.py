@@ -35,6 +35,9 @@ MAX_FORK_DEPTH = 32
 MAX_FORKS = 100_000
 """Of one context. Both are defaults of settings."""
 
+MAX_VERSION_RANGES = 1_000
+"""In one removal or restoration."""
+
 MAX_TOKEN_BUDGET = 10_000_000
 MAX_TOOLS_BYTES = 1 * MIB
 MAX_MESSAGE_LABELS = 16

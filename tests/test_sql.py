@@ -125,6 +125,7 @@ NUMBERS: list[tuple[str, str, list[object]]] = [
         "Are messages to append to the child in the same step, at most {}",
         [limits.MAX_APPEND_MESSAGES],
     ),
+    ("message_service.proto", "inherited ones among them: 1 to {} ranges", [limits.MAX_VERSION_RANGES]),
     ("error_reason.proto", "deeper than the server allows: {}", [limits.MAX_FORK_DEPTH]),
     ("error_reason.proto", "as many forks as the server allows: {}", [limits.MAX_FORKS]),
     ("error_reason.proto", "as many watches as it takes, {} for each worker", [limits.MAX_WATCHERS]),

@@ -54,6 +54,7 @@ contexts = sa.Table(
     sa.Column("depth", sa.Integer(), nullable=False, server_default="0"),
     sa.Column("segments", pg.JSONB()),
     sa.Column("child_number", sa.BigInteger()),
+    sa.Column("has_removals", sa.Boolean(), nullable=False, server_default="false"),
     sa.PrimaryKeyConstraint("id", name="contexts_pk"),
     sa.CheckConstraint("latest_version >= 0", name="contexts_latest_version_is_not_negative_ck"),
     sa.CheckConstraint("jsonb_typeof(labels) = 'object'", name="contexts_labels_are_an_object_ck"),
@@ -181,7 +182,7 @@ removals = sa.Table(
     sa.Column("removed", sa.Boolean(), nullable=False),
     sa.PrimaryKeyConstraint("context_id", "first_version", "revision", name="removals_pk"),
     sa.CheckConstraint("last_version >= first_version", name="removals_are_not_empty_ck"),
-    comment="Runs of groups that a revision removed from the view or brought back; the newest revision holds.",
+    comment="Runs of versions that a revision removed from the view or brought back; the newest revision holds.",
 )
 
 redactions = sa.Table(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, NewType
+from typing import TYPE_CHECKING, Any, NewType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +70,8 @@ class Context:
     fork: ForkPoint | None = None
     depth: int = 0
     """How many ancestors it has."""
+    has_removals: bool = False
+    """Whether any revision that it knows of removed messages."""
 
     @property
     def message_count(self) -> int:
@@ -92,6 +94,8 @@ class RevisionKind(StrEnum):
     UNDELETE = "undelete"
     POLICY = "policy"
     FORK = "fork"
+    REMOVE = "remove"
+    RESTORE = "restore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ class Claim:
     first_version: int
     last_version: int
     fingerprint: bytes
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +131,5 @@ class Revision:
     request_id: str
     role: Role | None
     preview: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """What it did, where its kind alone does not say: `ranges` of versions."""

@@ -64,6 +64,8 @@ class ExclusionReason(StrEnum):
     ILLEGAL_START = "illegal_start"
     MAX_MESSAGES = "max_messages"
     LOW_WATER = "low_water"
+    REMOVED = "removed"
+    REDACTED = "redacted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from kata_grpc.domain.contexts import (
 )
 from kata_grpc.domain.errors import ContextExists
 from kata_grpc.domain.lineage import ENDLESS, Lineage, Segment
+from kata_grpc.domain.overlays import Run, split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,6 +58,7 @@ def context_from_row(row: Row) -> Context:
         total_tokens=row["total_tokens"],
         fork=ForkPoint(row["parent_id"], row["fork_version"], row["fork_revision"]) if row["parent_id"] else None,
         depth=row["depth"],
+        has_removals=row["has_removals"],
     )
 
 
@@ -66,6 +68,11 @@ def lineage_of(context_id: UUID, fork_version: int | None, segments: Sequence[Se
         return Lineage.root(context_id)
     inherited = (Segment(UUID(source), *numbers) for source, *numbers in segments)
     return Lineage((*inherited, Segment(context_id, fork_version + 1, ENDLESS, ENDLESS)))
+
+
+def _with_lineage(row: Row) -> tuple[Context, Lineage]:
+    segments = json.loads(row["segments"]) if row["segments"] else None
+    return context_from_row(row), lineage_of(row["id"], row["fork_version"], segments)
 
 
 def _segments_json(lineage: Lineage) -> str:
@@ -170,10 +177,7 @@ class ContextRepository:
     async def get_with_lineage(self, context_id: UUID, tenant: TenantId) -> tuple[Context, Lineage] | None:
         """Return the context, deleted or not, and where its messages are."""
         row = await self._db.fetchrow(_SQL.get_context, context_id, tenant)
-        if row is None:
-            return None
-        segments = json.loads(row["segments"]) if row["segments"] else None
-        return context_from_row(row), lineage_of(context_id, row["fork_version"], segments)
+        return _with_lineage(row) if row else None
 
     async def get_with_claim(
         self, context_id: UUID, tenant: TenantId, request_id: str | None
@@ -195,8 +199,13 @@ class ContextRepository:
 
     async def lock(self, context_id: UUID, tenant: TenantId) -> Context | None:
         """Return the context under its row lock, until the transaction ends."""
+        found = await self.lock_with_lineage(context_id, tenant)
+        return found and found[0]
+
+    async def lock_with_lineage(self, context_id: UUID, tenant: TenantId) -> tuple[Context, Lineage] | None:
+        """Return the context under its row lock, and where its messages are."""
         row = await self._db.fetchrow(_SQL.lock_context, context_id, tenant)
-        return context_from_row(row) if row else None
+        return _with_lineage(row) if row else None
 
     async def find_claim(self, context_id: UUID, tenant: TenantId, request_id: str) -> Claim | None:
         """Return what `request_id` stands for in the context."""
@@ -204,7 +213,8 @@ class ContextRepository:
         if row is None:
             return None
         kind = RevisionKind(row["kind"])
-        return Claim(row["revision"], kind, row["first_version"] or 0, row["last_version"], row["fingerprint"])
+        detail = json.loads(row["detail"] or "{}")
+        return Claim(row["revision"], kind, row["first_version"] or 0, row["last_version"], row["fingerprint"], detail)
 
     async def list(
         self,
@@ -267,6 +277,32 @@ class ContextRepository:
             _SQL.set_policy, context.id, context.tenant_id, policy, request_id, fingerprint
         )
         return revision
+
+    async def change_removals(
+        self,
+        context_id: UUID,
+        tenant: TenantId,
+        kind: RevisionKind,
+        runs: Sequence[Run],
+        request_id: str | None,
+        fingerprint: bytes,
+    ) -> Context:
+        """Remove runs of versions from the view of a locked context, or bring them back."""
+        rows = list(split(runs))
+        row = await self._db.fetchrow(
+            _SQL.change_removals,
+            context_id,
+            tenant,
+            kind,
+            kind is RevisionKind.REMOVE,
+            [run.first for run in rows],
+            [run.last for run in rows],
+            json.dumps({"ranges": runs}),
+            request_id,
+            fingerprint,
+        )
+        assert row is not None, "the row is locked by this transaction"
+        return context_from_row(row)
 
     async def hold_name(self, context: Context) -> None:
         """Make the context's unique name its own. Raises ContextExists."""

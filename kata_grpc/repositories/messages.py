@@ -1,6 +1,6 @@
 """Messages as rows: the append and the plain reads.
 
-The rows that reads return carry `version` and `record`: the message as it is sent, its length before it.
+The rows that reads return carry `version`, `group_version` and `record`: a message as it is sent, its length before it.
 """
 
 from __future__ import annotations
@@ -130,10 +130,22 @@ class MessageRepository:
         count: int | None = await self._db.fetchval(_SQL.count_open_calls, context_id, tenant, steps_json)
         return count or 0
 
-    async def get(self, lineage: Lineage, tenant: TenantId, version: int) -> bytes | None:
-        """Return one message's record."""
-        record: bytes | None = await self._db.fetchval(_SQL.get_message, lineage.source(version), tenant, version)
-        return record
+    async def get(self, lineage: Lineage, tenant: TenantId, version: int) -> Row | None:
+        """Return one message's row."""
+        return await self._db.fetchrow(_SQL.get_message, lineage.source(version), tenant, version)
+
+    async def groups_of(self, lineage: Lineage, tenant: TenantId, versions: Sequence[int]) -> dict[int, int]:
+        """Return the group of each of some messages."""
+        groups: dict[int, int] = {}
+        for segment in lineage.between(min(versions), max(versions)):
+            rows = await self._db.fetch(
+                _SQL.list_groups_of,
+                segment.source,
+                tenant,
+                [version for version in versions if segment.first <= version <= segment.last],
+            )
+            groups.update((row["version"], row["group_version"]) for row in rows)
+        return groups
 
     async def page(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kata_grpc.db.query import load
 from kata_grpc.domain.lineage import ENDLESS
+from kata_grpc.domain.overlays import Change, Run
 from kata_grpc.domain.windows import Entry, RunningState
 
 if TYPE_CHECKING:
@@ -59,13 +60,13 @@ class Page(NamedTuple):
 class TailPart(NamedTuple):
     """The versions above `after` and up to `last`, all in one log, of a tail that starts at `start`.
 
-    `passed_over` are groups that are not in it, `kept` groups from before it that are.
+    `left_out` are versions and groups that are not in it, as a multirange, `kept` groups from before it that are.
     """
 
     after: int
     last: int
     start: int
-    passed_over: Sequence[int]
+    left_out: str
     kept: Sequence[int]
 
 
@@ -171,8 +172,11 @@ class WindowRepository:
             entries += map(entry_from_row, rows)
         return entries
 
-    async def tail_start(self, first: int, last: int, passed_over: Collection[int], user_until: int) -> int | None:
-        """Return where the first group of a range starts; up to a version a user's message must start it."""
+    async def tail_start(self, first: int, last: int, left_out: str, user_until: int) -> int | None:
+        """Return where the first group of a range starts; up to a version a user's message must start it.
+
+        `left_out` are versions that start none, spelled as a multirange.
+        """
         for segment in self._lineage.between(first, last):
             version: int | None = await self._db.fetchval(
                 _SQL.find_tail_start,
@@ -180,7 +184,7 @@ class WindowRepository:
                 self._tenant,
                 segment.first,
                 segment.last,
-                list(passed_over),
+                left_out,
                 user_until,
             )
             if version is not None:
@@ -218,6 +222,32 @@ class WindowRepository:
             if row:
                 return row["revision"], row["policy"]
         return None
+
+    async def overlays(self, ranges: Sequence[Run], revision: int, *, removals: bool, redactions: bool) -> list[Change]:
+        """Return what touches some ranges of versions: removals up to a revision, redactions, if they are wanted."""
+        segments = self._lineage.segments
+        rows = await self._db.fetch(
+            _SQL.read_overlays,
+            self._tenant,
+            [segment.source for segment in segments],
+            [segment.last for segment in segments],
+            [min(segment.last_revision, revision) for segment in segments],
+            [run.first for run in ranges],
+            [run.last for run in ranges],
+            removals,
+            redactions,
+        )
+        return [Change(*row) for row in rows]
+
+    async def turns(self, version: int, limit: int) -> list[int]:
+        """Return the newest versions up to one at which the user opened a turn, newest first."""
+        found: list[int] = []
+        for segment in reversed(self._lineage.between(1, version)):
+            rows = await self._db.fetch(_SQL.list_turns, segment.source, self._tenant, segment.last, limit - len(found))
+            found += [row["version"] for row in rows]
+            if len(found) == limit:
+                break
+        return found
 
     def run(self, after: int, last: int) -> int:
         """Return how far up to `last` the versions beyond `after` are in one log: what the reads below are of."""

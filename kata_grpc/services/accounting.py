@@ -6,13 +6,14 @@ Also says whether all of the window is here already, so that nothing has to be r
 from __future__ import annotations
 
 import json
+from contextlib import aclosing
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from kata_grpc.domain.messages import Row, TokenCountSource
 from kata_grpc.domain.windows import ENGINE_VERSION, Accuracy, Excluded, ExclusionReason, exclude
-from kata_grpc.limits import FRAME_BYTES, FRAME_MESSAGES, PAGE_BYTES
+from kata_grpc.limits import FRAME_BYTES, FRAME_MESSAGES
 from kata_grpc.services.choosing import version_of
 from kata_grpc.services.tails import CountedTail
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
     from kata_grpc.domain.contexts import TenantId
     from kata_grpc.domain.lineage import Lineage
-    from kata_grpc.domain.windows import WindowOptions, WindowRequest
+    from kata_grpc.domain.windows import Entry, WindowOptions, WindowRequest
     from kata_grpc.services.choosing import Choice
+    from kata_grpc.services.overlays import Overlays
 
 _EPOCH_BYTES = 8
 _ENDS_AT_ONCE = 64
@@ -54,7 +56,9 @@ class Window:
     accuracy: Accuracy
     excluded: Sequence[Excluded]
     pending: Sequence[str]
-    passed_over: frozenset[int]
+    left_out: str
+    """What of the tail's range is not in it: versions and groups, spelled as a multirange."""
+    overlays: Overlays | None
     kept_groups: frozenset[int]
     kept_before: Sequence[int]
     """Versions of what is kept from before the tail."""
@@ -121,7 +125,8 @@ async def account(choice: Choice, lineage: Lineage, tenant: TenantId, tokenizer:
         accuracy=await _accuracy(choice, held, choice.pinned.items + kept.items + tail.items),
         excluded=await _excluded(choice, passed_over),
         pending=state.pending(choice.selector.newest) if choice.selector.newest else (),
-        passed_over=passed_over,
+        left_out=choice.tail.left_out(start, passed_over),
+        overlays=choice.overlays,
         kept_groups=choice.kept.groups,
         kept_before=kept_before,
         pinned_groups=choice.pinned_groups,
@@ -155,21 +160,31 @@ async def _ends(choice: Choice, held: Sequence[Row] | None, start: int, kept_bef
         return (held[0]["version"], held[-1]["version"]) if held else (0, 0)
     version = choice.state.version
     first = [*kept_before[:1], *([start] if start <= version else [])]
-    if choice.pins is None or choice.pins:
-        pins = choice.pins or await choice.log.pinned_page(0, version, 1, PAGE_BYTES)
-        first += [pins[0]["version"]] if pins else []
+    if choice.pins is None:
+        async with aclosing(choice.pinned_pages()) as pages:
+            async for rows in pages:
+                if rows:
+                    first.append(rows[0]["version"])
+                    break
+    elif choice.pins:
+        first.append(choice.pins[0]["version"])
     return min(first, default=0), await _last(choice, version)
 
 
 async def _last(choice: Choice, version: int) -> int:
     """Find the newest message in the window: those behind it are passed over, or answer nothing in it."""
     passed_over, kept, start = choice.selector.abandon(), choice.kept.groups, choice.start
+    overlays = choice.overlays
     while version > 0:
+        if overlays is not None:
+            version = await overlays.skip(version)
+            await overlays.cover(max(1, version - _ENDS_AT_ONCE + 1))
         for entry in await choice.log.costs(version, _ENDS_AT_ONCE):
-            group = entry.group_version
+            group, version = entry.group_version, entry.version - 1
+            if overlays is not None and not overlays.shows(entry):
+                continue
             if entry.pinned or group in kept or (group >= start and group not in passed_over):
                 return entry.version
-            version = entry.version - 1
     return 0
 
 
@@ -180,7 +195,10 @@ async def _epoch(choice: Choice, kept_before: Sequence[int], clear_through: int)
         pinned = sum(row["version"] < start for row in choice.pins)
     else:
         pinned = (await choice.log.state(min(start - 1, choice.state.version))).pinned_messages
+        pinned -= choice.state.pinned_messages - choice.pinned.messages  # what is hidden of them
     content = [ENGINE_VERSION, start, pinned, list(kept_before), clear_through, choice.options.max_part_tokens or 0]
+    if choice.overlays is not None:
+        content.append(choice.overlays.hidden.runs(start, choice.state.version))
     return sha256(json.dumps(content).encode()).digest()[:_EPOCH_BYTES].hex()
 
 
@@ -215,10 +233,41 @@ async def _excluded(choice: Choice, passed_over: frozenset[int]) -> list[Exclude
         if fits_from < start:
             open_before |= (await choice.log.state(min(start - 1, state.version))).open_groups
         entries = await choice.log.group_members({0} | passed_over | open_before, floor, state.version)
+        entries = list(filter(choice.tail.shows, entries))
+    hidden: list[Excluded] = []
+    if choice.overlays is not None:
+        entries, hidden = await _hidden(choice, choice.overlays, entries, floor)
     runs = exclude((e for e in entries if not fits_from <= e.version < start), start, passed_over, kept)
     if fits_from < start:
         runs.append(Excluded(fits_from, start - 1, choice.moved))
     if selector.blocked is not None and fits_from > 1:
         why = ExclusionReason.MAX_MESSAGES if selector.too_many else ExclusionReason.BUDGET
         runs.append(Excluded(1, min(fits_from - 1, state.version), why))
-    return sorted(runs, key=lambda run: run.first)
+    return sorted([*runs, *hidden], key=lambda run: run.first)
+
+
+async def _hidden(
+    choice: Choice, overlays: Overlays, entries: Sequence[Entry], floor: int
+) -> tuple[list[Entry], list[Excluded]]:
+    """Return entries that are not hidden, and what is, from a version on: runs, and what came late for hidden groups.
+
+    What was given up although it fits is accounted for already.
+    """
+    reasons = {False: ExclusionReason.REMOVED, True: ExclusionReason.REDACTED}
+    given_up = range(choice.fits_from, choice.start)
+    parts = [(floor, choice.fits_from - 1), (choice.start, choice.state.version)]
+    excluded = [
+        Excluded(run[0], run[1], reasons[run[2]])
+        for first, last in (parts if given_up else [(floor, choice.state.version)])
+        for run in overlays.hidden.runs(first, last)
+    ]
+    suspects = choice.tail.late
+    hidden = await overlays.at({entry.group_version for entry in suspects.values()})
+    runs = {version: hidden.around(entry.group_version) for version, entry in suspects.items()}
+    late = {version: run[2] for version, run in runs.items() if run is not None}
+    excluded += [
+        Excluded(version, version, reasons[erased])
+        for version, erased in late.items()
+        if version >= floor and version not in given_up
+    ]
+    return [entry for entry in entries if entry.version not in late], excluded

@@ -6,6 +6,7 @@ rules are those of `kata_grpc.domain.windows`.
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,11 +27,12 @@ from kata_grpc.repositories.windows import entry_from_row
 from kata_grpc.services.tails import CountedTail, StoredTail, Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from kata_grpc.domain.tokens import Framing
     from kata_grpc.repositories.windows import WindowRepository
     from kata_grpc.services.counting import Counting
+    from kata_grpc.services.overlays import Overlays
 
 PINNED_MOST = 64
 _PINNED_PAGE = 512
@@ -66,8 +68,9 @@ class Choice:
         framing: Framing,
         tools_tokens: int,
         counting: Counting | None,
+        overlays: Overlays | None = None,
     ) -> None:
-        """Without `counting` the counts in the log are those of the window."""
+        """Without `counting` the counts in the log are the window's, without `overlays` nothing is hidden."""
         self.log = log
         self.request = request
         self.options = options
@@ -76,6 +79,7 @@ class Choice:
         self.framing = framing
         self.tools_tokens = tools_tokens
         self.counting = counting
+        self.overlays = overlays
         self.exact = True
         self.pinned = snapshot.state.pinned
         self.pins: Sequence[Row] | None = []
@@ -116,14 +120,19 @@ class Choice:
         count = state.pinned_messages if all_pins else 0
         self.pins = look[:count] if all_pins else None
         newest = look[count:]
+        if self.overlays is not None:
+            await self._hide_pins(self.overlays)
+            await self.overlays.cover(newest[-1]["version"] if newest else state.version)
         if options.pinned_versions or options.pinned_labels:
             await self._keep_pinned()
         if self.counting is None:
-            self.tail = StoredTail(self.log, state, self.framing, options.max_messages or 0, newest)
+            self.tail = StoredTail(self.log, state, self.framing, options.max_messages or 0, newest, self.overlays)
         else:
             self.counting.pinned_groups = self.pinned_groups
             await self._count_pinned()
-            self.tail = CountedTail(self.log, state, self.framing, options.max_messages or 0, newest, self.counting)
+            self.tail = CountedTail(
+                self.log, state, self.framing, options.max_messages or 0, newest, self.counting, self.overlays
+            )
         self.selector = selector = await self.tail.select(self._allowance(), self.kept)
         await self._check_fit(selector)
         self.start = self.fits_from = selector.start or state.version + 1
@@ -139,6 +148,8 @@ class Choice:
         options, state = self.options, self.state
         rows = await self.log.pinned_groups(options.pinned_versions, options.pinned_labels, state.version)
         rows = [row for row in rows if row["group_version"] not in state.open_groups]
+        if self.overlays is not None:
+            rows = await self.overlays.visible(rows)
         self.pinned_groups = frozenset(row["group_version"] for row in rows)
         if rows and self.counting is not None:
             rows = await self.log.records([row["version"] for row in rows])
@@ -154,6 +165,24 @@ class Choice:
             if first.role != Role.USER and not 0 < state.turn_version < first.version:
                 self._opening = self.framing.opening
 
+    async def pinned_pages(self) -> AsyncGenerator[Sequence[Row], None]:
+        """Yield the visible messages of the system, page by page; close it at the end."""
+        version = 0
+        while rows := await self.log.pinned_page(version, self.state.version, _PINNED_PAGE, PAGE_BYTES):
+            version = rows[-1]["version"]
+            yield await self.overlays.visible(rows) if self.overlays is not None else rows
+
+    async def _hide_pins(self, overlays: Overlays) -> None:
+        """Take hidden messages of the system out of what is always in."""
+        if self.pins is not None:
+            self.pins = await overlays.visible(self.pins)
+            self.pinned = _total([entry_from_row(row) for row in self.pins])
+            return
+        self.pinned = Cost()
+        async with aclosing(self.pinned_pages()) as pages:
+            async for rows in pages:
+                self.pinned = self.pinned.plus(_total([entry_from_row(row) for row in rows]))
+
     async def _count_pinned(self) -> None:
         """Count the messages of the system now."""
         assert self.counting is not None
@@ -164,12 +193,11 @@ class Choice:
             self.exact = self.exact and all(exact)
             return
         self.pins = None
-        version = 0
-        while rows := await self.log.pinned_page(version, self.state.version, _PINNED_PAGE, PAGE_BYTES):
-            _, entries, exact = await self.counting.count(rows)
-            self.pinned = self.pinned.plus(_total(entries))
-            self.exact = self.exact and all(exact)
-            version = rows[-1]["version"]
+        async with aclosing(self.pinned_pages()) as pages:
+            async for rows in pages:
+                _, entries, exact = await self.counting.count(rows)
+                self.pinned = self.pinned.plus(_total(entries))
+                self.exact = self.exact and all(exact)
 
     def _turn_is_out(self) -> bool:
         """Whether the tail does not reach the newest message that the user started a group with."""

@@ -22,13 +22,16 @@ from kata_grpc.domain.errors import (
 from kata_grpc.domain.lineage import ENDLESS
 from kata_grpc.domain.messages import PINNED_ROLES, Message, Role, Row, TokenCountSource
 from kata_grpc.domain.tokens import Counted
+from kata_grpc.domain.windows import View
 from kata_grpc.limits import MAX_OPEN_CALLS, PAGE_BYTES
 from kata_grpc.preview import preview_of_record
 from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.repositories.messages import Batch, MessageRepository, NewMessage, Tally
+from kata_grpc.repositories.windows import WindowRepository
 from kata_grpc.services.appending import GroupCommit
 from kata_grpc.services.cache import BoundedCache
 from kata_grpc.services.changes import OnChange, unwatched
+from kata_grpc.services.overlays import Overlays
 from kata_grpc.services.requests import check_claim
 
 if TYPE_CHECKING:
@@ -117,6 +120,7 @@ class Messages:
     """The use cases of MessageService apart from windows."""
 
     def __init__(self, database: Database, tokenizers: Tokenizers, changed: OnChange = unwatched) -> None:
+        self._db = database
         self._messages = MessageRepository(database)
         self._group = GroupCommit(self._messages)
         self._contexts = ContextRepository(database)
@@ -227,12 +231,22 @@ class Messages:
             raise ContextNotFound(str(context_id))
         return found
 
-    async def get(self, tenant: TenantId, context_id: UUID, version: int) -> bytes:
+    async def get(self, tenant: TenantId, context_id: UUID, version: int, view: View = View.CURRENT) -> bytes:
         """Return one message's record."""
         context, lineage = await self.live(tenant, context_id)
-        if version <= context.latest_version and (record := await self._messages.get(lineage, tenant, version)):
-            return record
+        if version <= context.latest_version and (row := await self._messages.get(lineage, tenant, version)):
+            overlays = self._overlays(tenant, context, lineage, view)
+            if overlays is None or await overlays.visible([row]):
+                record: bytes = row["record"]
+                return record
         raise MessageNotFound(str(context_id), version)
+
+    def _overlays(self, tenant: TenantId, context: Context, lineage: Lineage, view: View) -> Overlays | None:
+        """Return what hides messages of lists; None where nothing does. Redacted messages are listed."""
+        if view is View.RAW or not context.has_removals:
+            return None
+        log = WindowRepository(self._db, lineage, tenant)
+        return Overlays(log, view, context.latest_version, context.latest_revision, redactions=False)
 
     async def page(
         self,
@@ -244,24 +258,37 @@ class Messages:
         up_to: int | None,
         roles: Sequence[Role],
         limit: int,
-    ) -> tuple[int, Sequence[Row], bool]:
-        """Return the version up to which the walk goes, a page of messages beyond `after`, and whether it goes on."""
+        view: View = View.CURRENT,
+    ) -> tuple[int, Sequence[Row], int | None]:
+        """Return the version up to which the walk goes, a page of messages beyond `after`, and where it goes on."""
         context, lineage = await self.live(tenant, context_id)
         last = context.latest_version if up_to is None else up_to
         if last > context.latest_version:
             raise OutOfRange("page_token", last, context.latest_version)
-        start = after if after is not None else (last + 1 if newest_first else 0)
-        rows, more = await self._messages.page(
-            lineage,
-            tenant,
-            newest_first=newest_first,
-            after=start,
-            up_to=last,
-            roles=[str(role) for role in roles] or None,
-            max_bytes=PAGE_BYTES,
-            limit=limit,
-        )
-        return last, rows, more
+        overlays = self._overlays(tenant, context, lineage, view)
+        place = after if after is not None else (last + 1 if newest_first else 0)
+        page: list[Row] = []
+        room = PAGE_BYTES
+        while True:
+            rows, more = await self._messages.page(
+                lineage,
+                tenant,
+                newest_first=newest_first,
+                after=place,
+                up_to=last,
+                roles=[str(role) for role in roles] or None,
+                max_bytes=room,
+                limit=limit - len(page),
+            )
+            if rows:
+                place = rows[-1]["version"]
+            found = rows if overlays is None else await overlays.visible(rows)
+            page += found
+            room -= sum(len(row["record"]) for row in found)
+            if not more:
+                return last, page, None
+            if overlays is None or len(page) == limit or room <= 0:
+                return last, page, place
 
     async def history(
         self, tenant: TenantId, context_id: UUID, *, newest_first: bool, after: int | None, limit: int
@@ -287,6 +314,7 @@ def revision_from_row(row: Row) -> Revision:
         row["request_id"] or "",
         Role(row["role"]) if row["role"] else None,
         preview_of_record(row["record_start"]) if row["record_start"] else "",
+        json.loads(row["detail"] or "{}"),
     )
 
 

@@ -24,6 +24,7 @@ from kata_grpc.services.accounting import Window, account
 from kata_grpc.services.cache import BoundedCache
 from kata_grpc.services.choosing import PINNED_MOST, Choice, Snapshot
 from kata_grpc.services.counting import Counting
+from kata_grpc.services.overlays import Overlays
 from kata_grpc.services.tails import LOOK_LEAST, LOOK_MOST
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _TOOLS_FRAMING = 8
 """More than any recorded request had beyond the tokens of its schemas' JSON; see docs/tokens.md."""
 _DIGESTS_AT_ONCE = 8_192
 _KNOWN_FORKS = 10_000
+_TURNS_AT_FIRST, _TURNS_AT_MOST = 16, 4_096
 
 
 class Windows:
@@ -74,6 +76,10 @@ class Windows:
         options = options.over(policy)
         tokenizer = request.tokenizer or row["tokenizer"]
         tools = await self._tools_tokens(request.tools_json, tokenizer) if request.tools_json else 0
+        overlays = None
+        if row["has_redactions"] or (row["has_removals"] and request.view is not View.RAW):
+            overlays = Overlays(log, request.view, state.version, revision)
+            state = await _visible_state(log, overlays, state)
         taken = Snapshot(state, revision, policy_revision, row["tokenizer"])
 
         async def chosen(options: WindowOptions) -> tuple[Choice, Counting | None]:
@@ -81,7 +87,7 @@ class Windows:
             stored = tokenizer == row["tokenizer"]
             if options.reshapes or not stored:
                 counting = Counting(log, self._tokenizers, tokenizer, options, stored=stored)
-            choice = Choice(log, request, options, taken, framing, tools, counting)
+            choice = Choice(log, request, options, taken, framing, tools, counting, overlays)
             await choice.choose(rows)
             return choice, counting
 
@@ -183,8 +189,8 @@ class Windows:
             rows = await log.pinned_page(after, until, FRAME_MESSAGES, FRAME_BYTES, window.kept_before)
             if not rows:
                 break
-            yield b"".join([row["digest"] for row in rows])
             after = rows[-1]["version"]
+            yield b"".join([row["digest"] for row in await _visible(window, rows)])
         after = window.tail_start - 1
         while after < last:
             until = log.run(after, min(after + _DIGESTS_AT_ONCE, last))
@@ -212,8 +218,9 @@ class Windows:
             rows = await log.pinned_page(after, before, FRAME_MESSAGES, FRAME_BYTES, window.kept_before)
             if not rows:
                 break
-            yield _page((await counting.count(rows)).rows if counting else rows, separator)
             after = rows[-1]["version"]
+            if rows := await _visible(window, rows):
+                yield _page((await counting.count(rows)).rows if counting else rows, separator)
         after = max(after, window.tail_start - 1)
         while after < last:
             part = _part(window, after, log.run(after, min(after + FRAME_MESSAGES, last)))
@@ -236,8 +243,38 @@ def _revision(request: WindowRequest, row: Row) -> int:
     return revision
 
 
+async def _visible(window: Window, rows: Sequence[Row]) -> Sequence[Row]:
+    return rows if window.overlays is None else await window.overlays.visible(rows)
+
+
+async def _visible_state(log: WindowRepository, overlays: Overlays, state: RunningState) -> RunningState:
+    """Return a running state in which hidden groups have no open calls, and the turn is the newest visible one."""
+    hidden = await overlays.at({state.turn_version, *state.open_groups})
+    turn = state.turn_version
+    if hidden.around(turn) is not None:
+        turn = await _visible_turn(log, overlays, turn - 1)
+    open_calls = {
+        key: visible
+        for key, groups in state.open_calls.items()
+        if (visible := [group for group in groups if hidden.around(group) is None])
+    }
+    return replace(state, turn_version=turn, open_calls=open_calls)
+
+
+async def _visible_turn(log: WindowRepository, overlays: Overlays, version: int) -> int:
+    """Return the newest visible version up to one at which the user opened a turn; 0 without one."""
+    limit = _TURNS_AT_FIRST
+    while turns := await log.turns(version, limit):
+        hidden = await overlays.at(turns)
+        for turn in turns:
+            if hidden.around(turn) is None:
+                return turn
+        version, limit = turns[-1] - 1, min(4 * limit, _TURNS_AT_MOST)
+    return 0
+
+
 def _part(window: Window, after: int, last: int) -> TailPart:
-    return TailPart(after, last, window.tail_start, list(window.passed_over), list(window.kept_groups))
+    return TailPart(after, last, window.tail_start, window.left_out, list(window.kept_groups))
 
 
 def _page(rows: Sequence[Row], separator: bytes) -> Page:

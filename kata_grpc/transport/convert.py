@@ -46,6 +46,8 @@ _REASONS = {
     ExclusionReason.ILLEGAL_START: window_pb2.EXCLUSION_REASON_ILLEGAL_START,
     ExclusionReason.MAX_MESSAGES: window_pb2.EXCLUSION_REASON_MAX_MESSAGES,
     ExclusionReason.LOW_WATER: window_pb2.EXCLUSION_REASON_LOW_WATER,
+    ExclusionReason.REMOVED: window_pb2.EXCLUSION_REASON_REMOVED,
+    ExclusionReason.REDACTED: window_pb2.EXCLUSION_REASON_REDACTED,
 }
 _ADJUSTMENTS = {
     What.DROPPED: window_pb2.RENDER_ADJUSTMENT_KIND_DROPPED,
@@ -63,6 +65,8 @@ _KIND_NUMBERS = {
     RevisionKind.UNDELETE: message_service_pb2.REVISION_KIND_UNDELETE,
     RevisionKind.POLICY: message_service_pb2.REVISION_KIND_POLICY,
     RevisionKind.FORK: message_service_pb2.REVISION_KIND_FORK,
+    RevisionKind.REMOVE: message_service_pb2.REVISION_KIND_REMOVE,
+    RevisionKind.RESTORE: message_service_pb2.REVISION_KIND_RESTORE,
 }
 KINDS: dict[int, RevisionKind] = {number: kind for kind, number in _KIND_NUMBERS.items()}
 
@@ -108,6 +112,10 @@ def revision_to_proto(revision: Revision) -> message_service_pb2.Revision:
         preview=revision.preview,
         request_id=revision.request_id,
         context_id=str(revision.context_id),
+        ranges=[
+            message_service_pb2.VersionRange(first_version=first, last_version=last)
+            for first, last in revision.detail.get("ranges", ())
+        ],
     )
     if revision.role is not None:
         proto.role = NUMBER_OF_ROLE[revision.role]

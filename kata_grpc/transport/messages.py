@@ -43,7 +43,7 @@ _ONE_MESSAGE = _PAGE_MESSAGES = b"\x0a"
 _WINDOW_MESSAGES = b"\x12"
 """The tags of the messages in the answers of GetMessage, ListMessages and GetWindow."""
 _LIST_LAYOUT = ">qq"
-"""The last version of the page before, and the version up to which the walk goes."""
+"""The last version that the page before looked at, and the version up to which the walk goes."""
 _HISTORY_LAYOUT = ">q"
 """The last revision of the page before."""
 _SENT_BYTES = 12
@@ -102,8 +102,9 @@ class MessageServicer:
         check = Checker()
         context_id = check.context_id(request.context_id)
         check.at_least("version", request.version, 1)
+        view = VIEWS.get(check.known("view", request.view, VIEWS), View.CURRENT)
         check.done()
-        return repeated(_ONE_MESSAGE, [await self._messages.get(tenant, context_id, request.version)])
+        return repeated(_ONE_MESSAGE, [await self._messages.get(tenant, context_id, request.version, view)])
 
     async def ListMessages(self, tenant: TenantId, request: pb.ListMessagesRequest) -> bytes:
         """List a log."""
@@ -113,13 +114,14 @@ class MessageServicer:
         newest_first = check.known("order", request.order, pb.ListOrder.values()) == pb.LIST_ORDER_DESCENDING
         for index, role in enumerate(request.roles):
             check.known(f"roles[{index}]", role, ROLE_OF_NUMBER)
+        view = VIEWS.get(check.known("view", request.view, VIEWS), View.CURRENT)
         check.done()
         bound = bind(tenant, request, "page_size", "page_token")
         after: int | None = None
         up_to: int | None = None
         if request.page_token:
             after, up_to = map(int, self._tokens.read("page_token", request.page_token, bound, _LIST_LAYOUT))
-        last, rows, more = await self._messages.page(
+        last, rows, goes_on = await self._messages.page(
             tenant,
             context_id,
             newest_first=newest_first,
@@ -127,11 +129,12 @@ class MessageServicer:
             up_to=up_to,
             roles=[ROLE_OF_NUMBER[role] for role in request.roles],
             limit=limit,
+            view=view,
         )
         page = repeated(_PAGE_MESSAGES, [row["record"] for row in rows])
-        if not more:
+        if goes_on is None:
             return page
-        token = self._tokens.make(bound, _LIST_LAYOUT, rows[-1]["version"], last)
+        token = self._tokens.make(bound, _LIST_LAYOUT, goes_on, last)
         return page + field(2, token.encode())
 
     async def ListHistory(self, tenant: TenantId, request: pb.ListHistoryRequest) -> pb.ListHistoryResponse:

@@ -41,6 +41,7 @@ def upgrade() -> None:
         ["parent_id", "child_number", "id"],
         postgresql_where=sa.text("parent_id is not null"),
     )
+    op.add_column("contexts", sa.Column("has_removals", sa.Boolean(), nullable=False, server_default="false"))
     op.add_column("revisions", sa.Column("detail", pg.JSONB()))
     op.add_column("messages", sa.Column("redact_revision", sa.BigInteger()))
     op.add_column("messages", sa.Column("origin_id", pg.UUID()))
@@ -60,7 +61,7 @@ def upgrade() -> None:
         sa.Column("removed", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("context_id", "first_version", "revision", name="removals_pk"),
         sa.CheckConstraint("last_version >= first_version", name="removals_are_not_empty_ck"),
-        comment="Runs of groups that a revision removed from the view or brought back; the newest revision holds.",
+        comment="Runs of versions that a revision removed from the view or brought back; the newest revision holds.",
     )
     op.create_table(
         "redactions",
@@ -106,5 +107,5 @@ def downgrade() -> None:
     op.drop_column("messages", "redact_revision")
     op.drop_column("revisions", "detail")
     op.drop_index("contexts_children_ix", "contexts")
-    for column in ("child_number", "segments", "depth", "fork_revision", "fork_version", "parent_id"):
+    for column in ("has_removals", "child_number", "segments", "depth", "fork_revision", "fork_version", "parent_id"):
         op.drop_column("contexts", column)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from kata_grpc.domain.tokens import Framing
 
@@ -97,18 +97,31 @@ class Wanted:
 class Reference:
     """The windows of a log up to one version."""
 
-    def __init__(self, log: Sequence[Told], framing: Framing, wanted: Wanted = Wanted()) -> None:
+    def __init__(
+        self,
+        log: Sequence[Told],
+        framing: Framing,
+        wanted: Wanted = Wanted(),
+        removed: Collection[int] = (),
+    ) -> None:
+        """`removed` are versions; what answers a removed group is hidden with it."""
         self.log = log
         self.stored = log
         """The log with the counts that stand in it, where the window is counted anew."""
         self.framing = framing
         self.wanted = wanted
-        self.groups, self.unanswered = groups_of(log)
-        self.pins = [v for v, told in enumerate(log, start=1) if told.role in PINNED]
-        starts = [v for v, g in enumerate(self.groups, start=1) if g == v and v not in self.pins]
+        self.groups, unanswered = groups_of(log)
+        self.hidden = {v for v, g in enumerate(self.groups, start=1) if v in removed or g in removed}
+        self.unanswered = {start: keys for start, keys in unanswered.items() if start not in self.hidden}
+        self.pins = [v for v, told in enumerate(log, start=1) if told.role in PINNED and v not in self.hidden]
+        starts = [
+            v
+            for v, g in enumerate(self.groups, start=1)
+            if g == v and log[v - 1].role not in PINNED and v not in self.hidden
+        ]
         self.newest = max(starts, default=0)
-        asked = {self.groups[v - 1] for v in wanted.pinned if v <= len(log) and v not in self.pins}
-        self.kept = sorted(asked - {0} - set(self.unanswered))
+        asked = {self.groups[v - 1] for v in wanted.pinned if v <= len(log) and log[v - 1].role not in PINNED}
+        self.kept = sorted(asked - {0} - set(self.unanswered) - self.hidden)
         usable = [v for v in starts if v == self.newest or v not in self.unanswered]
         self.usable = [v for v in usable if v not in self.kept]
         self.turn = max((v for v in starts if log[v - 1].role == "user" and not log[v - 1].results), default=0)
@@ -194,7 +207,7 @@ class Reference:
         """The longest run that fits and begins where the cost of the log so far crosses a multiple of the step."""
         step = max(self.wanted.step, self.wanted.min_gain)
         stored = Reference(self.stored, self.framing)
-        before = {v: stored.cost([w for w in range(1, v) if w not in self.pins]) for v in range(1, len(self.log) + 2)}
+        before = {v: stored.cost([w for w in range(1, v) if w not in stored.pins]) for v in range(1, len(self.log) + 2)}
         possible = [v for v in self.usable if v not in self.apart(fits)]
         candidates = []
         for number in range(before[len(self.log) + 1] // step + 1):
@@ -227,6 +240,8 @@ class Reference:
                 out[v] = blocked
             elif fits_from <= v < start:
                 out[v] = moved
+            elif v in self.hidden:
+                out[v] = "REMOVED"
             elif group == 0:
                 out[v] = "ORPHAN_RESULT"
             elif group in self.unanswered and group != self.newest:

@@ -18,11 +18,11 @@ from kata.context.v1 import window_pb2
 from kata_grpc.codec import decode_body, encode_body
 from kata_grpc.domain.tokens import FRAMING, Framing
 from kata_grpc.domain.windows import Dialect
-from kata_grpc.services import accounting, tails
+from kata_grpc.services import accounting, overlays, tails
 from kata_grpc.services import choosing as engine
 from kata_grpc.services import windows as reading
 from kata_grpc.tokenizers import Tokenizers
-from tests.property.reference import Expected, NoStart, Reference, Told, TooSmall, Wanted
+from tests.property.reference import Expected, NoStart, Reference, Told, TooSmall, Wanted, groups_of
 from tests.rpc import build as b
 from tests.rpc.serving import Running, loop, read_error
 
@@ -92,7 +92,7 @@ questions = st.builds(
     Question,
     st.sampled_from(sorted(DIALECTS)),
     st.sampled_from([0, 0, 1, 50]),
-    st.sampled_from(["latest", "latest", "version", "as then", "revision", "both"]),
+    st.sampled_from(["latest", "latest", "version", "as then", "revision", "both", "raw"]),
     st.floats(0, 1),
     st.integers(0, 100),
     st.one_of(st.just(0), st.integers(-2, 2), st.integers(-100, 100)),
@@ -110,6 +110,8 @@ class Case:
     questions: list[Question]
     forks: dict[int, bool] = field(default_factory=dict)
     """Before which batches the context is forked, and whether the parent has gone on before that already."""
+    removals: dict[int, tuple[bool, float, int]] = field(default_factory=dict)
+    """After which batches messages are removed or restored: those from a part of the log on, some more or all."""
 
     def batches(self) -> list[list[Told]]:
         batches: list[list[Told]] = [[]]
@@ -120,13 +122,22 @@ class Case:
         return [batch for batch in batches if batch]
 
 
-cases = st.builds(
+removals = st.tuples(st.sampled_from([True, True, False]), st.floats(0, 1), st.sampled_from([0, 0, 1, 3, 30]))
+plain_logs = st.builds(
     Case,
     st.lists(message, max_size=30),
     st.lists(st.booleans(), min_size=1, max_size=8),
     st.lists(questions, min_size=1, max_size=6),
-    st.one_of(st.just({}), st.dictionaries(st.integers(0, 12), st.booleans(), max_size=6)),
 )
+forked_and_removed = st.builds(
+    Case,
+    st.lists(message, min_size=3, max_size=30),
+    st.lists(st.sampled_from([False, True, True]), min_size=2, max_size=8),
+    st.lists(questions, min_size=2, max_size=6),
+    st.dictionaries(st.integers(0, 8), st.booleans(), max_size=4),
+    st.dictionaries(st.integers(0, 8), removals, min_size=1, max_size=8),
+)
+cases = st.one_of(plain_logs, forked_and_removed)
 
 ASIDE = [Told("system", 7), Told("assistant", 7, ("a", "b")), Told("tool", 7, (), ("a",)), Told("user", 7)]
 """What a parent goes on with, and a fork must never see."""
@@ -153,15 +164,20 @@ def to_message(told: Told) -> pb.Message:
 
 @dataclass(frozen=True)
 class Stored:
-    """Where the log is, and its revision after each number of batches."""
+    """Where the log is, its revision after each number of batches, and what was removed from each revision on."""
 
     context_id: str
     revisions: list[int]
+    removed: dict[int, frozenset[int]]
+
+    def removed_at(self, revision: int) -> frozenset[int]:
+        return self.removed[max(known for known in self.removed if known <= revision)]
 
 
 async def store(server: Running, case: Case) -> Stored:
     """Appends the log, to a context or, with forks, to one after the other; parents go their own ways."""
     context_id, version, revisions = (await server.create(tokenizer=b.SIZED)).context_id, 0, [0]
+    removed: dict[int, frozenset[int]] = {0: frozenset()}
     for place, batch in enumerate(case.batches()):
         if place in case.forks:
             aside = [b.sized(to_message(told), 7) for told in ASIDE]
@@ -175,31 +191,57 @@ async def store(server: Running, case: Case) -> Stored:
         assert appended.first_version == version + 1
         version = appended.last_version
         revisions.append(appended.revision)
-    return Stored(context_id, revisions)
+        if place in case.removals:
+            remove, part, more = case.removals[place]
+            first = 1 + round(part * (version - 1))
+            named = range(first, min(first + more, version) + 1)
+            groups, _ = groups_of(case.log[:version])
+            concerned = {groups[v - 1] for v in named} - {0}
+            whole = {*named, *(v for v, group in enumerate(groups, start=1) if group in concerned)}
+            request = {
+                "context_id": context_id,
+                "ranges": [ms.VersionRange(first_version=named[0], last_version=named[-1])],
+            }
+            changed: ms.RemoveMessagesResponse | ms.RestoreMessagesResponse
+            if remove:
+                changed = await server.messages.RemoveMessages(ms.RemoveMessagesRequest(**request))
+            else:
+                changed = await server.messages.RestoreMessages(ms.RestoreMessagesRequest(**request))
+            answered = [range(run.first_version, run.last_version + 1) for run in changed.ranges]
+            assert sorted(whole) == [v for run in answered for v in run]
+            before = removed[max(removed)]
+            removed[changed.revision] = before | whole if remove else before - whole
+    return Stored(context_id, revisions, removed)
 
 
 def ask_for(
-    question: Question, case: Case, revisions: Sequence[int], framing_of: Mapping[str, Framing]
+    question: Question, case: Case, stored: Stored, framing_of: Mapping[str, Framing]
 ) -> tuple[ms.GetWindowRequest, Reference]:
     """Returns the question as a request, and the reference that knows the answer."""
     ends = list(accumulate(map(len, case.batches()), initial=0))
     request = ms.GetWindowRequest(dialect=window_pb2.Dialect.ValueType(question.dialect))
-    snapshot = len(case.log)
+    snapshot, removed = len(case.log), stored.removed_at(10**9)
     if question.how != "latest":
         snapshot = round(question.up_to * len(case.log))
     if question.how == "revision":
         batches = round(question.up_to * (len(ends) - 1))
-        request.at_revision = revisions[batches]
+        request.at_revision = stored.revisions[batches]
         snapshot = ends[batches]
+        removed = stored.removed_at(request.at_revision)
     elif question.how != "latest":
         request.at_version = snapshot
     if question.how == "as then":
         request.view = window_pb2.VIEW_AS_THEN
+        batches = next((number for number, end in enumerate(ends) if snapshot <= end), 0)
+        removed = stored.removed_at(stored.revisions[batches])
+    elif question.how == "raw":
+        request.view, removed = window_pb2.VIEW_RAW, frozenset()
     elif question.how == "both":
-        request.at_revision = revisions[-1]
+        request.at_revision = stored.revisions[-1]
+        removed = stored.removed_at(request.at_revision)
     dialect = DIALECTS[question.dialect]
     wanted = Wanted(tuple(v for v in question.pinned if v <= len(case.log)), question.most)
-    reference = Reference(case.log[:snapshot], framing_of[dialect], wanted)
+    reference = Reference(case.log[:snapshot], framing_of[dialect], wanted, removed)
     costs = reference.costs(starts_on_user=dialect.starts_on_user)
     request.token_budget = max(1, costs[question.near % len(costs)] + question.reserve + question.off)
     request.reserve_tokens = min(question.reserve, request.token_budget - 1)
@@ -246,10 +288,12 @@ def check_groups_whole(response: ms.GetWindowResponse, reference: Reference) -> 
 
 async def check(server: Running, case: Case) -> None:
     stored = await store(server, case)
-    log = await server.log(stored.context_id)
+    log = await server.log(stored.context_id, view=window_pb2.VIEW_RAW)
     assert [m.token_count for m in log] == [told.tokens for told in case.log]
+    hidden = Reference(case.log, FRAMING[Dialect.OPENAI_CHAT], removed=stored.removed_at(10**9)).hidden
+    assert await server.log(stored.context_id) == [m for m in log if m.version not in hidden]
     for question in case.questions:
-        request, reference = ask_for(question, case, stored.revisions, FRAMING)
+        request, reference = ask_for(question, case, stored, FRAMING)
         request.context_id = stored.context_id
         await ask(server, request, reference, log)
 
@@ -257,13 +301,13 @@ async def check(server: Running, case: Case) -> None:
 async def check_recounted(server: Running, case: Case, tokenizers: Tokenizers) -> None:
     """Asks in a tokenizer that is not the context's, so that every count is made anew."""
     stored = await store(server, case)
-    log = await server.log(stored.context_id)
+    log = await server.log(stored.context_id, view=window_pb2.VIEW_RAW)
     counts = tokenizers.count_now([decode_body(encode_body(to_message(told))) for told in case.log], "cl100k_base")
     recounted = replace(
         case, log=[replace(told, tokens=counted.tokens) for told, counted in zip(case.log, counts, strict=True)]
     )
     for question in case.questions:
-        request, reference = ask_for(question, recounted, stored.revisions, FRAMING)
+        request, reference = ask_for(question, recounted, stored, FRAMING)
         reference.stored = case.log[: len(reference.log)]
         request.context_id = stored.context_id
         request.tokenizer = "cl100k_base"
@@ -274,7 +318,7 @@ async def ask(server: Running, request: ms.GetWindowRequest, reference: Referenc
     room = request.token_budget - request.reserve_tokens
     on_user = DIALECTS[request.dialect].starts_on_user
     expected = reference.window(room, starts_on_user=on_user)
-    event(type(expected).__name__)
+    event(type(expected).__name__ + (" with hidden messages" if reference.hidden else ""))
     streaming = ms.StreamWindowRequest.FromString(request.SerializeToString())
     try:
         response = await server.messages.GetWindow(request)
@@ -342,6 +386,8 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (engine, reading):
         monkeypatch.setattr(module, "PINNED_MOST", 1)
     monkeypatch.setattr(tails, "_COSTS_PAGE", 2)
+    monkeypatch.setattr(tails, "_SEEN_MOST", 3)
+    monkeypatch.setattr(overlays, "_SPAN", 2)
     monkeypatch.setattr(engine, "_PINNED_PAGE", 2)
     monkeypatch.setattr(reading, "_DIGESTS_AT_ONCE", 3)
     monkeypatch.setattr(accounting, "FRAME_BYTES", 64)

@@ -62,10 +62,10 @@ class Running:
             ms.AppendMessagesRequest(context_id=context_id, messages=messages, **fields)
         )
 
-    async def log(self, context_id: str) -> list[message_pb2.Message]:
+    async def log(self, context_id: str, **fields: Any) -> list[message_pb2.Message]:
         """Returns the whole log."""
         found: list[message_pb2.Message] = []
-        request = ms.ListMessagesRequest(context_id=context_id, page_size=1_000)
+        request = ms.ListMessagesRequest(context_id=context_id, page_size=1_000, **fields)
         while True:
             page = await self.messages.ListMessages(request)
             found.extend(page.messages)

@@ -56,6 +56,20 @@ async def fork(server: Running, context_id: str, request_id: str, content: str) 
     return await server.contexts.ForkContext(request)
 
 
+async def remove(server: Running, context_id: str, request_id: str, content: str) -> Any:
+    version = 1 if content == "first" else 2
+    ranges = [ms.VersionRange(first_version=version, last_version=version)]
+    request = ms.RemoveMessagesRequest(context_id=context_id, ranges=ranges, request_id=request_id)
+    return await server.messages.RemoveMessages(request)
+
+
+async def restore(server: Running, context_id: str, request_id: str, content: str) -> Any:
+    version = 1 if content == "first" else 2
+    ranges = [ms.VersionRange(first_version=version, last_version=version)]
+    request = ms.RestoreMessagesRequest(context_id=context_id, ranges=ranges, request_id=request_id)
+    return await server.messages.RestoreMessages(request)
+
+
 async def append(server: Running, context_id: str, request_id: str, content: str) -> Any:
     return await server.append(context_id, b.user(content), request_id=request_id)
 
@@ -91,6 +105,8 @@ MUTATIONS: dict[str, Mutation] = {
     "DeleteContext": delete,
     "UndeleteContext": undelete,
     "ForkContext": fork,
+    "RemoveMessages": remove,
+    "RestoreMessages": restore,
     "AppendMessages": append,
     "StreamAppends": stream,
     "ImportMessages": import_,
@@ -121,6 +137,8 @@ async def prepared(server: Running, name: str) -> str:
     context_id = (await server.create()).context_id
     if name == "UndeleteContext":
         await server.contexts.DeleteContext(cs.DeleteContextRequest(context_id=context_id))
+    if name in ("RemoveMessages", "RestoreMessages"):
+        await server.append(context_id, b.user("x"), b.user("y"))
     return context_id
 
 

@@ -92,19 +92,24 @@ USES: dict[str, Use] = {
     "get_running_state": Use([LOG // 2], 2),
     "find_start": Use([TENANT, *ROOT, LOG, LOG * 14, 8_000, 4, 8], 200, with_context=False),
     "list_group_members": Use([[0, 7], LOG - 1_000, LOG], 50),
-    "find_tail_start": Use([LOG - 500, LOG, [], LOG], 20),
+    "find_tail_start": Use([LOG - 500, LOG, "{}", LOG], 20),
     "read_turn": Use([LOG], 20),
     "list_pinned_groups": Use([TENANT, *ROOT, [7, 9, LOG // 2], ["goal"]], 50, with_context=False),
     "read_records": Use([[7, 9, LOG // 2]], 10),
-    "read_window_page": Use([LOG // 2, LOG // 2 + 512, LOG // 2, [], [], 1 << 20, b"\x0a"], 2_200),
-    "read_window_digests": Use([LOG // 2, LOG // 2 + 8_192, LOG // 2, [], []], 9_000),
-    "read_window_rows": Use([LOG // 2, LOG // 2 + 512, LOG // 2, [], [], 1 << 20], 1_100),
+    "read_window_page": Use([LOG // 2, LOG // 2 + 512, LOG // 2, "{}", [], 1 << 20, b"\x0a"], 2_200),
+    "read_window_digests": Use([LOG // 2, LOG // 2 + 8_192, LOG // 2, "{}", []], 9_000),
+    "read_window_rows": Use([LOG // 2, LOG // 2 + 512, LOG // 2, "{}", [], 1 << 20], 1_100),
     "read_pinned_page": Use([0, LOG, 64, 1 << 20, [7, 9]], 320),
+    "list_turns": Use([LOG, 16], 40),
+    "read_overlays": Use(
+        [TENANT, [CONTEXT], [2**62], [2**62], [1, LOG - 500], [10, LOG], True, True], 10, with_context=False
+    ),
     "get_policy_at": Use([LOG], 5),
     # messages
     "append_batches": Use(ONE_APPEND, 60, of_arrays=True),
     "count_open_calls": Use(['[{"c": ["a", "b"]}]'], 10),
     "get_message": Use([77], 2),
+    "list_groups_of": Use([[7, 9]], 4),
     "list_messages_after": Use([LOG // 2, LOG, None, 2 << 20, 100], 500),
     "list_messages_before": Use([LOG // 2, LOG, None, 2 << 20, 100], 500),
     # contexts
@@ -125,8 +130,8 @@ USES: dict[str, Use] = {
     "find_changed_contexts": Use([[7]], 3, of_arrays=True),
 }
 NOT_ABOUT_ONE_LOG = {
-    "insert_context", "insert_fork", "change_context", "set_policy", "hold_name", "free_name", "get_token_key",
-    "list_contexts_with_labels", "tell_listeners",
+    "insert_context", "insert_fork", "change_context", "change_removals", "set_policy", "hold_name", "free_name",
+    "get_token_key", "list_contexts_with_labels", "tell_listeners",
 }  # fmt: skip
 
 

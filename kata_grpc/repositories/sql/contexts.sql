@@ -35,14 +35,14 @@ with parent as (
   insert into contexts (id, tenant_id, name, unique_name, labels, metadata_json, tokenizer, create_time, update_time,
                         update_revision, latest_revision, latest_version, total_tokens, total_items, inexact_messages,
                         pinned_tokens, pinned_messages, pinned_items, turn_version, open_calls, chain, policy_revision,
-                        policy, parent_id, fork_version, fork_revision, depth, segments, child_number)
+                        policy, parent_id, fork_version, fork_revision, depth, segments, child_number, has_removals)
   select $1, p.tenant_id, $3, $4, $5::jsonb, $6, p.tokenizer, t.now, t.now, $9::bigint + 1, $9 + 1, $8::bigint,
          coalesce(m.total_tokens, 0), coalesce(m.total_items, 0), coalesce(m.inexact_messages, 0),
          coalesce(m.pinned_tokens, 0), coalesce(m.pinned_messages, 0), coalesce(m.pinned_items, 0),
          coalesce(m.turn_version, 0), coalesce(m.open_calls, '{}'::jsonb),
          sha256(r.chain || $17::bytea || int8send($8)),
          case when $13::bytea is null then $15::bigint else $9 + 1 end, coalesce($13, $14::bytea),
-         p.id, $8, $9, p.depth + 1, $10::jsonb, coalesce(n.child_number, 0) + 1
+         p.id, $8, $9, p.depth + 1, $10::jsonb, coalesce(n.child_number, 0) + 1, p.has_removals
   from parent p
   cross join (select clock_timestamp() as now) t
   left join messages m on m.context_id = $11 and m.tenant_id = $2 and m.version = $8
@@ -99,7 +99,7 @@ select * from contexts where id = $1 and tenant_id = $2 for no key update;
 
 -- name: find_claim
 -- What a request_id stands for in a context. $1 context_id, $2 tenant_id, $3 request_id
-select revision, kind, first_version, last_version, fingerprint
+select revision, kind, first_version, last_version, fingerprint, detail
 from revisions where context_id = $1 and tenant_id = $2 and request_id = $3;
 
 -- name: list_contexts
@@ -168,6 +168,27 @@ with changed as (
 )
 select latest_revision from changed;
 
+-- name: change_removals
+-- Removes runs of versions from the view, or brings them back, and takes a revision. The caller holds the row's lock.
+-- $1 id, $2 tenant_id, $3 kind, $4 whether they are removed, $5 first and $6 last version of each run, $7 detail,
+-- $8 request_id, $9 fingerprint
+with changed as (
+  update contexts
+  set latest_revision = latest_revision + 1, has_removals = true, update_time = clock_timestamp(),
+      chain = sha256(chain || $9::bytea)
+  where id = $1 and tenant_id = $2
+  returning *
+), claimed as (
+  insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint,
+                         chain, detail)
+  select id, latest_revision, tenant_id, $3, latest_version, update_time, $8, $9, chain, $7::jsonb from changed
+), laid as (
+  insert into removals (context_id, first_version, revision, last_version, tenant_id, removed)
+  select c.id, r.first, c.latest_revision, r.last, c.tenant_id, $4::boolean
+  from changed c cross join unnest($5::bigint[], $6::bigint[]) as r(first, last)
+)
+select * from changed;
+
 -- name: hold_name
 -- Makes a unique name this context's; violates context_names_pk when another holds it. $1 tenant_id, $2 name, $3 id
 insert into context_names (tenant_id, name, context_id) values ($1, $2, $3);
@@ -179,8 +200,8 @@ delete from context_names where tenant_id = $1 and name = $2 and context_id = $3
 -- name: list_revisions_before
 -- A page of history, newest first, with the beginning of each append's first message.
 -- $1 context_id, $2 tenant_id, $3 revisions below this, $4 up to this, $5 limit, $6 bytes of the message's record
-select r.context_id, r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, m.role,
-       substring(m.record from 1 for $6) as record_start
+select r.context_id, r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, r.detail,
+       m.role, substring(m.record from 1 for $6) as record_start
 from revisions r
 left join messages m on m.context_id = r.context_id and m.version = r.first_version
 where r.context_id = $1 and r.tenant_id = $2 and r.revision > 0 and r.revision < $3 and r.revision <= $4
@@ -189,8 +210,8 @@ limit $5;
 
 -- name: list_revisions_after
 -- The same from the oldest on. $1 context_id, $2 tenant_id, $3 revisions above this, $4 up to this, $5 limit, $6 bytes
-select r.context_id, r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, m.role,
-       substring(m.record from 1 for $6) as record_start
+select r.context_id, r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, r.detail,
+       m.role, substring(m.record from 1 for $6) as record_start
 from revisions r
 left join messages m on m.context_id = r.context_id and m.version = r.first_version
 where r.context_id = $1 and r.tenant_id = $2 and r.revision > 0 and r.revision > $3 and r.revision <= $4

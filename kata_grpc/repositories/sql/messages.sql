@@ -62,7 +62,7 @@ with locked as materialized (
   returning l.place, c.id, c.tenant_id, c.name, c.unique_name, c.labels, c.metadata_json, c.tokenizer, c.origin_format,
             c.origin_id, c.origin_extra_json, c.create_time, c.update_time, c.delete_time, c.update_revision,
             c.latest_revision, c.latest_version, c.total_tokens, c.parent_id, c.fork_version, c.fork_revision, c.depth,
-            c.chain, (extract(epoch from c.update_time) * 1000000)::bigint as micros,
+            c.has_removals, c.chain, (extract(epoch from c.update_time) * 1000000)::bigint as micros,
             l.request_id, l.fingerprint, l.latest_version as version_before, l.total_tokens as tokens_before,
             l.total_items as items_before, l.inexact_messages as inexact_before, l.pinned_tokens as tokens_of_pinned_before,
             l.pinned_messages as pinned_before, l.pinned_items as items_of_pinned_before, l.turn_version as turn_before,
@@ -94,7 +94,7 @@ with locked as materialized (
 )
 select place, id, tenant_id, name, unique_name, labels, metadata_json, tokenizer, origin_format, origin_id,
        origin_extra_json, create_time, update_time, delete_time, update_revision, latest_revision, latest_version,
-       total_tokens, parent_id, fork_version, fork_revision, depth
+       total_tokens, parent_id, fork_version, fork_revision, depth, has_removals
 from changed;
 
 -- name: count_open_calls
@@ -110,18 +110,24 @@ where c.id = $1 and c.tenant_id = $2;
 
 -- name: get_message
 -- One message of a live context. $1 context_id, $2 tenant_id, $3 version
-select record from messages where context_id = $1 and tenant_id = $2 and version = $3;
+select version, group_version, record from messages where context_id = $1 and tenant_id = $2 and version = $3;
+
+-- name: list_groups_of
+-- The groups of some messages. $1 context_id, $2 tenant_id, $3 versions
+select version, group_version from messages
+where context_id = $1 and tenant_id = $2 and version = any ($3::bigint[])
+order by version;
 
 -- name: list_messages_after
 -- A page of messages from the oldest on, and in `found` how many there were to choose from: more than the page when it
 -- is not the last. A page stops before the row that would take it above $6, but never before its first.
 -- $1 context_id, $2 tenant_id, $3 versions above this, $4 up to this, $5 roles or null, $6 bytes, $7 limit
-select version, record, found
+select version, group_version, record, found
 from (
   select p.*, sum(octet_length(record)) over (order by version) as bytes, octet_length(record) as size,
          count(*) over () as found, row_number() over (order by version) as place
   from (
-    select version, record
+    select version, group_version, record
     from messages
     where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
       and ($5::text[] is null or role = any ($5))
@@ -135,12 +141,12 @@ order by version;
 -- name: list_messages_before
 -- The same from the newest on. $1 context_id, $2 tenant_id, $3 versions below this, $4 up to this, $5 roles or null,
 -- $6 bytes, $7 limit
-select version, record, found
+select version, group_version, record, found
 from (
   select p.*, sum(octet_length(record)) over (order by version desc) as bytes, octet_length(record) as size,
          count(*) over () as found, row_number() over (order by version desc) as place
   from (
-    select version, record
+    select version, group_version, record
     from messages
     where context_id = $1 and tenant_id = $2 and version < $3 and version <= $4
       and ($5::text[] is null or role = any ($5))

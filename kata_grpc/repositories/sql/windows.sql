@@ -11,7 +11,11 @@
 -- version of that of at_revision
 with snapshot as materialized (
   select c.tokenizer, c.latest_version, c.latest_revision, c.delete_time is not null as deleted, c.policy_revision,
-         encode(c.policy, 'hex') as policy, c.segments, c.fork_version,
+         encode(c.policy, 'hex') as policy, c.segments, c.fork_version, c.has_removals,
+         exists (
+           select from unnest($12) as g(source_id) join redactions d on d.context_id = g.source_id
+           where d.tenant_id = c.tenant_id
+         ) as has_redactions,
          coalesce($3, r.last_version, c.latest_version) as version, s.revision,
          s.total_tokens, s.total_items, s.inexact_messages, s.pinned_tokens, s.pinned_messages, s.pinned_items,
          s.turn_version, s.open_calls::text as open_calls
@@ -143,10 +147,11 @@ order by version;
 -- name: find_tail_start
 -- The first version of the first group that starts in a range (its group_version, never above its version, is equal: an
 -- equality would be taken for rare, and all of the range read for it), is not one of some groups and, up to a version,
--- is a user's. $1 context_id, $2 tenant_id, $3 first version, $4 last version, $5 groups to pass over, $6 user's up to
+-- is a user's. $1 context_id, $2 tenant_id, $3 first version, $4 last version, $5 versions to pass over as a
+-- multirange, $6 user's up to
 select version from messages
 where context_id = $1 and tenant_id = $2 and version between $3 and $4 and group_version >= version
-  and version <> all ($5::bigint[])
+  and not $5::text::int8multirange @> version
   and case when version <= $6::bigint then role = 'user' else role not in ('system', 'developer') end
 order by version
 limit 1;
@@ -159,6 +164,36 @@ from messages
 where context_id = $1 and tenant_id = $2 and version <= $3 and group_version >= version and role = 'user'
 order by version desc
 limit 1;
+
+-- name: list_turns
+-- The newest versions up to one at which the user opened a turn. $1 context_id, $2 tenant_id, $3 versions up to this,
+-- $4 limit
+select version from messages
+where context_id = $1 and tenant_id = $2 and version <= $3 and group_version >= version and role = 'user'
+order by version desc
+limit $4;
+
+-- name: read_overlays
+-- What touches some ranges of versions, cut to them: the runs that were removed or restored up to a revision, and the
+-- groups in which something was redacted, for good and in every view. A run is at most 4,096 versions long. $1 tenant_id, $2 source,
+-- $3 last version and $4 last revision of each segment of the lineage, $5 first and $6 last version of each range,
+-- $7 whether removals count, $8 whether redactions do
+select greatest(r.first_version, a.first) as first_version, least(r.last_version, a.last, g.last) as last_version,
+       r.revision, r.removed as hides, false as erased
+from unnest($2::uuid[], $3::bigint[], $4::bigint[]) as g(source_id, last, last_revision)
+cross join unnest($5::bigint[], $6::bigint[]) as a(first, last)
+join removals r
+  on r.context_id = g.source_id and r.tenant_id = $1 and r.first_version > a.first - 4096
+  and r.first_version <= least(a.last, g.last) and r.last_version >= a.first and r.revision <= g.last_revision
+where $7::boolean
+union all
+select d.group_version, d.group_version, 1::bigint << 62, true, true
+from unnest($2, $3) as g(source_id, last)
+cross join unnest($5, $6) as a(first, last)
+join redactions d
+  on d.context_id = g.source_id and d.tenant_id = $1 and d.group_version between a.first and a.last
+  and d.version <= g.last
+where $8::boolean;
 
 -- name: list_pinned_groups
 -- The groups of some versions, and of messages with some labels, whole as far as the lineage goes: their rows in order,
@@ -203,8 +238,8 @@ order by version;
 -- A page of a window's tail: its records one after the other with $9 between them, their digests, and its last version;
 -- all null when nothing in the range is in the window. It is a range of versions and not a limit, which bounds what any
 -- plan reads. Where the range has more than $8 bytes it stops before the record that would go beyond them, but never
--- before its first. $1 context_id, $2 tenant_id, $3 versions above this, $4 last version, $5 start of the tail, $6 groups
--- to pass over, $7 groups from before the start that are kept, $8 bytes, $9 what stands between two records
+-- before its first. $1 context_id, $2 tenant_id, $3 versions above this, $4 last version, $5 start of the tail, $6 versions
+-- and groups to pass over as a multirange, $7 groups from before the start that are kept, $8 bytes, $9 what stands between two records
 with size as materialized (
   select coalesce(sum(octet_length(record)), 0) as bytes
   from messages
@@ -217,7 +252,7 @@ from (
    from messages
    where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
      and (group_version >= $5 or role in ('system', 'developer') or group_version = any ($7::bigint[]))
-     and group_version <> all ($6::bigint[])
+     and not ($6::text::int8multirange @> version or $6::text::int8multirange @> group_version)
      and (select bytes from size) <= $8::bigint
    order by version)
   union all
@@ -228,7 +263,7 @@ from (
      from messages
      where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
        and (group_version >= $5 or role in ('system', 'developer') or group_version = any ($7::bigint[]))
-       and group_version <> all ($6::bigint[])
+       and not ($6::text::int8multirange @> version or $6::text::int8multirange @> group_version)
        and (select bytes from size) > $8::bigint
    ) counted
    where bytes <= $8 or bytes = octet_length(record)
@@ -241,7 +276,7 @@ select string_agg(digest, ''::bytea order by version) as digests
 from messages
 where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4::bigint
   and (group_version >= $5 or role in ('system', 'developer') or group_version = any ($7::bigint[]))
-  and group_version <> all ($6::bigint[]);
+  and not ($6::text::int8multirange @> version or $6::text::int8multirange @> group_version);
 
 -- name: read_window_rows
 -- The rows of a page, bounded like read_window_page, for messages that are not sent as they are stored. $1 to $8 as there
@@ -252,7 +287,7 @@ from (
   from messages
   where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
     and (group_version >= $5 or role in ('system', 'developer') or group_version = any ($7::bigint[]))
-    and group_version <> all ($6::bigint[])
+    and not ($6::text::int8multirange @> version or $6::text::int8multirange @> group_version)
 ) counted
 where bytes <= $8::bigint or bytes = octet_length(record)
 order by version;

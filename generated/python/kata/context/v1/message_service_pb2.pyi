@@ -68,6 +68,10 @@ class _RevisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Revision
     """Set the policy."""
     REVISION_KIND_FORK: _RevisionKind.ValueType  # 6
     """Made the context, as a fork."""
+    REVISION_KIND_REMOVE: _RevisionKind.ValueType  # 7
+    """Removed messages from the view."""
+    REVISION_KIND_RESTORE: _RevisionKind.ValueType  # 8
+    """Brought removed messages back."""
 
 class RevisionKind(_RevisionKind, metaclass=_RevisionKindEnumTypeWrapper):
     """RevisionKind says what a revision did. Grows with what can happen to a context."""
@@ -86,6 +90,10 @@ REVISION_KIND_POLICY: RevisionKind.ValueType  # 5
 """Set the policy."""
 REVISION_KIND_FORK: RevisionKind.ValueType  # 6
 """Made the context, as a fork."""
+REVISION_KIND_REMOVE: RevisionKind.ValueType  # 7
+"""Removed messages from the view."""
+REVISION_KIND_RESTORE: RevisionKind.ValueType  # 8
+"""Brought removed messages back."""
 Global___RevisionKind: _TypeAlias = RevisionKind  # noqa: Y015
 
 @_typing.final
@@ -494,19 +502,23 @@ class GetMessageRequest(_message.Message):
 
     CONTEXT_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
     version: _builtins.int
     """Is the message's version. Required, from 1."""
+    view: _window_pb2.View.ValueType
+    """Says which overlays apply. Default: VIEW_CURRENT, in which a removed message is not found."""
     def __init__(
         self,
         *,
         context_id: _builtins.str = ...,
         version: _builtins.int = ...,
+        view: _window_pb2.View.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "version", b"version", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -547,6 +559,7 @@ class ListMessagesRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     ROLES_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
     page_size: _builtins.int
@@ -557,6 +570,8 @@ class ListMessagesRequest(_message.Message):
     """Is the `next_page_token` of the page before, with the same parameters."""
     order: Global___ListOrder.ValueType
     """Says which end to start from. Unset, it is the oldest."""
+    view: _window_pb2.View.ValueType
+    """Says which overlays apply. Default: VIEW_CURRENT, without removed messages. Redacted ones are listed without content."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_message_pb2.Role.ValueType]:
         """Keeps messages of these roles. Empty, it is all."""
@@ -569,10 +584,11 @@ class ListMessagesRequest(_message.Message):
         page_token: _builtins.str = ...,
         order: Global___ListOrder.ValueType = ...,
         roles: _abc.Iterable[_message_pb2.Role.ValueType] | None = ...,
+        view: _window_pb2.View.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "roles", b"roles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "roles", b"roles", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -683,6 +699,7 @@ class Revision(_message.Message):
     PREVIEW_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    RANGES_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Is its number: dense, from 1."""
     kind: Global___RevisionKind.ValueType
@@ -703,6 +720,10 @@ class Revision(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Is when it was made."""
 
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionRange]:
+        """Are the versions that it removed or restored, whole groups."""
+
     def __init__(
         self,
         *,
@@ -715,10 +736,11 @@ class Revision(_message.Message):
         preview: _builtins.str = ...,
         request_id: _builtins.str = ...,
         context_id: _builtins.str = ...,
+        ranges: _abc.Iterable[Global___VersionRange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "create_time", b"create_time", "first_version", b"first_version", "kind", b"kind", "last_version", b"last_version", "preview", b"preview", "request_id", b"request_id", "revision", b"revision", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "create_time", b"create_time", "first_version", b"first_version", "kind", b"kind", "last_version", b"last_version", "preview", b"preview", "ranges", b"ranges", "request_id", b"request_id", "revision", b"revision", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1158,3 +1180,169 @@ class WatchCheckpoint(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchCheckpoint: _TypeAlias = WatchCheckpoint  # noqa: Y015
+
+@_typing.final
+class VersionRange(_message.Message):
+    """VersionRange is a run of versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_VERSION_FIELD_NUMBER: _builtins.int
+    LAST_VERSION_FIELD_NUMBER: _builtins.int
+    first_version: _builtins.int
+    """Is the first version, from 1."""
+    last_version: _builtins.int
+    """Is the last version."""
+    def __init__(
+        self,
+        *,
+        first_version: _builtins.int = ...,
+        last_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_version", b"first_version", "last_version", b"last_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VersionRange: _TypeAlias = VersionRange  # noqa: Y015
+
+@_typing.final
+class RemoveMessagesRequest(_message.Message):
+    """RemoveMessagesRequest names messages to remove."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    RANGES_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    context_id: _builtins.str
+    """Identifies the context. Required."""
+    request_id: _builtins.str
+    """Makes the call repeatable; 1 to 128 characters, unique within the context."""
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionRange]:
+        """Are the messages, inherited ones among them: 1 to 1,000 ranges. A group of which they name a message is removed whole."""
+
+    def __init__(
+        self,
+        *,
+        context_id: _builtins.str = ...,
+        ranges: _abc.Iterable[Global___VersionRange] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "ranges", b"ranges", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveMessagesRequest: _TypeAlias = RemoveMessagesRequest  # noqa: Y015
+
+@_typing.final
+class RemoveMessagesResponse(_message.Message):
+    """RemoveMessagesResponse answers RemoveMessages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    RANGES_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Is the revision that the removal took."""
+    replayed: _builtins.bool
+    """Says that an earlier call with this request_id removed them."""
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionRange]:
+        """Are the versions that were removed: whole groups, in order. Some may have been removed before."""
+
+    @_builtins.property
+    def context(self) -> _context_pb2.Context:
+        """Is the context, as it is now."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
+        ranges: _abc.Iterable[Global___VersionRange] | None = ...,
+        context: _context_pb2.Context | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "ranges", b"ranges", "replayed", b"replayed", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveMessagesResponse: _TypeAlias = RemoveMessagesResponse  # noqa: Y015
+
+@_typing.final
+class RestoreMessagesRequest(_message.Message):
+    """RestoreMessagesRequest names messages to bring back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    RANGES_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    context_id: _builtins.str
+    """Identifies the context. Required."""
+    request_id: _builtins.str
+    """Makes the call repeatable; 1 to 128 characters, unique within the context."""
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionRange]:
+        """Are the messages: 1 to 1,000 ranges. A group of which they name a message is restored whole."""
+
+    def __init__(
+        self,
+        *,
+        context_id: _builtins.str = ...,
+        ranges: _abc.Iterable[Global___VersionRange] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "ranges", b"ranges", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreMessagesRequest: _TypeAlias = RestoreMessagesRequest  # noqa: Y015
+
+@_typing.final
+class RestoreMessagesResponse(_message.Message):
+    """RestoreMessagesResponse answers RestoreMessages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    RANGES_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Is the revision that the change took."""
+    replayed: _builtins.bool
+    """Says that an earlier call with this request_id restored them."""
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionRange]:
+        """Are the versions that were restored: whole groups, in order. Some may never have been removed."""
+
+    @_builtins.property
+    def context(self) -> _context_pb2.Context:
+        """Is the context, as it is now."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
+        ranges: _abc.Iterable[Global___VersionRange] | None = ...,
+        context: _context_pb2.Context | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "ranges", b"ranges", "replayed", b"replayed", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreMessagesResponse: _TypeAlias = RestoreMessagesResponse  # noqa: Y015

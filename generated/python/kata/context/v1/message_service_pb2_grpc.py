@@ -80,6 +80,16 @@ class MessageServiceStub:
                 request_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.WatchContextRequest.SerializeToString,
                 response_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.WatchContextResponse.FromString,
                 _registered_method=True)
+        self.RemoveMessages = channel.unary_unary(
+                '/kata.context.v1.MessageService/RemoveMessages',
+                request_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.RemoveMessagesRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.RemoveMessagesResponse.FromString,
+                _registered_method=True)
+        self.RestoreMessages = channel.unary_unary(
+                '/kata.context.v1.MessageService/RestoreMessages',
+                request_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesResponse.FromString,
+                _registered_method=True)
 
 
 class MessageServiceServicer:
@@ -180,6 +190,24 @@ class MessageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RemoveMessages(self, request, context):
+        """Removes messages from the current view, whole groups at a time: nothing is destroyed or renumbered, RAW shows them, and
+        so does AS_THEN before the removal. Forks made before do not change; what answers a removed call later is removed, too.
+        One revision. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreMessages(self, request, context):
+        """Brings removed messages back into the current view, whole groups at a time. One revision. Repeatable with `request_id`.
+        Errors: as RemoveMessages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MessageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -227,6 +255,16 @@ def add_MessageServiceServicer_to_server(servicer, server):
                     servicer.WatchContext,
                     request_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.WatchContextRequest.FromString,
                     response_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.WatchContextResponse.SerializeToString,
+            ),
+            'RemoveMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveMessages,
+                    request_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.RemoveMessagesRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.RemoveMessagesResponse.SerializeToString,
+            ),
+            'RestoreMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreMessages,
+                    request_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -473,6 +511,60 @@ class MessageService:
             '/kata.context.v1.MessageService/WatchContext',
             kata_dot_context_dot_v1_dot_message__service__pb2.WatchContextRequest.SerializeToString,
             kata_dot_context_dot_v1_dot_message__service__pb2.WatchContextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.MessageService/RemoveMessages',
+            kata_dot_context_dot_v1_dot_message__service__pb2.RemoveMessagesRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_message__service__pb2.RemoveMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.MessageService/RestoreMessages',
+            kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -90,6 +90,16 @@ class MessageServiceStub:
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH,
     TOO_MANY_WATCHERS; between two frames also SHUTTING_DOWN, STORAGE_UNAVAILABLE, DEADLINE.
     """
+    RemoveMessages: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.RemoveMessagesRequest, _message_service_pb2.RemoveMessagesResponse]
+    """Removes messages from the current view, whole groups at a time: nothing is destroyed or renumbered, RAW shows them, and
+    so does AS_THEN before the removal. Forks made before do not change; what answers a removed call later is removed, too.
+    One revision. Repeatable with `request_id`.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED.
+    """
+    RestoreMessages: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.RestoreMessagesRequest, _message_service_pb2.RestoreMessagesResponse]
+    """Brings removed messages back into the current view, whole groups at a time. One revision. Repeatable with `request_id`.
+    Errors: as RemoveMessages.
+    """
 
 @_typing.type_check_only
 class MessageServiceAsyncStub(MessageServiceStub):
@@ -152,6 +162,16 @@ class MessageServiceAsyncStub(MessageServiceStub):
     - After 24 hours it ends with DEADLINE, when the server stops with SHUTTING_DOWN: go on with the last cursor.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH,
     TOO_MANY_WATCHERS; between two frames also SHUTTING_DOWN, STORAGE_UNAVAILABLE, DEADLINE.
+    """
+    RemoveMessages: _aio.UnaryUnaryMultiCallable[_message_service_pb2.RemoveMessagesRequest, _message_service_pb2.RemoveMessagesResponse]  # type: ignore[assignment]
+    """Removes messages from the current view, whole groups at a time: nothing is destroyed or renumbered, RAW shows them, and
+    so does AS_THEN before the removal. Forks made before do not change; what answers a removed call later is removed, too.
+    One revision. Repeatable with `request_id`.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED.
+    """
+    RestoreMessages: _aio.UnaryUnaryMultiCallable[_message_service_pb2.RestoreMessagesRequest, _message_service_pb2.RestoreMessagesResponse]  # type: ignore[assignment]
+    """Brings removed messages back into the current view, whole groups at a time. One revision. Repeatable with `request_id`.
+    Errors: as RemoveMessages.
     """
 
 class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -266,6 +286,28 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         - After 24 hours it ends with DEADLINE, when the server stops with SHUTTING_DOWN: go on with the last cursor.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH,
         TOO_MANY_WATCHERS; between two frames also SHUTTING_DOWN, STORAGE_UNAVAILABLE, DEADLINE.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveMessages(
+        self,
+        request: _message_service_pb2.RemoveMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_service_pb2.RemoveMessagesResponse, _abc.Awaitable[_message_service_pb2.RemoveMessagesResponse]]:
+        """Removes messages from the current view, whole groups at a time: nothing is destroyed or renumbered, RAW shows them, and
+        so does AS_THEN before the removal. Forks made before do not change; what answers a removed call later is removed, too.
+        One revision. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def RestoreMessages(
+        self,
+        request: _message_service_pb2.RestoreMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_service_pb2.RestoreMessagesResponse, _abc.Awaitable[_message_service_pb2.RestoreMessagesResponse]]:
+        """Brings removed messages back into the current view, whole groups at a time. One revision. Repeatable with `request_id`.
+        Errors: as RemoveMessages.
         """
 
 def add_MessageServiceServicer_to_server(servicer: MessageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -102,6 +102,10 @@ class _ExclusionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Exclu
     """Is older than as many messages as the options allow."""
     EXCLUSION_REASON_LOW_WATER: _ExclusionReason.ValueType  # 7
     """Would fit, and was given up so that the start stays where it is for long."""
+    EXCLUSION_REASON_REMOVED: _ExclusionReason.ValueType  # 8
+    """Was removed, or belongs to a group that was."""
+    EXCLUSION_REASON_REDACTED: _ExclusionReason.ValueType  # 9
+    """Was redacted, or belongs to a group of which a message was."""
 
 class ExclusionReason(_ExclusionReason, metaclass=_ExclusionReasonEnumTypeWrapper):
     """ExclusionReason says why messages are not in a window."""
@@ -122,6 +126,10 @@ EXCLUSION_REASON_MAX_MESSAGES: ExclusionReason.ValueType  # 6
 """Is older than as many messages as the options allow."""
 EXCLUSION_REASON_LOW_WATER: ExclusionReason.ValueType  # 7
 """Would fit, and was given up so that the start stays where it is for long."""
+EXCLUSION_REASON_REMOVED: ExclusionReason.ValueType  # 8
+"""Was removed, or belongs to a group that was."""
+EXCLUSION_REASON_REDACTED: ExclusionReason.ValueType  # 9
+"""Was redacted, or belongs to a group of which a message was."""
 Global___ExclusionReason: _TypeAlias = ExclusionReason  # noqa: Y015
 
 class _WindowAccuracy:

@@ -32,6 +32,10 @@ export declare enum RevisionKind {
     REVISION_KIND_POLICY = 5,
     /** REVISION_KIND_FORK - Made the context, as a fork. */
     REVISION_KIND_FORK = 6,
+    /** REVISION_KIND_REMOVE - Removed messages from the view. */
+    REVISION_KIND_REMOVE = 7,
+    /** REVISION_KIND_RESTORE - Brought removed messages back. */
+    REVISION_KIND_RESTORE = 8,
     UNRECOGNIZED = -1
 }
 /** AppendMessagesRequest is one batch of messages. */
@@ -170,6 +174,8 @@ export interface GetMessageRequest {
     contextId: string;
     /** Is the message's version. Required, from 1. */
     version: bigint;
+    /** Says which overlays apply. Default: VIEW_CURRENT, in which a removed message is not found. */
+    view: View;
 }
 /** GetMessageResponse answers GetMessage. */
 export interface GetMessageResponse {
@@ -191,6 +197,8 @@ export interface ListMessagesRequest {
     order: ListOrder;
     /** Keeps messages of these roles. Empty, it is all. */
     roles: Role[];
+    /** Says which overlays apply. Default: VIEW_CURRENT, without removed messages. Redacted ones are listed without content. */
+    view: View;
 }
 /** ListMessagesResponse is one page of a log. */
 export interface ListMessagesResponse {
@@ -237,6 +245,8 @@ export interface Revision {
     requestId: string;
     /** Identifies the context that it was made in: an ancestor for the revisions that a fork has inherited. */
     contextId: string;
+    /** Are the versions that it removed or restored, whole groups. */
+    ranges: VersionRange[];
 }
 /** GetWindowRequest asks for a window. Equal to StreamWindowRequest but for resuming. */
 export interface GetWindowRequest {
@@ -416,6 +426,53 @@ export interface WatchCheckpoint {
     /** Is the revision up to which everything was sent, apart from what `kinds` left out. */
     revision: bigint;
 }
+/** VersionRange is a run of versions. */
+export interface VersionRange {
+    /** Is the first version, from 1. */
+    firstVersion: bigint;
+    /** Is the last version. */
+    lastVersion: bigint;
+}
+/** RemoveMessagesRequest names messages to remove. */
+export interface RemoveMessagesRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Are the messages, inherited ones among them: 1 to 1,000 ranges. A group of which they name a message is removed whole. */
+    ranges: VersionRange[];
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    requestId: string;
+}
+/** RemoveMessagesResponse answers RemoveMessages. */
+export interface RemoveMessagesResponse {
+    /** Is the revision that the removal took. */
+    revision: bigint;
+    /** Says that an earlier call with this request_id removed them. */
+    replayed: boolean;
+    /** Are the versions that were removed: whole groups, in order. Some may have been removed before. */
+    ranges: VersionRange[];
+    /** Is the context, as it is now. */
+    context: Context | undefined;
+}
+/** RestoreMessagesRequest names messages to bring back. */
+export interface RestoreMessagesRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Are the messages: 1 to 1,000 ranges. A group of which they name a message is restored whole. */
+    ranges: VersionRange[];
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    requestId: string;
+}
+/** RestoreMessagesResponse answers RestoreMessages. */
+export interface RestoreMessagesResponse {
+    /** Is the revision that the change took. */
+    revision: bigint;
+    /** Says that an earlier call with this request_id restored them. */
+    replayed: boolean;
+    /** Are the versions that were restored: whole groups, in order. Some may never have been removed. */
+    ranges: VersionRange[];
+    /** Is the context, as it is now. */
+    context: Context | undefined;
+}
 export declare const AppendMessagesRequest: MessageFns<AppendMessagesRequest>;
 export declare const AppendMessagesResponse: MessageFns<AppendMessagesResponse>;
 export declare const TokenCountDifference: MessageFns<TokenCountDifference>;
@@ -445,6 +502,11 @@ export declare const WatchEvent: MessageFns<WatchEvent>;
 export declare const WatchCaughtUp: MessageFns<WatchCaughtUp>;
 export declare const WatchFellBehind: MessageFns<WatchFellBehind>;
 export declare const WatchCheckpoint: MessageFns<WatchCheckpoint>;
+export declare const VersionRange: MessageFns<VersionRange>;
+export declare const RemoveMessagesRequest: MessageFns<RemoveMessagesRequest>;
+export declare const RemoveMessagesResponse: MessageFns<RemoveMessagesResponse>;
+export declare const RestoreMessagesRequest: MessageFns<RestoreMessagesRequest>;
+export declare const RestoreMessagesResponse: MessageFns<RestoreMessagesResponse>;
 /** MessageService appends messages and answers what to send to a model. */
 export type MessageServiceService = typeof MessageServiceService;
 export declare const MessageServiceService: {
@@ -585,6 +647,34 @@ export declare const MessageServiceService: {
         readonly responseSerialize: (value: WatchContextResponse) => Buffer;
         readonly responseDeserialize: (value: Buffer) => WatchContextResponse;
     };
+    /**
+     * Removes messages from the current view, whole groups at a time: nothing is destroyed or renumbered, RAW shows them, and
+     * so does AS_THEN before the removal. Forks made before do not change; what answers a removed call later is removed, too.
+     * One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED.
+     */
+    readonly removeMessages: {
+        readonly path: "/kata.context.v1.MessageService/RemoveMessages";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: RemoveMessagesRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => RemoveMessagesRequest;
+        readonly responseSerialize: (value: RemoveMessagesResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => RemoveMessagesResponse;
+    };
+    /**
+     * Brings removed messages back into the current view, whole groups at a time. One revision. Repeatable with `request_id`.
+     * Errors: as RemoveMessages.
+     */
+    readonly restoreMessages: {
+        readonly path: "/kata.context.v1.MessageService/RestoreMessages";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: RestoreMessagesRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => RestoreMessagesRequest;
+        readonly responseSerialize: (value: RestoreMessagesResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => RestoreMessagesResponse;
+    };
 };
 export interface MessageServiceServer extends UntypedServiceImplementation {
     /**
@@ -652,6 +742,18 @@ export interface MessageServiceServer extends UntypedServiceImplementation {
      * TOO_MANY_WATCHERS; between two frames also SHUTTING_DOWN, STORAGE_UNAVAILABLE, DEADLINE.
      */
     watchContext: handleServerStreamingCall<WatchContextRequest, WatchContextResponse>;
+    /**
+     * Removes messages from the current view, whole groups at a time: nothing is destroyed or renumbered, RAW shows them, and
+     * so does AS_THEN before the removal. Forks made before do not change; what answers a removed call later is removed, too.
+     * One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED.
+     */
+    removeMessages: handleUnaryCall<RemoveMessagesRequest, RemoveMessagesResponse>;
+    /**
+     * Brings removed messages back into the current view, whole groups at a time. One revision. Repeatable with `request_id`.
+     * Errors: as RemoveMessages.
+     */
+    restoreMessages: handleUnaryCall<RestoreMessagesRequest, RestoreMessagesResponse>;
 }
 export interface MessageServiceClient extends Client {
     /**
@@ -736,6 +838,22 @@ export interface MessageServiceClient extends Client {
      */
     watchContext(request: WatchContextRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchContextResponse>;
     watchContext(request: WatchContextRequest, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<WatchContextResponse>;
+    /**
+     * Removes messages from the current view, whole groups at a time: nothing is destroyed or renumbered, RAW shows them, and
+     * so does AS_THEN before the removal. Forks made before do not change; what answers a removed call later is removed, too.
+     * One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED.
+     */
+    removeMessages(request: RemoveMessagesRequest, callback: (error: ServiceError | null, response: RemoveMessagesResponse) => void): ClientUnaryCall;
+    removeMessages(request: RemoveMessagesRequest, metadata: Metadata, callback: (error: ServiceError | null, response: RemoveMessagesResponse) => void): ClientUnaryCall;
+    removeMessages(request: RemoveMessagesRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: RemoveMessagesResponse) => void): ClientUnaryCall;
+    /**
+     * Brings removed messages back into the current view, whole groups at a time. One revision. Repeatable with `request_id`.
+     * Errors: as RemoveMessages.
+     */
+    restoreMessages(request: RestoreMessagesRequest, callback: (error: ServiceError | null, response: RestoreMessagesResponse) => void): ClientUnaryCall;
+    restoreMessages(request: RestoreMessagesRequest, metadata: Metadata, callback: (error: ServiceError | null, response: RestoreMessagesResponse) => void): ClientUnaryCall;
+    restoreMessages(request: RestoreMessagesRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: RestoreMessagesResponse) => void): ClientUnaryCall;
 }
 export declare const MessageServiceClient: {
     new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): MessageServiceClient;

@@ -5,7 +5,7 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/message_service.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.MessageServiceClient = exports.MessageServiceService = exports.WatchCheckpoint = exports.WatchFellBehind = exports.WatchCaughtUp = exports.WatchEvent = exports.WatchContextResponse = exports.WatchContextRequest = exports.StreamWindowResponse = exports.StreamWindowRequest = exports.GetWindowResponse = exports.GetWindowRequest = exports.Revision = exports.ListHistoryResponse = exports.ListHistoryRequest = exports.ListMessagesResponse = exports.ListMessagesRequest = exports.GetMessageResponse = exports.GetMessageRequest = exports.ImportMessagesResponse = exports.ImportBatch = exports.ImportHeader = exports.ImportMessagesRequest = exports.AppendFailure = exports.AppendOutcome = exports.StreamAppendsResponse = exports.NumberedAppend = exports.StreamAppendsRequest = exports.TokenCountDifference = exports.AppendMessagesResponse = exports.AppendMessagesRequest = exports.RevisionKind = exports.ListOrder = void 0;
+exports.MessageServiceClient = exports.MessageServiceService = exports.RestoreMessagesResponse = exports.RestoreMessagesRequest = exports.RemoveMessagesResponse = exports.RemoveMessagesRequest = exports.VersionRange = exports.WatchCheckpoint = exports.WatchFellBehind = exports.WatchCaughtUp = exports.WatchEvent = exports.WatchContextResponse = exports.WatchContextRequest = exports.StreamWindowResponse = exports.StreamWindowRequest = exports.GetWindowResponse = exports.GetWindowRequest = exports.Revision = exports.ListHistoryResponse = exports.ListHistoryRequest = exports.ListMessagesResponse = exports.ListMessagesRequest = exports.GetMessageResponse = exports.GetMessageRequest = exports.ImportMessagesResponse = exports.ImportBatch = exports.ImportHeader = exports.ImportMessagesRequest = exports.AppendFailure = exports.AppendOutcome = exports.StreamAppendsResponse = exports.NumberedAppend = exports.StreamAppendsRequest = exports.TokenCountDifference = exports.AppendMessagesResponse = exports.AppendMessagesRequest = exports.RevisionKind = exports.ListOrder = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const grpc_1 = require("../../../grpc");
@@ -43,6 +43,10 @@ var RevisionKind;
     RevisionKind[RevisionKind["REVISION_KIND_POLICY"] = 5] = "REVISION_KIND_POLICY";
     /** REVISION_KIND_FORK - Made the context, as a fork. */
     RevisionKind[RevisionKind["REVISION_KIND_FORK"] = 6] = "REVISION_KIND_FORK";
+    /** REVISION_KIND_REMOVE - Removed messages from the view. */
+    RevisionKind[RevisionKind["REVISION_KIND_REMOVE"] = 7] = "REVISION_KIND_REMOVE";
+    /** REVISION_KIND_RESTORE - Brought removed messages back. */
+    RevisionKind[RevisionKind["REVISION_KIND_RESTORE"] = 8] = "REVISION_KIND_RESTORE";
     RevisionKind[RevisionKind["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(RevisionKind || (exports.RevisionKind = RevisionKind = {}));
 function createBaseAppendMessagesRequest() {
@@ -1027,7 +1031,7 @@ exports.ImportMessagesResponse = {
     },
 };
 function createBaseGetMessageRequest() {
-    return { contextId: "", version: 0n };
+    return { contextId: "", version: 0n, view: 0 };
 }
 exports.GetMessageRequest = {
     encode(message, writer = new wire_1.BinaryWriter()) {
@@ -1039,6 +1043,9 @@ exports.GetMessageRequest = {
                 throw new globalThis.Error("value provided for field message.version of type int64 too large");
             }
             writer.uint32(16).int64(message.version);
+        }
+        if (message.view !== 0) {
+            writer.uint32(80).int32(message.view);
         }
         return writer;
     },
@@ -1069,6 +1076,13 @@ exports.GetMessageRequest = {
                         message.version = reader.int64();
                         continue;
                     }
+                    case 10: {
+                        if (tag !== 80) {
+                            break;
+                        }
+                        message.view = reader.int32();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -1088,6 +1102,7 @@ exports.GetMessageRequest = {
         const message = createBaseGetMessageRequest();
         message.contextId = object.contextId ?? "";
         message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
+        message.view = object.view ?? 0;
         return message;
     },
 };
@@ -1145,7 +1160,7 @@ exports.GetMessageResponse = {
     },
 };
 function createBaseListMessagesRequest() {
-    return { contextId: "", pageSize: 0, pageToken: "", order: 0, roles: [] };
+    return { contextId: "", pageSize: 0, pageToken: "", order: 0, roles: [], view: 0 };
 }
 exports.ListMessagesRequest = {
     encode(message, writer = new wire_1.BinaryWriter()) {
@@ -1167,6 +1182,9 @@ exports.ListMessagesRequest = {
                 writer.int32(v);
             }
             writer.join();
+        }
+        if (message.view !== 0) {
+            writer.uint32(80).int32(message.view);
         }
         return writer;
     },
@@ -1225,6 +1243,13 @@ exports.ListMessagesRequest = {
                         }
                         break;
                     }
+                    case 10: {
+                        if (tag !== 80) {
+                            break;
+                        }
+                        message.view = reader.int32();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -1247,6 +1272,7 @@ exports.ListMessagesRequest = {
         message.pageToken = object.pageToken ?? "";
         message.order = object.order ?? 0;
         message.roles = object.roles?.map((e) => e) || [];
+        message.view = object.view ?? 0;
         return message;
     },
 };
@@ -1469,6 +1495,7 @@ function createBaseRevision() {
         preview: "",
         requestId: "",
         contextId: "",
+        ranges: [],
     };
 }
 exports.Revision = {
@@ -1508,6 +1535,9 @@ exports.Revision = {
         }
         if (message.contextId !== "") {
             writer.uint32(74).string(message.contextId);
+        }
+        for (const v of message.ranges) {
+            exports.VersionRange.encode(v, writer.uint32(162).fork()).join();
         }
         return writer;
     },
@@ -1587,6 +1617,13 @@ exports.Revision = {
                         message.contextId = reader.string();
                         continue;
                     }
+                    case 20: {
+                        if (tag !== 162) {
+                            break;
+                        }
+                        message.ranges.push(exports.VersionRange.decode(reader, reader.uint32()));
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -1619,6 +1656,7 @@ exports.Revision = {
         message.preview = object.preview ?? "";
         message.requestId = object.requestId ?? "";
         message.contextId = object.contextId ?? "";
+        message.ranges = object.ranges?.map((e) => exports.VersionRange.fromPartial(e)) || [];
         return message;
     },
 };
@@ -2715,6 +2753,402 @@ exports.WatchCheckpoint = {
         return message;
     },
 };
+function createBaseVersionRange() {
+    return { firstVersion: 0n, lastVersion: 0n };
+}
+exports.VersionRange = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.firstVersion !== 0n) {
+            if (BigInt.asIntN(64, message.firstVersion) !== message.firstVersion) {
+                throw new globalThis.Error("value provided for field message.firstVersion of type int64 too large");
+            }
+            writer.uint32(8).int64(message.firstVersion);
+        }
+        if (message.lastVersion !== 0n) {
+            if (BigInt.asIntN(64, message.lastVersion) !== message.lastVersion) {
+                throw new globalThis.Error("value provided for field message.lastVersion of type int64 too large");
+            }
+            writer.uint32(16).int64(message.lastVersion);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseVersionRange();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.firstVersion = reader.int64();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.lastVersion = reader.int64();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.VersionRange.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseVersionRange();
+        message.firstVersion = (object.firstVersion !== undefined && object.firstVersion !== null)
+            ? BigInt(object.firstVersion)
+            : 0n;
+        message.lastVersion = (object.lastVersion !== undefined && object.lastVersion !== null)
+            ? BigInt(object.lastVersion)
+            : 0n;
+        return message;
+    },
+};
+function createBaseRemoveMessagesRequest() {
+    return { contextId: "", ranges: [], requestId: "" };
+}
+exports.RemoveMessagesRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        for (const v of message.ranges) {
+            exports.VersionRange.encode(v, writer.uint32(18).fork()).join();
+        }
+        if (message.requestId !== "") {
+            writer.uint32(26).string(message.requestId);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseRemoveMessagesRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.ranges.push(exports.VersionRange.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.requestId = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.RemoveMessagesRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseRemoveMessagesRequest();
+        message.contextId = object.contextId ?? "";
+        message.ranges = object.ranges?.map((e) => exports.VersionRange.fromPartial(e)) || [];
+        message.requestId = object.requestId ?? "";
+        return message;
+    },
+};
+function createBaseRemoveMessagesResponse() {
+    return { revision: 0n, replayed: false, ranges: [], context: undefined };
+}
+exports.RemoveMessagesResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.revision !== 0n) {
+            if (BigInt.asIntN(64, message.revision) !== message.revision) {
+                throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+            }
+            writer.uint32(8).int64(message.revision);
+        }
+        if (message.replayed !== false) {
+            writer.uint32(16).bool(message.replayed);
+        }
+        for (const v of message.ranges) {
+            exports.VersionRange.encode(v, writer.uint32(26).fork()).join();
+        }
+        if (message.context !== undefined) {
+            context_1.Context.encode(message.context, writer.uint32(34).fork()).join();
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseRemoveMessagesResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.revision = reader.int64();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.replayed = reader.bool();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.ranges.push(exports.VersionRange.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.context = context_1.Context.decode(reader, reader.uint32());
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.RemoveMessagesResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseRemoveMessagesResponse();
+        message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+        message.replayed = object.replayed ?? false;
+        message.ranges = object.ranges?.map((e) => exports.VersionRange.fromPartial(e)) || [];
+        message.context = (object.context !== undefined && object.context !== null)
+            ? context_1.Context.fromPartial(object.context)
+            : undefined;
+        return message;
+    },
+};
+function createBaseRestoreMessagesRequest() {
+    return { contextId: "", ranges: [], requestId: "" };
+}
+exports.RestoreMessagesRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        for (const v of message.ranges) {
+            exports.VersionRange.encode(v, writer.uint32(18).fork()).join();
+        }
+        if (message.requestId !== "") {
+            writer.uint32(26).string(message.requestId);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseRestoreMessagesRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.ranges.push(exports.VersionRange.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.requestId = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.RestoreMessagesRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseRestoreMessagesRequest();
+        message.contextId = object.contextId ?? "";
+        message.ranges = object.ranges?.map((e) => exports.VersionRange.fromPartial(e)) || [];
+        message.requestId = object.requestId ?? "";
+        return message;
+    },
+};
+function createBaseRestoreMessagesResponse() {
+    return { revision: 0n, replayed: false, ranges: [], context: undefined };
+}
+exports.RestoreMessagesResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.revision !== 0n) {
+            if (BigInt.asIntN(64, message.revision) !== message.revision) {
+                throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+            }
+            writer.uint32(8).int64(message.revision);
+        }
+        if (message.replayed !== false) {
+            writer.uint32(16).bool(message.replayed);
+        }
+        for (const v of message.ranges) {
+            exports.VersionRange.encode(v, writer.uint32(26).fork()).join();
+        }
+        if (message.context !== undefined) {
+            context_1.Context.encode(message.context, writer.uint32(34).fork()).join();
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseRestoreMessagesResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.revision = reader.int64();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.replayed = reader.bool();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.ranges.push(exports.VersionRange.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.context = context_1.Context.decode(reader, reader.uint32());
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.RestoreMessagesResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseRestoreMessagesResponse();
+        message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+        message.replayed = object.replayed ?? false;
+        message.ranges = object.ranges?.map((e) => exports.VersionRange.fromPartial(e)) || [];
+        message.context = (object.context !== undefined && object.context !== null)
+            ? context_1.Context.fromPartial(object.context)
+            : undefined;
+        return message;
+    },
+};
 exports.MessageServiceService = {
     /**
      * Appends 1 to 1,000 messages as one revision: all or none, durable when answered, versions dense and in order.
@@ -2852,6 +3286,34 @@ exports.MessageServiceService = {
         requestDeserialize: (value) => exports.WatchContextRequest.decode(value),
         responseSerialize: (value) => Buffer.from(exports.WatchContextResponse.encode(value).finish()),
         responseDeserialize: (value) => exports.WatchContextResponse.decode(value),
+    },
+    /**
+     * Removes messages from the current view, whole groups at a time: nothing is destroyed or renumbered, RAW shows them, and
+     * so does AS_THEN before the removal. Forks made before do not change; what answers a removed call later is removed, too.
+     * One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED.
+     */
+    removeMessages: {
+        path: "/kata.context.v1.MessageService/RemoveMessages",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.RemoveMessagesRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.RemoveMessagesRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.RemoveMessagesResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.RemoveMessagesResponse.decode(value),
+    },
+    /**
+     * Brings removed messages back into the current view, whole groups at a time. One revision. Repeatable with `request_id`.
+     * Errors: as RemoveMessages.
+     */
+    restoreMessages: {
+        path: "/kata.context.v1.MessageService/RestoreMessages",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.RestoreMessagesRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.RestoreMessagesRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.RestoreMessagesResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.RestoreMessagesResponse.decode(value),
     },
 };
 exports.MessageServiceClient = (0, grpc_1.makeGenericClientConstructor)(exports.MessageServiceService, "kata.context.v1.MessageService");

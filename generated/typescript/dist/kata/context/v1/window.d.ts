@@ -45,6 +45,10 @@ export declare enum ExclusionReason {
     EXCLUSION_REASON_MAX_MESSAGES = 6,
     /** EXCLUSION_REASON_LOW_WATER - Would fit, and was given up so that the start stays where it is for long. */
     EXCLUSION_REASON_LOW_WATER = 7,
+    /** EXCLUSION_REASON_REMOVED - Was removed, or belongs to a group that was. */
+    EXCLUSION_REASON_REMOVED = 8,
+    /** EXCLUSION_REASON_REDACTED - Was redacted, or belongs to a group of which a message was. */
+    EXCLUSION_REASON_REDACTED = 9,
     UNRECOGNIZED = -1
 }
 /** WindowAccuracy says what the count of a window's tokens is worth. */

@@ -57,6 +57,10 @@ var ExclusionReason;
     ExclusionReason[ExclusionReason["EXCLUSION_REASON_MAX_MESSAGES"] = 6] = "EXCLUSION_REASON_MAX_MESSAGES";
     /** EXCLUSION_REASON_LOW_WATER - Would fit, and was given up so that the start stays where it is for long. */
     ExclusionReason[ExclusionReason["EXCLUSION_REASON_LOW_WATER"] = 7] = "EXCLUSION_REASON_LOW_WATER";
+    /** EXCLUSION_REASON_REMOVED - Was removed, or belongs to a group that was. */
+    ExclusionReason[ExclusionReason["EXCLUSION_REASON_REMOVED"] = 8] = "EXCLUSION_REASON_REMOVED";
+    /** EXCLUSION_REASON_REDACTED - Was redacted, or belongs to a group of which a message was. */
+    ExclusionReason[ExclusionReason["EXCLUSION_REASON_REDACTED"] = 9] = "EXCLUSION_REASON_REDACTED";
     ExclusionReason[ExclusionReason["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(ExclusionReason || (exports.ExclusionReason = ExclusionReason = {}));
 /** WindowAccuracy says what the count of a window's tokens is worth. */
