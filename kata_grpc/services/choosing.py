@@ -138,7 +138,8 @@ class Choice:
         self.start = self.fits_from = selector.start or state.version + 1
         if state.turn_version and self._turn_is_out():
             await self._keep_turn()
-        if options.steps and selector.blocked is not None and self.start <= state.version:
+        # Of the selector that is now: beside the turn that was kept, nothing older may be left to give up.
+        if options.steps and self.selector.blocked is not None and self.start <= state.version:
             await self._step(options.steps.low_water_tokens, options.steps.min_gain_tokens)
         elif self.start <= state.version:
             await self._start_legally()

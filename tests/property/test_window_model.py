@@ -148,6 +148,22 @@ A_STEP_AT_A_BOUND = Case(
 )
 """The bound on messages puts the turn before the tail, and a step's cut stands on the turn."""
 
+NOTHING_BEFORE_THE_TURN = Case(
+    [
+        *(Told("user", 0) for _ in range(7)),
+        Told("tool", 0, (), ("a",)),
+        *(Told("user", 0) for _ in range(3)),
+        *(Told("assistant", 0) for _ in range(2)),
+        Told("tool", 0, (), ("a",)),
+        Told("assistant", 0),
+    ],
+    [True, True, False, False],
+    [Question(1, 0, "latest", 0.0, 1, 0, (13,), 2, 0.01, 20)],
+    {},
+    {0: (True, 0.0, 0), 5: (True, 0.0, 30)},
+)
+"""Nothing older than the turn is left, which stands before the tail: there is nothing to step over."""
+
 # --- how it is tried --------------------------------------------------------------------------------------------------
 
 
@@ -416,6 +432,7 @@ async def test_windows_found_by_running_sums_are_those_of_the_reference(server: 
     await check(server, case)
 
 
+@example(case=NOTHING_BEFORE_THE_TURN)
 @given(case=cases)
 @QUICK
 async def test_recounted_windows_are_those_of_the_reference(
