@@ -54,12 +54,19 @@ def encode_body(message: pb.Message) -> bytes:
 
 def varint(value: int) -> bytes:
     """Return a non-negative number as protobuf spells it."""
+    return _SMALL[value] if value < len(_SMALL) else _spelled(value)
+
+
+def _spelled(value: int) -> bytes:
     spelled = bytearray()
     while value >= _MORE:
         spelled.append(value % _MORE | _MORE)
         value //= _MORE
     spelled.append(value)
     return bytes(spelled)
+
+
+_SMALL = tuple(map(_spelled, range(4_096)))
 
 
 @lru_cache(maxsize=4_096)
