@@ -104,9 +104,9 @@ select place, id, tenant_id, name, unique_name, labels, metadata_json, tokenizer
 from changed;
 
 -- name: append_plain
--- Does what append_batches does for batches of one message without tool steps, in a quarter less of PostgreSQL's time:
--- such a message is its whole batch, so that nothing runs within it. A context that another transaction holds is passed
--- over.
+-- Does what append_batches does for batches of one message without tool steps, in less of PostgreSQL's time, a sixth when
+-- one is alone: such a message is its whole batch, so that nothing runs within it. A context that another transaction
+-- holds is passed over.
 -- A message an element: $1 context_id, $2 tenant_id, $3 tokenizer, $4 expected_version or null, $5 request_id or null,
 -- $6 fingerprint, $7 digest of the batch, $8 role, $9 token count, $10 item count, $11 source of the count, $12 whether it
 -- starts a turn, $13 digest, $14 record up to the stamp, $15 labels as the text of an array, or null
