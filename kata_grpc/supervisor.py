@@ -7,6 +7,7 @@ and starts workers that share the port; a worker that dies is replaced. It answe
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -80,6 +81,8 @@ async def _serve(
     server = Server(settings, reuse_port=reuse_port)
     try:
         await server.start()
+        # What a started server consists of stays: what collects garbage need not look at it again and again.
+        gc.freeze()
         ready()
         await stop.wait()
         _log.info("stopping: no new calls, at most %g s for running ones", settings.shutdown_grace)

@@ -54,12 +54,19 @@ def encode_body(message: pb.Message) -> bytes:
 
 def varint(value: int) -> bytes:
     """Return a non-negative number as protobuf spells it."""
+    return _SMALL[value] if value < len(_SMALL) else _spelled(value)
+
+
+def _spelled(value: int) -> bytes:
     spelled = bytearray()
     while value >= _MORE:
         spelled.append(value % _MORE | _MORE)
         value //= _MORE
     spelled.append(value)
     return bytes(spelled)
+
+
+_SMALL = tuple(map(_spelled, range(4_096)))
 
 
 @lru_cache(maxsize=4_096)
@@ -70,8 +77,9 @@ def context_fields(context_id: UUID, tokenizer: str) -> bytes:
 
 def record_head(fields: bytes, token_count: int, source: TokenCountSource, body: bytes) -> bytes:
     """Return a record up to its stamp; `fields` are those of `context_fields`."""
-    own = b"".join((fields, b"\x50", varint(token_count), _SOURCES[source], body))
-    return varint(len(own) + STAMP_BYTES) + own
+    count = varint(token_count)
+    size = len(fields) + 1 + len(count) + 2 + len(body) + STAMP_BYTES
+    return b"".join((varint(size), fields, b"\x50", count, _SOURCES[source], body))
 
 
 def decode_body(body: bytes) -> Message:

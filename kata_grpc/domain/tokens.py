@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from kata_grpc.domain.images import Size, image_size
 from kata_grpc.domain.messages import (
@@ -46,8 +47,7 @@ _TEXT_TYPES = ("text/", "application/json", "application/xml", "application/yaml
 _CHARS_PER_OPAQUE_TOKEN = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """What a message costs without a dialect's framing.
 
     `items` are the calls, results and media that it frames, and as many more as cover a surcharge.

@@ -5,59 +5,47 @@ The rows that reads return carry `version`, `group_version` and `record`: a mess
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import accumulate, chain
+from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
 from kata_grpc.db.query import Query, load
+from kata_grpc.domain.messages import PINNED_ROLES, Role, TokenCountSource
 from kata_grpc.limits import MAX_OPEN_CALLS
-from kata_grpc.repositories.contexts import context_from_row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from uuid import UUID
 
     from kata_grpc.db.pool import Executor
-    from kata_grpc.domain.contexts import Context, TenantId
+    from kata_grpc.domain.contexts import TenantId
     from kata_grpc.domain.lineage import Lineage
     from kata_grpc.domain.messages import Row
 
 _SQL = load("kata_grpc.repositories", "sql/messages.sql")
 _LOCK = "for no key update of c"
-
-
 _WAITING = _SQL.append_batches
 _PASSING = Query("append_batches_in_passing", _WAITING.text.replace(_LOCK, f"{_LOCK} skip locked"))
 """The same without a wait: a context whose row is locked is passed over."""
-
-
-class Tally(NamedTuple):
-    """What messages add to a context's running state."""
-
-    tokens: int = 0
-    items: int = 0
-    inexact: int = 0
-    pinned_tokens: int = 0
-    pinned_messages: int = 0
-    pinned_items: int = 0
-    turn: int = 0
-    """The place, from 1 on, of the newest message that starts a turn; 0 without one."""
+_ROLES = tuple(Role)
+_SOURCES = tuple(TokenCountSource)
+_PLACES = {name: place for names in (_ROLES, _SOURCES) for place, name in enumerate(names, start=1)}
 
 
 class NewMessage(NamedTuple):
-    """A message to append; `head` is its record but for the stamp at its end, `tally` runs up to this message."""
+    """A message to append; `head` is its record but for the stamp at its end."""
 
-    role: str
+    role: Role
     token_count: int
     item_count: int
-    source: str
+    source: TokenCountSource
+    starts_turn: bool
     digest: bytes
     head: bytes
-    tally: Tally
     labels: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """One append, with its conditions."""
 
     context_id: UUID
@@ -69,6 +57,11 @@ class Batch:
     digest: bytes
     steps_json: str | None
     messages: Sequence[NewMessage]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one message that does nothing to tool calls."""
+        return self.steps_json is None and len(self.messages) == 1
 
 
 def _array(labels: Sequence[str]) -> str | None:
@@ -85,44 +78,20 @@ class MessageRepository:
     def __init__(self, executor: Executor) -> None:
         self._db = executor
 
-    async def append(self, batches: Sequence[Batch], *, wait: bool) -> list[Context | None]:
-        """Append batches to different contexts, each as one revision; return the contexts after it.
+    async def append(self, batches: Sequence[Batch], *, wait: bool) -> list[Row | None]:
+        """Append batches to different contexts, each as one revision; return the rows of the contexts after it.
 
         None where a condition does not hold, where the request_id was used and, unless told to `wait`, where another
         transaction holds the context. Raises ConstraintViolated("revisions_request_uq") when a request_id is used by
         another writer at the same moment; then nothing was appended.
         """
-        columns = zip(
-            *(
-                (
-                    batch.context_id,
-                    batch.tenant,
-                    batch.tokenizer,
-                    batch.expected_version,
-                    batch.request_id,
-                    batch.fingerprint,
-                    batch.digest,
-                    batch.steps_json,
-                    len(batch.messages),
-                    *batch.messages[-1].tally,
-                )
-                for batch in batches
-            ),
-            strict=True,
-        )
-        message_columns = zip(
-            *(
-                (place, step, *message[:-2], *message.tally, _array(message.labels))
-                for place, batch in enumerate(batches, start=1)
-                for step, message in enumerate(batch.messages, start=1)
-            ),
-            strict=True,
-        )
-        query = _WAITING if wait else _PASSING
-        rows = await self._db.fetch(query, *columns, MAX_OPEN_CALLS, *message_columns)
-        after: list[Context | None] = [None] * len(batches)
+        if not wait and all(batch.is_plain for batch in batches):
+            rows = await self._db.fetch(_SQL.append_plain, *_plain_columns(batches))
+        else:
+            rows = await self._db.fetch(_WAITING if wait else _PASSING, *_columns(batches))
+        after: list[Row | None] = [None] * len(batches)
         for row in rows:
-            after[row["place"] - 1] = context_from_row(row)
+            after[row["place"] - 1] = row
         return after
 
     async def open_calls(self, context_id: UUID, tenant: TenantId, steps_json: str) -> int:
@@ -179,3 +148,58 @@ class MessageRepository:
                 return page, True
             max_bytes -= sum(len(row["record"]) for row in rows)
         return page, False
+
+
+def _plain_columns(batches: Sequence[Batch]) -> Iterable[object]:
+    """Lay out batches of one message as append_plain takes them."""
+    *conditions, _, messages = zip(*batches, strict=True)
+    *columns, labels = zip(*chain.from_iterable(messages), strict=True)
+    return *map(_given, conditions), *columns, _labels(labels)
+
+
+def _columns(batches: Sequence[Batch]) -> Iterable[object]:
+    """Lay out batches as append_batches takes them."""
+    ends = list(accumulate(len(batch.messages) for batch in batches))
+    spans = list(zip([0, *ends], ends, strict=False))
+    roles, tokens, items, sources, starts, digests, heads, labels = zip(
+        *chain.from_iterable(batch.messages for batch in batches), strict=True
+    )
+
+    def running(numbers: Sequence[int]) -> list[int]:
+        return [total for start, end in spans for total in accumulate(numbers[start:end])]
+
+    pinned = [role in PINNED_ROLES for role in roles]
+    turns = [step * starts[start + step - 1] for start, end in spans for step in range(1, end - start + 1)]
+    *conditions, _ = zip(*batches, strict=True)
+    return (
+        *map(_given, conditions),
+        [start for start, _ in spans],
+        ends,
+        MAX_OPEN_CALLS,
+        _ROLES,
+        _SOURCES,
+        [_PLACES[role] for role in roles],
+        [_PLACES[source] for source in sources],
+        tokens,
+        items,
+        running(tokens),
+        running(items),
+        running([source is not TokenCountSource.COUNTED for source in sources]),
+        running(list(map(mul, tokens, pinned))),
+        running(pinned),
+        running(list(map(mul, items, pinned))),
+        [turn for start, end in spans for turn in accumulate(turns[start:end], max)],
+        b"".join(digests),
+        b"".join(heads),
+        list(accumulate(map(len, heads))),
+        _labels(labels),
+    )
+
+
+def _given(column: Sequence[object]) -> Sequence[object] | None:
+    """Spare a column in which nothing is given: as null it is as long as the others are."""
+    return None if all(value is None for value in column) else column
+
+
+def _labels(labels: Sequence[Sequence[str]]) -> Sequence[str | None] | None:
+    return list(map(_array, labels)) if any(labels) else None

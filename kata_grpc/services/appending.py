@@ -18,7 +18,7 @@ from kata_grpc.domain.errors import KataError, WriteContention
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from kata_grpc.domain.contexts import Context
+    from kata_grpc.domain.messages import Row
     from kata_grpc.repositories.messages import Batch, MessageRepository
 
 _MOST_APPENDS = 128
@@ -30,10 +30,13 @@ _MOST_BYTES = 64 * 1024
 """An append of more than this goes alone, on a connection of its own: it gains little and would hold up the others."""
 
 _MOST_AT_ONCE = 2
-_BESIDE = 32
-"""So many that wait have a second statement run beside the first: PostgreSQL then works while this process does."""
+_BESIDE = 16
+"""So many that wait have a second statement run beside the first: PostgreSQL then works while this process does. From
+so many on a group takes half of what there is, so that the other half is its company."""
+_TURNS = 4
+"""Of the event loop, between two groups: the answers to the first leave, and what they bring joins the second."""
 
-_Waiting = tuple["Batch", asyncio.Future["Context | None"]]
+_Waiting = tuple["Batch", asyncio.Future["Row | None"]]
 
 
 class GroupCommit:
@@ -47,12 +50,12 @@ class GroupCommit:
         self._at_work = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def append(self, batch: Batch) -> Context | None:
+    async def append(self, batch: Batch) -> Row | None:
         """Append one batch, without a wait for a context that is held; None as in `MessageRepository.append`."""
         if len(batch.messages) > _MOST_MESSAGES or sum(len(new.head) for new in batch.messages) > _MOST_BYTES:
             return await self.append_alone(batch)
         loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[Context | None] = loop.create_future()
+        outcome: asyncio.Future[Row | None] = loop.create_future()
         self._waiting.append((batch, outcome))
         if not self._at_work or (self._at_work < _MOST_AT_ONCE and len(self._waiting) >= _BESIDE):
             self._at_work += 1
@@ -62,10 +65,10 @@ class GroupCommit:
             task.add_done_callback(self._tasks.discard)
         return await outcome
 
-    async def append_alone(self, batch: Batch) -> Context | None:
+    async def append_alone(self, batch: Batch) -> Row | None:
         """Append one batch, waiting for its context."""
-        (context,) = await self._messages.append([batch], wait=True)
-        return context
+        (row,) = await self._messages.append([batch], wait=True)
+        return row
 
     async def _write(self) -> None:
         try:
@@ -76,6 +79,9 @@ class GroupCommit:
                     await self._write_group(group)
                 finally:
                     self._held -= contexts
+                if len(group) > 1:
+                    for _ in range(_TURNS):
+                        await asyncio.sleep(0)
         finally:
             # Here and not when the task is done: an append that comes in between would wait for nobody.
             self._at_work -= 1
@@ -85,8 +91,9 @@ class GroupCommit:
         group: list[_Waiting] = []
         contexts = set(self._held)
         later: list[_Waiting] = []
+        most = min(_MOST_APPENDS, max(_BESIDE, (len(self._waiting) + len(self._held) + 1) // 2))
         for _ in range(min(len(self._waiting), _LOOKED_AT)):
-            if len(group) == _MOST_APPENDS:
+            if len(group) == most:
                 break
             batch, outcome = waiting = self._waiting.popleft()
             if outcome.done():  # its caller is gone, and nothing was written
@@ -110,11 +117,11 @@ class GroupCommit:
                 for waiting in group:
                     await self._write_group([waiting])
             return
-        for (_, outcome), context in zip(group, found, strict=True):
+        for (_, outcome), row in zip(group, found, strict=True):
             if not outcome.done():
-                outcome.set_result(context)
+                outcome.set_result(row)
 
 
-def _fail(outcome: asyncio.Future[Context | None], error: Exception) -> None:
+def _fail(outcome: asyncio.Future[Row | None], error: Exception) -> None:
     if not outcome.done():
         outcome.set_exception(error)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kata_grpc.domain.contexts import Context, ContextSpec, StoredPolicy, TenantId
 from kata_grpc.domain.errors import ContextNotFound, ForkTooDeep, OutOfRange, TooManyForks, TooManyOpenCalls
 from kata_grpc.limits import MAX_OPEN_CALLS
-from kata_grpc.repositories.contexts import ContextRepository
+from kata_grpc.repositories.contexts import ContextRepository, context_from_row
 from kata_grpc.repositories.messages import MessageRepository
 from kata_grpc.repositories.windows import WindowRepository
 from kata_grpc.services.changes import OnChange, unwatched
@@ -139,7 +139,7 @@ class Forks:
                 (appended,) = await MessageRepository(executor).append([prepared.batch(tenant)], wait=True)
                 if appended is None:
                     raise TooManyOpenCalls(str(snapshot.context.id), MAX_OPEN_CALLS)
-                context = appended
+                context = context_from_row(appended)
         self._changed(child_id, context.latest_revision)
         return await self._answer(tenant, context, drafts, replayed=False)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kata_grpc.codec import context_fields, record_head
 from kata_grpc.db.errors import ConstraintViolated
@@ -20,13 +20,13 @@ from kata_grpc.domain.errors import (
     WriteContention,
 )
 from kata_grpc.domain.lineage import ENDLESS
-from kata_grpc.domain.messages import PINNED_ROLES, Message, Role, Row, TokenCountSource
+from kata_grpc.domain.messages import Message, Role, Row, TokenCountSource
 from kata_grpc.domain.tokens import Counted
 from kata_grpc.domain.windows import View
 from kata_grpc.limits import MAX_OPEN_CALLS, PAGE_BYTES
 from kata_grpc.preview import preview_of_record
-from kata_grpc.repositories.contexts import ContextRepository
-from kata_grpc.repositories.messages import Batch, MessageRepository, NewMessage, Tally
+from kata_grpc.repositories.contexts import ContextRepository, context_from_row
+from kata_grpc.repositories.messages import Batch, MessageRepository, NewMessage
 from kata_grpc.repositories.windows import WindowRepository
 from kata_grpc.services.appending import GroupCommit
 from kata_grpc.services.cache import BoundedCache
@@ -35,7 +35,7 @@ from kata_grpc.services.overlays import Overlays
 from kata_grpc.services.requests import check_claim
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from kata_grpc.db.pool import Database
@@ -49,8 +49,7 @@ PREVIEW_BYTES = 4_096
 """Enough of a record to show the first characters of its text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A message to append: its content, its bytes as they will be stored, and the caller's count with its tokenizer."""
 
     message: Message
@@ -68,11 +67,11 @@ class Difference:
     counted: int
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(NamedTuple):
     """Where a batch stands in the log."""
 
-    context: Context
+    context: Callable[[], Context]
+    """Makes the context, for who sends it."""
     first_version: int
     last_version: int
     revision: int
@@ -80,8 +79,7 @@ class Appended:
     differences: Sequence[Difference]
 
 
-@dataclass(frozen=True, slots=True)
-class LaidOut:
+class LaidOut(NamedTuple):
     """The messages of a batch as they will be stored, counted in one tokenizer."""
 
     tokenizer: str
@@ -90,8 +88,7 @@ class LaidOut:
     differences: Sequence[Difference]
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A batch that only waits to be written; it is counted as the context's tokenizer was last known."""
 
     context_id: UUID
@@ -156,22 +153,23 @@ class Messages:
         self, tenant: TenantId, prepared: Prepared, request_id: str | None, expected_version: int | None
     ) -> Appended:
         """Write a batch: one statement, with others, when it succeeds; one more read to say why when it does not."""
-        context_id, drafts, wanted, laid_out = prepared.context_id, prepared.drafts, prepared.wanted, prepared.laid_out
+        context_id, drafts = prepared.context_id, prepared.drafts
         write = self._group.append
         for _ in range(_ATTEMPTS):
+            laid_out = prepared.laid_out
             tokenizer, steps_json = laid_out.tokenizer, laid_out.steps_json
             try:
-                context = await write(replace(prepared, laid_out=laid_out).batch(tenant, request_id, expected_version))
+                row = await write(prepared.batch(tenant, request_id, expected_version))
             except ConstraintViolated as violated:
                 if violated.constraint != "revisions_request_uq":
                     raise
-                context = None
-            if context is not None:
+                row = None
+            if row is not None:
                 self._tokenizer_of[context_id] = tokenizer
-                self._changed(context_id, context.latest_revision)
-                first = context.latest_version - len(drafts) + 1
-                last, revision = context.latest_version, context.latest_revision
-                return Appended(context, first, last, revision, False, laid_out.differences)
+                last, revision = row["latest_version"], row["latest_revision"]
+                self._changed(context_id, revision)
+                first = last - len(drafts) + 1
+                return Appended(partial(context_from_row, row), first, last, revision, False, laid_out.differences)
 
             # Before the claim is looked for: the calls of a twin that is committed in between are not counted.
             too_many = False
@@ -184,11 +182,12 @@ class Messages:
             if context.tokenizer != tokenizer:
                 self._tokenizer_of[context_id] = context.tokenizer
                 laid_out = await self._lay_out(context_id, drafts, prepared.digests, context.tokenizer)
+                prepared = prepared._replace(laid_out=laid_out)
             if claim is not None:
                 assert request_id is not None
-                check_claim(claim, request_id, wanted)
+                check_claim(claim, request_id, prepared.wanted)
                 first, last = claim.first_version, claim.last_version
-                return Appended(context, first, last, claim.revision, True, laid_out.differences)
+                return Appended(partial(_same, context), first, last, claim.revision, True, laid_out.differences)
             if context.delete_time is not None:
                 raise ContextNotFound(str(context_id))
             if too_many:
@@ -318,6 +317,10 @@ def revision_from_row(row: Row) -> Revision:
     )
 
 
+def _same(context: Context) -> Context:
+    return context
+
+
 def _fingerprint(drafts: Sequence[Draft], digest: bytes) -> bytes:
     """Stands for the content of the request: the messages and the counts given with them."""
     given = _canonical(tuple((draft.given_count, draft.given_tokenizer) for draft in drafts))
@@ -332,27 +335,21 @@ def _canonical(given: tuple[tuple[int | None, str], ...]) -> bytes:
 def _new_messages(
     drafts: Sequence[Draft], counts: Sequence[Counted], digests: Sequence[bytes], fields: bytes
 ) -> tuple[list[NewMessage], str | None]:
-    """Lay the messages out with the sums that run within the batch; return them and their tool steps."""
-    tally = Tally()
-    steps: list[dict[str, object]] = []
-    new = []
-    for place, (draft, counted, digest) in enumerate(zip(drafts, counts, digests, strict=True), start=1):
-        message = draft.message
-        pinned = message.role in PINNED_ROLES
-        tally = Tally(
-            tally.tokens + counted.tokens,
-            tally.items + counted.items,
-            tally.inexact + (counted.source is not TokenCountSource.COUNTED),
-            tally.pinned_tokens + (counted.tokens if pinned else 0),
-            tally.pinned_messages + pinned,
-            tally.pinned_items + (counted.items if pinned else 0),
-            place if message.role is Role.USER and not any(message.results()) else tally.turn,
+    """Lay the messages out; return them and their tool steps."""
+    steps = [_step(draft.message) if draft.message.parts else {} for draft in drafts]
+    new = [
+        NewMessage(
+            draft.message.role,
+            counted.tokens,
+            counted.items,
+            counted.source,
+            draft.message.role is Role.USER and "r" not in step,
+            digest,
+            record_head(fields, counted.tokens, counted.source, draft.body),
+            draft.message.labels,
         )
-        steps.append(_step(message) if message.parts else {})
-        head = record_head(fields, counted.tokens, counted.source, draft.body)
-        new.append(
-            NewMessage(message.role, counted.tokens, counted.items, counted.source, digest, head, tally, message.labels)
-        )
+        for draft, counted, digest, step in zip(drafts, counts, digests, steps, strict=True)
+    ]
     return new, json.dumps(steps) if any(steps) else None
 
 

@@ -76,7 +76,6 @@ def context_to_proto(context: Context) -> context_pb2.Context:
     proto = context_pb2.Context(
         context_id=str(context.id),
         name=context.name,
-        labels=context.labels,
         message_count=context.message_count,
         total_tokens=context.total_tokens,
         latest_version=context.latest_version,
@@ -89,6 +88,8 @@ def context_to_proto(context: Context) -> context_pb2.Context:
         proto.parent_id = str(context.fork.parent_id)
         proto.fork_version, proto.fork_revision = context.fork.version, context.fork.revision
         proto.depth = context.depth
+    if context.labels:
+        proto.labels.update(context.labels)
     if context.metadata_json:
         proto.metadata.CopyFrom(metadata_from_json(context.metadata_json))
     if context.origin is not None:

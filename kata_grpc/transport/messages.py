@@ -68,7 +68,7 @@ class MessageServicer:
         """Append a batch."""
         appended = await self._append(tenant, request)
         response = _appended(appended)
-        response.context.CopyFrom(context_to_proto(appended.context))
+        response.context.CopyFrom(context_to_proto(appended.context()))
         return response
 
     async def _append(self, tenant: TenantId, request: pb.AppendMessagesRequest) -> Appended:
@@ -228,15 +228,14 @@ def drafts_of(messages: Sequence[message_pb2.Message]) -> list[Draft]:
 
 def _appended(appended: Appended) -> pb.AppendMessagesResponse:
     """Return where a batch stands, without the context."""
-    return pb.AppendMessagesResponse(
-        first_version=appended.first_version,
-        last_version=appended.last_version,
-        revision=appended.revision,
-        replayed=appended.replayed,
-        token_count_differences=[
-            pb.TokenCountDifference(index=d.index, given=d.given, counted=d.counted) for d in appended.differences
-        ],
+    response = pb.AppendMessagesResponse(
+        first_version=appended.first_version, last_version=appended.last_version, revision=appended.revision
     )
+    if appended.replayed:
+        response.replayed = True
+    for d in appended.differences:
+        response.token_count_differences.add(index=d.index, given=d.given, counted=d.counted)
+    return response
 
 
 def _window_request(

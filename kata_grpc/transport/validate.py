@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -28,6 +29,7 @@ _RESULT_TYPES = ("", "function", LEGACY_CALL)
 _RESULT_PARTS = ("text", "image", "file", "refusal", "unknown")
 _EXPLICIT_FORMS = (pb.CONTENT_FORM_ABSENT, pb.CONTENT_FORM_NULL, pb.CONTENT_FORM_ARRAY)
 _NO_ID = UUID(int=0)
+_uuid = lru_cache(maxsize=4_096)(UUID)  # contexts are named again and again
 _FIELD_CHARS = 200
 """How much of a field's path is named: keys of the caller's data may be part of it."""
 
@@ -54,7 +56,7 @@ class Checker:
         elif not _UUID.match(value):
             self.add(field, "is not a UUID in lower case", "MALFORMED_ID")
         else:
-            return UUID(value)
+            return _uuid(value)
         return _NO_ID
 
     def text(self, field: str, value: str, most: int) -> str:

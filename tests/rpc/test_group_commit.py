@@ -21,7 +21,7 @@ from tests.rpc.serving import Running, loop, read_error
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kata_grpc.domain.contexts import Context
+    from kata_grpc.domain.messages import Row
     from kata_grpc.repositories.messages import Batch
 
 pytestmark = loop
@@ -40,12 +40,12 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> Groups:
     seen = Groups()
     append, join = MessageRepository.append, GroupCommit.append
 
-    async def noted(self: MessageRepository, batches: Sequence[Batch], *, wait: bool) -> list[Context | None]:
+    async def noted(self: MessageRepository, batches: Sequence[Batch], *, wait: bool) -> list[Row | None]:
         seen.append((len(batches), wait))
         await until(lambda: seen.came >= seen.crowd, "a crowd of appends")
         return await append(self, batches, wait=wait)
 
-    async def joined(self: GroupCommit, batch: Batch) -> Context | None:
+    async def joined(self: GroupCommit, batch: Batch) -> Row | None:
         seen.came += 1
         return await join(self, batch)
 
@@ -170,3 +170,30 @@ async def test_a_failure_that_one_append_causes_is_not_the_others(server: Runnin
     for context_id in good:
         assert [m.version for m in await server.log(context_id)] == [1]
     assert await server.log(bad) == []
+
+
+async def test_messages_are_written_the_same_one_by_one_and_together(server: Running) -> None:
+    """One by one they go by the statement for plain messages, but for the call; together by the one for batches."""
+    labelled = b.user("labelled", labels=["goal", 'quoted "x"'])
+    said = [b.system("s"), b.calls("1"), b.user("u"), b.assistant("a", name="n"), b.developer("é" * 200), labelled]
+    one_by_one, together = [(await server.create()).context_id for _ in range(2)]
+    for message in said:
+        await server.append(one_by_one, message)
+    await server.append(together, *said)
+
+    rows = """
+        select version, role, group_version, token_count, item_count, token_count_source, total_tokens, total_items,
+               inexact_messages, pinned_tokens, pinned_messages, pinned_items, turn_version, open_calls, digest, labels,
+               octet_length(record) as bytes
+        from messages where context_id = $1::text::uuid order by version
+        """
+    contexts = """
+        select latest_version, total_tokens, total_items, inexact_messages, pinned_tokens, pinned_messages,
+               pinned_items, turn_version, open_calls
+        from contexts where id = $1::text::uuid
+        """
+    for query in (rows, contexts):
+        found = [list(map(dict, await server.query(query, context_id))) for context_id in (one_by_one, together)]
+        assert found[0] == found[1]
+    for context_id in (one_by_one, together):
+        assert [m.text for m in await server.log(context_id)] == [m.text for m in said]

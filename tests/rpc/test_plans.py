@@ -63,27 +63,12 @@ def filled_in(args: Sequence[Any], context_id: UUID) -> list[Any]:
     ]
 
 
-ONE_APPEND: list[Any] = [
-    *[["o200k_base"], [None], ["r"], [FINGERPRINT], [FINGERPRINT], [None], [1], [5], [0], [0], [0], [0], [0], [1], 256],
-    *[
-        [1],
-        [1],
-        ["user"],
-        [5],
-        [0],
-        ["counted"],
-        [FINGERPRINT],
-        [b"\x20\x01"],
-        [5],
-        [0],
-        [0],
-        [0],
-        [0],
-        [0],
-        [1],
-        [None],
-    ],
+CONDITIONS: list[Any] = [["o200k_base"], [None], ["r"], [FINGERPRINT], [FINGERPRINT]]
+ONE_BATCH: list[Any] = [
+    *[*CONDITIONS, [None], [0], [1], 256, ["user"], ["counted"], [1], [1], [5], [0]],
+    *[[5], [0], [0], [0], [0], [0], [1], FINGERPRINT, b"\x20\x01", [2], None],
 ]
+ONE_MESSAGE: list[Any] = [*CONDITIONS, ["user"], [5], [0], ["counted"], [True], [FINGERPRINT], [b"\x20\x01"], [None]]
 USES: dict[str, Use] = {
     # windows
     "look": Use([None, None, 8_000, 4, 8, 16, 512, 64, 4 << 20, *ROOT, CONTEXT, LOG], 1_500),
@@ -106,7 +91,8 @@ USES: dict[str, Use] = {
     ),
     "get_policy_at": Use([LOG], 5),
     # messages
-    "append_batches": Use(ONE_APPEND, 60, of_arrays=True),
+    "append_batches": Use(ONE_BATCH, 60, of_arrays=True),
+    "append_plain": Use(ONE_MESSAGE, 60, of_arrays=True),
     "count_open_calls": Use(['[{"c": ["a", "b"]}]'], 10),
     "get_message": Use([77], 2),
     "list_groups_of": Use([[7, 9]], 4),

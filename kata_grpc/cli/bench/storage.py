@@ -24,7 +24,7 @@ from kata_grpc.codec import context_fields, encode_body, record_head, to_proto
 from kata_grpc.db.pool import Database, PoolOptions
 from kata_grpc.domain.contexts import DEFAULT_TOKENIZER, TenantId
 from kata_grpc.domain.messages import Message, Role, TokenCountSource
-from kata_grpc.repositories.messages import Batch, MessageRepository, NewMessage, Tally
+from kata_grpc.repositories.messages import Batch, MessageRepository, NewMessage
 from kata_grpc.services.appending import GroupCommit
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _batch(context_id: UUID) -> Batch:
     body = encode_body(to_proto(Message(Role.USER, "a word " * (TEXT_BYTES // 7))))
     digest = sha256(body).digest()
     head = record_head(context_fields(context_id, DEFAULT_TOKENIZER), TOKENS, TokenCountSource.COUNTED, body)
-    new = NewMessage(Role.USER, TOKENS, 0, TokenCountSource.COUNTED, digest, head, Tally(tokens=TOKENS, turn=1))
+    new = NewMessage(Role.USER, TOKENS, 0, TokenCountSource.COUNTED, True, digest, head)
     return Batch(context_id, _TENANT, DEFAULT_TOKENIZER, None, None, digest, digest, None, [new])
 
 

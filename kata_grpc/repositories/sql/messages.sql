@@ -8,21 +8,23 @@
 -- calls, or when its request_id was used. A request_id that another writer uses at the same moment violates
 -- revisions_request_uq. Locks are taken in the order of the arrays. Contexts and claims are looked up one by one, by
 -- their keys, whatever the tables were like when the statement was planned; and what a batch found before it is
--- carried along, so that nothing is joined to find it again.
+-- carried along, so that nothing is joined to find it again. A message is found by its place among all of them, by
+-- arrays of numbers and bytes that are cut: joined with their batches, messages would be compared each with each.
 -- A batch an element: $1 context_id, $2 tenant_id, $3 tokenizer, $4 expected_version or null, $5 request_id or null,
--- $6 fingerprint, $7 digest, $8 tool steps as in kata_fold_calls or null, $9 messages, and what they add to the context:
--- $10 tokens, $11 items, $12 inexact messages, $13 pinned tokens, $14 pinned messages, $15 pinned items, $16 place of the
--- newest turn's start within the batch, 0 without one. $17 most open calls. A message an element: $18 the place of its
--- batch, from 1 on, $19 its own place in it, $20 role, $21 token count, $22 item count, $23 source of the count,
--- $24 digest, $25 record up to the stamp, $26 to $32 as $10 to $16, running within the batch and with this message,
--- $33 labels as the text of an array, or null
+-- $6 fingerprint, $7 digest, $8 tool steps as in kata_fold_calls or null, $9 how many messages of others stand before
+-- its own, $10 those and its own. $11 most open calls, $12 the roles that there are, $13 the sources of counts. A message
+-- an element: $14 role and $15 source by their places in those, $16 token count, $17 item count; running within the batch
+-- and with this message, what it adds to the context: $18 tokens, $19 items, $20 inexact messages, $21 pinned tokens,
+-- $22 pinned messages, $23 pinned items, $24 place within the batch of the newest turn's start, 0 without one. Of all
+-- messages together: $25 digests, $26 records up to the stamp, $27 where each of these ends. $28 labels as the text of an
+-- array, or null, an element a message; null where none has any
 with locked as materialized (
   select b.*, c.latest_version, c.latest_revision, c.total_tokens, c.total_items, c.inexact_messages, c.pinned_tokens,
          c.pinned_messages, c.pinned_items, c.turn_version, c.open_calls, c.chain
   from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bytea[], $7::bytea[], $8::jsonb[],
-              $9::int[], $10::bigint[], $11::bigint[], $12::int[], $13::bigint[], $14::int[], $15::bigint[], $16::int[])
+              $9::int[], $10::int[])
        with ordinality as b(context_id, tenant_id, tokenizer, expected_version, request_id, fingerprint, digest, steps,
-                            messages, tokens, items, inexact, tokens_of_pinned, pinned, items_of_pinned, turn, place)
+                            before, last, place)
   cross join lateral (
     select *
     from contexts c
@@ -33,40 +35,40 @@ with locked as materialized (
   where b.request_id is null
      or (select r.revision from revisions r where r.context_id = b.context_id and r.request_id = b.request_id) is null
 ), folded as materialized (
-  select l.place, f.*
+  select l.place, array_agg(f.group_version order by f.step) as groups, array_agg(f.open_after order by f.step) as opened
   from locked l
   cross join lateral kata_fold_calls(l.open_calls, l.steps, l.latest_version) f
   where l.steps is not null
-), left_open as materialized (
-  select distinct on (place) place, open_after from folded order by place, step desc
+  group by l.place
 ), changed as (
   update contexts c
-  set latest_version = l.latest_version + l.messages,
+  set latest_version = l.latest_version + l.last - l.before,
       latest_revision = l.latest_revision + 1,
-      total_tokens = l.total_tokens + l.tokens,
-      total_items = l.total_items + l.items,
-      inexact_messages = l.inexact_messages + l.inexact,
-      pinned_tokens = l.pinned_tokens + l.tokens_of_pinned,
-      pinned_messages = l.pinned_messages + l.pinned,
-      pinned_items = l.pinned_items + l.items_of_pinned,
-      turn_version = case when l.turn > 0 then l.latest_version + l.turn else l.turn_version end,
+      total_tokens = l.total_tokens + ($18::bigint[])[l.last],
+      total_items = l.total_items + ($19::bigint[])[l.last],
+      inexact_messages = l.inexact_messages + ($20::int[])[l.last],
+      pinned_tokens = l.pinned_tokens + ($21::bigint[])[l.last],
+      pinned_messages = l.pinned_messages + ($22::int[])[l.last],
+      pinned_items = l.pinned_items + ($23::bigint[])[l.last],
+      turn_version = case when ($24::int[])[l.last] > 0 then l.latest_version + ($24::int[])[l.last]
+                          else l.turn_version end,
       open_calls = case when l.steps is null then l.open_calls
-                        else (select o.open_after from left_open o where o.place = l.place) end,
+                        else (select f.opened[l.last - l.before] from folded f where f.place = l.place) end,
       chain = sha256(l.chain || l.digest),
       update_time = clock_timestamp()
   from locked l
   where c.id = l.context_id
     and (l.steps is null
          or (select coalesce(sum(jsonb_array_length(value)), 0)
-             from left_open o, jsonb_each(o.open_after) where o.place = l.place) <= $17::int)
+             from folded f, jsonb_each(f.opened[l.last - l.before]) where f.place = l.place) <= $11::int)
   returning l.place, c.id, c.tenant_id, c.name, c.unique_name, c.labels, c.metadata_json, c.tokenizer, c.origin_format,
             c.origin_id, c.origin_extra_json, c.create_time, c.update_time, c.delete_time, c.update_revision,
             c.latest_revision, c.latest_version, c.total_tokens, c.parent_id, c.fork_version, c.fork_revision, c.depth,
             c.has_removals, c.chain, (extract(epoch from c.update_time) * 1000000)::bigint as micros,
-            l.request_id, l.fingerprint, l.latest_version as version_before, l.total_tokens as tokens_before,
-            l.total_items as items_before, l.inexact_messages as inexact_before, l.pinned_tokens as tokens_of_pinned_before,
-            l.pinned_messages as pinned_before, l.pinned_items as items_of_pinned_before, l.turn_version as turn_before,
-            l.open_calls as open_before
+            l.before, l.last, l.request_id, l.fingerprint, l.latest_version as version_before,
+            l.total_tokens as tokens_before, l.total_items as items_before, l.inexact_messages as inexact_before,
+            l.pinned_tokens as tokens_of_pinned_before, l.pinned_messages as pinned_before,
+            l.pinned_items as items_of_pinned_before, l.turn_version as turn_before, l.open_calls as open_before
 ), claimed as (
   insert into revisions (context_id, revision, tenant_id, kind, first_version, last_version, create_time, request_id,
                          fingerprint, chain)
@@ -77,20 +79,84 @@ with locked as materialized (
   insert into messages (context_id, version, tenant_id, revision, create_time, role, group_version, token_count,
                         item_count, token_count_source, total_tokens, total_items, inexact_messages, pinned_tokens,
                         pinned_messages, pinned_items, turn_version, open_calls, digest, record, labels)
-  select c.id, c.version_before + m.step, c.tenant_id, c.latest_revision, c.update_time, m.role,
-         coalesce(f.group_version, c.version_before + m.step), m.token_count, m.item_count, m.source,
-         c.tokens_before + m.tokens, c.items_before + m.items, c.inexact_before + m.inexact,
-         c.tokens_of_pinned_before + m.tokens_of_pinned, c.pinned_before + m.pinned,
-         c.items_of_pinned_before + m.items_of_pinned,
-         case when m.turn > 0 then c.version_before + m.turn else c.turn_before end,
-         nullif(coalesce(f.open_after, c.open_before), '{}'::jsonb), m.digest,
-         m.head || kata_stamp(c.version_before + m.step, c.latest_revision, c.micros), m.labels::text[]
-  from unnest($18::int[], $19::int[], $20::text[], $21::int[], $22::int[], $23::text[], $24::bytea[], $25::bytea[],
-              $26::bigint[], $27::bigint[], $28::int[], $29::bigint[], $30::int[], $31::bigint[], $32::int[], $33::text[])
-       as m(batch, step, role, token_count, item_count, source, digest, head, tokens, items, inexact,
-            tokens_of_pinned, pinned, items_of_pinned, turn, labels)
-  join changed c on c.place = m.batch
-  left join folded f on f.place = m.batch and f.step = m.step
+  select c.id, c.version_before + m.step, c.tenant_id, c.latest_revision, c.update_time,
+         ($12::text[])[($14::int[])[m.place]], coalesce(f.groups[m.step], c.version_before + m.step),
+         ($16::int[])[m.place], ($17::int[])[m.place], ($13::text[])[($15::int[])[m.place]],
+         c.tokens_before + ($18::bigint[])[m.place], c.items_before + ($19::bigint[])[m.place],
+         c.inexact_before + ($20::int[])[m.place], c.tokens_of_pinned_before + ($21::bigint[])[m.place],
+         c.pinned_before + ($22::int[])[m.place], c.items_of_pinned_before + ($23::bigint[])[m.place],
+         case when ($24::int[])[m.place] > 0 then c.version_before + ($24::int[])[m.place] else c.turn_before end,
+         nullif(coalesce(f.opened[m.step], c.open_before), '{}'::jsonb),
+         substring($25::bytea from m.place * 32 - 31 for 32),
+         substring($26::bytea from m.head_ends_before + 1 for ($27::int[])[m.place] - m.head_ends_before)
+           || kata_stamp(c.version_before + m.step, c.latest_revision, c.micros),
+         ($28::text[])[m.place]::text[]
+  from changed c
+  cross join lateral (
+    select step, c.before + step as place, coalesce(($27::int[])[c.before + step - 1], 0) as head_ends_before
+    from generate_series(1, c.last - c.before) step
+  ) m
+  left join folded f on f.place = c.place
+)
+select place, id, tenant_id, name, unique_name, labels, metadata_json, tokenizer, origin_format, origin_id,
+       origin_extra_json, create_time, update_time, delete_time, update_revision, latest_revision, latest_version,
+       total_tokens, parent_id, fork_version, fork_revision, depth, has_removals
+from changed;
+
+-- name: append_plain
+-- Does what append_batches does for batches of one message without tool steps, in less of PostgreSQL's time, a sixth when
+-- one is alone: such a message is its whole batch, so that nothing runs within it. A context that another transaction
+-- holds is passed over.
+-- A message an element: $1 context_id, $2 tenant_id, $3 tokenizer, $4 expected_version or null, $5 request_id or null,
+-- $6 fingerprint, $7 digest of the batch, $8 role, $9 token count, $10 item count, $11 source of the count, $12 whether it
+-- starts a turn, $13 digest, $14 record up to the stamp, $15 labels as the text of an array, or null
+with locked as materialized (
+  select b.*
+  from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bytea[], $7::bytea[], $8::text[],
+              $9::int[], $10::int[], $11::text[], $12::bool[], $13::bytea[], $14::bytea[], $15::text[])
+       with ordinality as b(context_id, tenant_id, tokenizer, expected_version, request_id, fingerprint, batch_digest,
+                            role, token_count, item_count, source, starts_turn, digest, head, marks, place)
+  cross join lateral (
+    select c.id
+    from contexts c
+    where c.id = b.context_id and c.tenant_id = b.tenant_id and c.delete_time is null and c.tokenizer = b.tokenizer
+      and (b.expected_version is null or c.latest_version = b.expected_version)
+    for no key update of c skip locked
+  ) c
+  where b.request_id is null
+     or (select r.revision from revisions r where r.context_id = b.context_id and r.request_id = b.request_id) is null
+), changed as (
+  update contexts c
+  set latest_version = c.latest_version + 1,
+      latest_revision = c.latest_revision + 1,
+      total_tokens = c.total_tokens + l.token_count,
+      total_items = c.total_items + l.item_count,
+      inexact_messages = c.inexact_messages + (l.source <> 'counted')::int,
+      pinned_tokens = c.pinned_tokens + case when l.role in ('system', 'developer') then l.token_count else 0 end,
+      pinned_messages = c.pinned_messages + (l.role in ('system', 'developer'))::int,
+      pinned_items = c.pinned_items + case when l.role in ('system', 'developer') then l.item_count else 0 end,
+      turn_version = case when l.starts_turn then c.latest_version + 1 else c.turn_version end,
+      chain = sha256(c.chain || l.batch_digest),
+      update_time = clock_timestamp()
+  from locked l
+  where c.id = l.context_id
+  returning c.*, (extract(epoch from c.update_time) * 1000000)::bigint as micros, l.place, l.request_id, l.fingerprint,
+            l.role, l.token_count, l.item_count, l.source, l.digest, l.head, l.marks
+), claimed as (
+  insert into revisions (context_id, revision, tenant_id, kind, first_version, last_version, create_time, request_id,
+                         fingerprint, chain)
+  select id, latest_revision, tenant_id, 'append', latest_version, latest_version, update_time, request_id, fingerprint,
+         chain
+  from changed
+), appended as (
+  insert into messages (context_id, version, tenant_id, revision, create_time, role, group_version, token_count,
+                        item_count, token_count_source, total_tokens, total_items, inexact_messages, pinned_tokens,
+                        pinned_messages, pinned_items, turn_version, open_calls, digest, record, labels)
+  select id, latest_version, tenant_id, latest_revision, update_time, role, latest_version, token_count, item_count,
+         source, total_tokens, total_items, inexact_messages, pinned_tokens, pinned_messages, pinned_items, turn_version,
+         nullif(open_calls, '{}'::jsonb), digest, head || kata_stamp(latest_version, latest_revision, micros),
+         marks::text[]
+  from changed
 )
 select place, id, tenant_id, name, unique_name, labels, metadata_json, tokenizer, origin_format, origin_id,
        origin_extra_json, create_time, update_time, delete_time, update_revision, latest_revision, latest_version,
