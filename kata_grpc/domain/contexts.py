@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from kata_grpc.domain.details import Detail
     from kata_grpc.domain.messages import Role
 
 TenantId = NewType("TenantId", str)
@@ -92,6 +93,18 @@ class RevisionKind(StrEnum):
     UNDELETE = "undelete"
     POLICY = "policy"
     FORK = "fork"
+    TAG = "tag"
+    UNTAG = "untag"
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """The name of a snapshot of a context, and when it was set or moved last."""
+
+    name: str
+    version: int
+    revision: int
+    update_time: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +139,4 @@ class Revision:
     request_id: str
     role: Role | None
     preview: str
+    detail: Detail | None = None

@@ -135,6 +135,11 @@ class MessageRepository:
         record: bytes | None = await self._db.fetchval(_SQL.get_message, lineage.source(version), tenant, version)
         return record
 
+    async def revision_of(self, lineage: Lineage, tenant: TenantId, version: int) -> int:
+        """Return the revision that appended a message that is there."""
+        revision: int = await self._db.fetchval(_SQL.revision_of_message, lineage.source(version), tenant, version)
+        return revision
+
     async def page(
         self,
         lineage: Lineage,

@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING
 from kata_grpc.codec import context_fields, record_head
 from kata_grpc.db.errors import ConstraintViolated
 from kata_grpc.domain.contexts import DEFAULT_TOKENIZER, Context, Revision, RevisionKind, TenantId
+from kata_grpc.domain.details import detail_from_json
 from kata_grpc.domain.errors import (
     ContextNotFound,
     MessageNotFound,
-    OutOfRange,
     TooManyOpenCalls,
     VersionConflict,
     WriteContention,
 )
-from kata_grpc.domain.lineage import ENDLESS
 from kata_grpc.domain.messages import PINNED_ROLES, Message, Role, Row, TokenCountSource
 from kata_grpc.domain.tokens import Counted
-from kata_grpc.limits import MAX_OPEN_CALLS, PAGE_BYTES
+from kata_grpc.limits import HISTORY_LOOK, MAX_OPEN_CALLS, PAGE_BYTES
 from kata_grpc.preview import preview_of_record
 from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.repositories.messages import Batch, MessageRepository, NewMessage, Tally
@@ -30,13 +29,13 @@ from kata_grpc.services.appending import GroupCommit
 from kata_grpc.services.cache import BoundedCache
 from kata_grpc.services.changes import OnChange, unwatched
 from kata_grpc.services.requests import check_claim
+from kata_grpc.services.snapshots import At, Snapshot, Snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from uuid import UUID
 
     from kata_grpc.db.pool import Database
-    from kata_grpc.domain.lineage import Lineage
     from kata_grpc.tokenizers import Tokenizers
 
 _ATTEMPTS = 4
@@ -120,6 +119,7 @@ class Messages:
         self._messages = MessageRepository(database)
         self._group = GroupCommit(self._messages)
         self._contexts = ContextRepository(database)
+        self._snapshots = Snapshots(database)
         self._tokenizers = tokenizers
         self._changed = changed
         # A context's tokenizer never changes, so that an entry is never wrong; an append that guesses wrong finds no
@@ -220,17 +220,10 @@ class Messages:
         """Return what stands for the content of a batch; the drafts are not counted."""
         return _fingerprint(drafts, sha256(b"".join(sha256(draft.body).digest() for draft in drafts)).digest())
 
-    async def live(self, tenant: TenantId, context_id: UUID) -> tuple[Context, Lineage]:
-        """Return a context that is not deleted, and where its messages are."""
-        found = await self._contexts.get_with_lineage(context_id, tenant)
-        if found is None or found[0].delete_time is not None:
-            raise ContextNotFound(str(context_id))
-        return found
-
-    async def get(self, tenant: TenantId, context_id: UUID, version: int) -> bytes:
-        """Return one message's record."""
-        context, lineage = await self.live(tenant, context_id)
-        if version <= context.latest_version and (record := await self._messages.get(lineage, tenant, version)):
+    async def get(self, tenant: TenantId, context_id: UUID, version: int, at: At) -> bytes:
+        """Return the record of a message of a snapshot."""
+        snapshot = await self._snapshots.find(tenant, context_id, at)
+        if version <= snapshot.version and (record := await self._messages.get(snapshot.lineage, tenant, version)):
             return record
         raise MessageNotFound(str(context_id), version)
 
@@ -238,55 +231,84 @@ class Messages:
         self,
         tenant: TenantId,
         context_id: UUID,
+        at: At,
         *,
         newest_first: bool,
         after: int | None,
-        up_to: int | None,
         roles: Sequence[Role],
         limit: int,
-    ) -> tuple[int, Sequence[Row], bool]:
-        """Return the version up to which the walk goes, a page of messages beyond `after`, and whether it goes on."""
-        context, lineage = await self.live(tenant, context_id)
-        last = context.latest_version if up_to is None else up_to
-        if last > context.latest_version:
-            raise OutOfRange("page_token", last, context.latest_version)
-        start = after if after is not None else (last + 1 if newest_first else 0)
+    ) -> tuple[Snapshot, Sequence[Row], bool]:
+        """Return a snapshot, a page of its messages beyond version `after`, and whether the walk goes on.
+
+        It goes on with the version and the revision of the snapshot.
+        """
+        snapshot = await self._snapshots.find(tenant, context_id, at)
+        start = after if after is not None else (snapshot.version + 1 if newest_first else 0)
         rows, more = await self._messages.page(
-            lineage,
+            snapshot.lineage,
             tenant,
             newest_first=newest_first,
             after=start,
-            up_to=last,
+            up_to=snapshot.version,
             roles=[str(role) for role in roles] or None,
             max_bytes=PAGE_BYTES,
             limit=limit,
         )
-        return last, rows, more
+        return snapshot, rows, more
 
     async def history(
-        self, tenant: TenantId, context_id: UUID, *, newest_first: bool, after: int | None, limit: int
-    ) -> list[Revision]:
-        """Return revisions beyond `after`, each with the beginning of what it appended."""
-        _, lineage = await self.live(tenant, context_id)
-        start = after if after is not None else (ENDLESS if newest_first else 0)
+        self,
+        tenant: TenantId,
+        context_id: UUID,
+        at: At,
+        *,
+        newest_first: bool,
+        after: int | None,
+        kinds: Collection[RevisionKind],
+        limit: int,
+    ) -> tuple[int, list[Revision], int | None]:
+        """Return the newest revision of a walk, a page beyond `after`, and after which revision it goes on, if it does.
+
+        Each revision has the beginning of what it appended. With `kinds` a page looks only so far, and may be empty.
+        """
+        snapshot = await self._snapshots.find(tenant, context_id, at)
+        newest = snapshot.revision
+        if at.version is not None and at.revision is None:
+            newest = await self._messages.revision_of(snapshot.lineage, tenant, at.version) if at.version else 0
+        first, last = 1, newest
+        if after is not None:
+            first, last = (first, after - 1) if newest_first else (after + 1, last)
+        reach = HISTORY_LOOK if kinds else newest
+        until = max(first, last - reach + 1) if newest_first else min(last, first + reach - 1)
         rows = await self._contexts.list_revisions(
-            lineage, tenant, newest_first=newest_first, after=start, limit=limit, preview_bytes=PREVIEW_BYTES
+            snapshot.lineage,
+            tenant,
+            *((until, last) if newest_first else (first, until)),
+            newest_first=newest_first,
+            kinds=kinds,
+            limit=limit + 1,
+            preview_bytes=PREVIEW_BYTES,
         )
-        return [revision_from_row(row) for row in rows]
+        page = [revision_from_row(row) for row in rows[:limit]]
+        if len(rows) > limit:
+            return newest, page, page[-1].revision
+        return newest, page, None if until == (first if newest_first else last) else until
 
 
 def revision_from_row(row: Row) -> Revision:
     """Read an entry of the history, with the beginning of what it appended."""
+    kind = RevisionKind(row["kind"])
     return Revision(
         row["context_id"],
         row["revision"],
-        RevisionKind(row["kind"]),
+        kind,
         row["first_version"] or 0,
         row["last_version"],
         row["create_time"],
         row["request_id"] or "",
         Role(row["role"]) if row["role"] else None,
         preview_of_record(row["record_start"]) if row["record_start"] else "",
+        detail_from_json(kind, row["detail"]),
     )
 
 

@@ -56,6 +56,16 @@ async def fork(server: Running, context_id: str, request_id: str, content: str) 
     return await server.contexts.ForkContext(request)
 
 
+async def tag(server: Running, context_id: str, request_id: str, content: str) -> Any:
+    request = cs.TagVersionRequest(context_id=context_id, name=content, request_id=request_id)
+    return await server.contexts.TagVersion(request)
+
+
+async def untag(server: Running, context_id: str, request_id: str, content: str) -> Any:
+    request = cs.DeleteTagRequest(context_id=context_id, name=content, request_id=request_id)
+    return await server.contexts.DeleteTag(request)
+
+
 async def append(server: Running, context_id: str, request_id: str, content: str) -> Any:
     return await server.append(context_id, b.user(content), request_id=request_id)
 
@@ -91,6 +101,8 @@ MUTATIONS: dict[str, Mutation] = {
     "DeleteContext": delete,
     "UndeleteContext": undelete,
     "ForkContext": fork,
+    "TagVersion": tag,
+    "DeleteTag": untag,
     "AppendMessages": append,
     "StreamAppends": stream,
     "ImportMessages": import_,
@@ -121,6 +133,8 @@ async def prepared(server: Running, name: str) -> str:
     context_id = (await server.create()).context_id
     if name == "UndeleteContext":
         await server.contexts.DeleteContext(cs.DeleteContextRequest(context_id=context_id))
+    if name == "DeleteTag":
+        await tag(server, context_id, "", "first")
     return context_id
 
 

@@ -53,7 +53,7 @@ with locked as materialized (
       open_calls = case when l.steps is null then l.open_calls
                         else (select o.open_after from left_open o where o.place = l.place) end,
       chain = sha256(l.chain || l.digest),
-      update_time = clock_timestamp()
+      update_time = greatest(clock_timestamp(), c.update_time)
   from locked l
   where c.id = l.context_id
     and (l.steps is null
@@ -111,6 +111,10 @@ where c.id = $1 and c.tenant_id = $2;
 -- name: get_message
 -- One message of a live context. $1 context_id, $2 tenant_id, $3 version
 select record from messages where context_id = $1 and tenant_id = $2 and version = $3;
+
+-- name: revision_of_message
+-- The revision that appended a message. $1 context_id, $2 tenant_id, $3 version
+select revision from messages where context_id = $1 and tenant_id = $2 and version = $3;
 
 -- name: list_messages_after
 -- A page of messages from the oldest on, and in `found` how many there were to choose from: more than the page when it
