@@ -132,8 +132,8 @@ USES: dict[str, Use] = {
     "find_changed_contexts": Use([[7]], 3, of_arrays=True),
 }
 NOT_ABOUT_ONE_LOG = {
-    "insert_context", "insert_fork", "change_context", "take_revision", "set_policy", "put_tag", "hold_name", "free_name",
-    "get_token_key", "list_contexts_with_labels", "tell_listeners",
+    "insert_context", "insert_fork", "change_context", "take_revision", "set_policy", "put_tag", "hold_name",
+    "free_name", "get_token_key", "list_contexts_with_labels", "tell_listeners",
 }  # fmt: skip
 
 
