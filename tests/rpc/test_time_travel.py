@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from kata.context.v1 import message_service_pb2 as ms
 from kata.context.v1 import policy_service_pb2 as ps
 
 from kata_grpc.services import messages as services
+from tests.faults.waiting import LOCKED_OUT, connections, direct, until
 from tests.rpc import build as b
 from tests.rpc.serving import Running, loop, refused, unknown_id
 from tests.rpc.watching import watching
@@ -293,6 +295,28 @@ async def test_stamps_never_run_backwards_whatever_the_clock_does(server: Runnin
     assert abs(newest.create_time.ToDatetime(UTC) - datetime.now(UTC)) < timedelta(minutes=5), (
         "and go on with the clock"
     )
+
+
+async def test_a_stamp_is_not_before_that_of_a_writer_that_was_waited_for(server: Running) -> None:
+    """What the row says when the append's statement begins is not what counts, but what it says under the lock."""
+    context_id = await told(server, 1)
+    ahead = datetime.now(UTC) + timedelta(hours=1)
+    async with direct(server.url) as other:
+        async with other.transaction():
+            await other.execute("update contexts set update_time = $2 where id = $1::text::uuid", context_id, ahead)
+            waiting = [
+                asyncio.ensure_future(server.append(context_id, b.user("m2"))),
+                asyncio.ensure_future(tag(server, context_id, "t")),
+            ]
+            async with direct(server.url) as third:
+
+                async def both_wait() -> bool:
+                    return await connections(third, LOCKED_OUT) == 2
+
+                await until(both_wait, "two writers that wait for the row")
+        await asyncio.gather(*waiting)
+    stamps = [r.create_time.ToMicroseconds() for r in await history(server, context_id)]
+    assert stamps[:2] == [stamp(ahead).ToMicroseconds()] * 2
 
 
 async def test_a_fork_of_the_past_goes_on_from_then(server: Running) -> None:
