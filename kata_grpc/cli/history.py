@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.json_format import MessageToJson
 from kata.context.v1 import message_pb2
@@ -16,7 +16,7 @@ from kata_grpc.cli.travelling import add_at_arguments, at_fields
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import Console
 
@@ -50,10 +50,10 @@ def add_parser(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the history and print it."""
     kinds = [pb.RevisionKind.Value(f"REVISION_KIND_{kind.upper()}") for kind in args.kind or ()]
-    request = pb.ListHistoryRequest(context_id=args.context_id, kinds=kinds, **at_fields(args))
+    asked = {"context_id": args.context_id, "kinds": kinds, **at_fields(args)}
     remote = Remote.of(args)
     with remote.channel() as channel, remote.refusals():
-        revisions = list(_revisions(MessageServiceStub(channel), request, args.limit))
+        revisions = list(_revisions(MessageServiceStub(channel), asked, args.limit))
     if args.json:
         for revision in revisions:
             sys.stdout.write(MessageToJson(revision, indent=None) + "\n")
@@ -74,15 +74,15 @@ def show_one(revision: pb.Revision, console: Console) -> None:
     console.print(line, markup=False, soft_wrap=True)
 
 
-def _revisions(stub: MessageServiceStub, request: pb.ListHistoryRequest, limit: int) -> Iterator[pb.Revision]:
-    left = limit or sys.maxsize
+def _revisions(stub: MessageServiceStub, asked: Mapping[str, Any], limit: int) -> Iterator[pb.Revision]:
+    token, left = "", limit or sys.maxsize
     while left > 0:
-        request.page_size = min(left, 1_000)
+        request = pb.ListHistoryRequest(page_size=min(left, 1_000), page_token=token, **asked)
         page = stub.ListHistory(request)
         yield from page.revisions
         left -= len(page.revisions)
-        request.page_token = page.next_page_token
-        if not page.next_page_token:
+        token = page.next_page_token
+        if not token:
             return
 
 
