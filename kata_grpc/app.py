@@ -26,6 +26,7 @@ from kata_grpc.services.importing import Imports
 from kata_grpc.services.messages import Messages
 from kata_grpc.services.policies import Policies
 from kata_grpc.services.removing import Removals
+from kata_grpc.services.tagging import Tags
 from kata_grpc.services.watching import Watching
 from kata_grpc.services.windows import Windows
 from kata_grpc.tokenizers import Tokenizers
@@ -36,6 +37,7 @@ from kata_grpc.transport.draining import Draining
 from kata_grpc.transport.messages import MessageServicer
 from kata_grpc.transport.policies import PolicyServicer
 from kata_grpc.transport.removing import RemovalServicer
+from kata_grpc.transport.tags import TagServicer
 from kata_grpc.transport.tls import Certificates
 from kata_grpc.transport.tokens import TokenMaker
 from kata_grpc.transport.watching import WatchServicer
@@ -117,7 +119,10 @@ class Server:
         fork_limits = ForkLimits(depth=settings.max_fork_depth, children=settings.max_forks)
         forks = Forks(database, messages, fork_limits, hints.changed)
         servicers = (
-            (ContextServicer(Contexts(database, hints.changed), forks, tokens),),
+            (
+                ContextServicer(Contexts(database, hints.changed), forks, tokens),
+                TagServicer(Tags(database, hints.changed), tokens),
+            ),
             (
                 MessageServicer(messages, Imports(database), Windows(database, tokenizers), tokens, self._draining),
                 WatchServicer(watching, tokens, self._draining),

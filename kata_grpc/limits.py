@@ -30,6 +30,7 @@ MAX_ORIGIN_EXTRA_BYTES = 1 * MIB
 MAX_REQUEST_ID_CHARS = 128
 MAX_IMPORT_REQUEST_ID_CHARS = 100
 MAX_TOKENIZER_CHARS = 64
+MAX_TAG_CHARS = 128
 
 MAX_FORK_DEPTH = 32
 MAX_FORKS = 100_000
@@ -51,7 +52,10 @@ PREVIEW_CHARS = 100
 DEFAULT_CONTEXT_PAGE = 50
 DEFAULT_MESSAGE_PAGE = 100
 DEFAULT_HISTORY_PAGE = 50
+DEFAULT_TAG_PAGE = 50
 MAX_PAGE = 1_000
+HISTORY_LOOK = 1_000
+"""How many revisions a page of some kinds looks at: what is rare in a long history takes several pages to find."""
 PAGE_BYTES = 2 * MIB
 """A page of messages ends at this much content or at one message."""
 

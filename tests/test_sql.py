@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PROTOS = ROOT / "protos/kata/context/v1"
-TENANTS_TABLES = re.compile(r"\b(?:from|join|into|update)\s+(contexts|context_names|revisions|messages)\b")
+TENANTS_TABLES = re.compile(r"\b(?:from|join|into|update)\s+(contexts|context_names|revisions|messages|tags)\b")
 FOR_THE_OPERATOR = {"integrity.sql", "fill.sql"}
 """Statements that run over all tenants, by a command on the machine of the database and never for a call."""
 
@@ -74,6 +74,7 @@ NUMBERS: list[tuple[str, str, list[object]]] = [
         [limits.MAX_LABELS, limits.MAX_LABEL_KEY_CHARS, limits.MAX_LABEL_VALUE_CHARS],
     ),
     ("context.proto", "caller's own data; at most {} KiB", [limits.MAX_METADATA_BYTES // limits.KIB]),
+    ("context.proto", "Is its name: 1 to {} letters", [limits.MAX_TAG_CHARS]),
     ("context.proto", "id in its source; at most {} characters", [limits.MAX_ORIGIN_ID_CHARS]),
     ("context.proto", "kept exactly; at most {} MiB", [limits.MAX_ORIGIN_EXTRA_BYTES // limits.MIB]),
     ("context_service.proto", "repeatable; 1 to {} characters", [limits.MAX_REQUEST_ID_CHARS]),
@@ -81,6 +82,11 @@ NUMBERS: list[tuple[str, str, list[object]]] = [
         "context_service.proto",
         "0 is the default of {}; above {} it is {}",
         [limits.DEFAULT_CONTEXT_PAGE, limits.MAX_PAGE, limits.MAX_PAGE],
+    ),
+    (
+        "context_service.proto",
+        "tags to return at most: 0 is the default of {}; above {} it is {}",
+        [limits.DEFAULT_TAG_PAGE, limits.MAX_PAGE, limits.MAX_PAGE],
     ),
     ("message.proto", "in order; at most {}.", [limits.MAX_PARTS]),
     ("message.proto", "names take it; at most {} characters", [limits.MAX_NAME_CHARS]),
@@ -113,6 +119,7 @@ NUMBERS: list[tuple[str, str, list[object]]] = [
         "revisions to return at most: 0 is the default of {}; above {} it is {}",
         [limits.DEFAULT_HISTORY_PAGE, limits.MAX_PAGE, limits.MAX_PAGE],
     ),
+    ("message_service.proto", "a page looks at {} revisions at most", [limits.HISTORY_LOOK]),
     ("message_service.proto", "first message's text, at most {} characters", [limits.PREVIEW_CHARS]),
     ("message_service.proto", "framing included: 1 to {}. Required", [limits.MAX_TOKEN_BUDGET]),
     ("message_service.proto", "taken off the budget; at most {} MiB", [limits.MAX_TOOLS_BYTES // limits.MIB]),

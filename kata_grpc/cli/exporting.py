@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import grpc
 import uvloop
@@ -20,12 +20,14 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from kata_grpc import limits
 from kata_grpc.cli.remote import Remote, add_connection_arguments
+from kata_grpc.cli.travelling import add_at_arguments, at_fields
 from kata_grpc.codec import from_proto
+from kata_grpc.config import ConfigurationError
 from kata_grpc.domain.messages import Message
 from kata_grpc.formats import FORMATS, Conversation, ConversionError, Format, Violation, export_line
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from kata_grpc.cli import Commands
 
@@ -36,7 +38,7 @@ _NOT_ALL = 3
 """The exit status when some contexts could not be written."""
 _AHEAD = 8
 _CALL_SECONDS = 60.0
-_ABOUT_THIS_ONE = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
+_ABOUT_THIS_ONE = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE)
 """Refusals of one context, after which others can be written."""
 
 DESCRIPTION = """\
@@ -62,11 +64,14 @@ def add_parser(commands: Commands) -> None:
     )
     which.add_argument("context_ids", nargs="*", default=[], metavar="CONTEXT_ID")
     parser.add_argument("--format", choices=FORMATS, help="default: the one a context was imported in, else openai")
+    add_at_arguments(parser)
     add_connection_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Export."""
+    if args.all and at_fields(args):
+        raise ConfigurationError(("--at-… is of a context: name those to export instead of --all.",))
     return uvloop.run(_export(args))
 
 
@@ -77,7 +82,7 @@ async def _export(args: argparse.Namespace) -> int:
     quiet = sys.stdout.isatty() or not sys.stderr.isatty()
     columns = (SpinnerColumn(), TextColumn("{task.completed} contexts"))
     async with remote.async_channel() as channel:
-        exporter = Exporter(channel)
+        exporter = Exporter(channel, at_fields(args))
         every = exporter.every() if args.all else exporter.named(args.context_ids)
         with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as progress:
             task = progress.add_task("")
@@ -131,9 +136,10 @@ async def _ahead(exporter: Exporter, contexts: AsyncIterator[str | context_pb2.C
 
 
 class Exporter:
-    """Reads contexts from a server."""
+    """Reads contexts from a server, as of what `at` says."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, at: Mapping[str, Any]) -> None:
+        self._at = at
         self._contexts = ContextServiceStub(channel)
         self._messages = MessageServiceStub(channel)
 
@@ -162,7 +168,9 @@ class Exporter:
         found: list[Message] = []
         token = ""
         while True:
-            request = pb.ListMessagesRequest(context_id=context.context_id, page_size=limits.MAX_PAGE, page_token=token)
+            request = pb.ListMessagesRequest(
+                context_id=context.context_id, page_size=limits.MAX_PAGE, page_token=token, **self._at
+            )
             page = await self._messages.ListMessages(request, timeout=_CALL_SECONDS)
             found.extend(map(from_proto, page.messages))
             token = page.next_page_token

@@ -15,6 +15,7 @@ from kata_grpc.cli.explaining import bar, explain, summary, why, within
 from kata_grpc.cli.listing import Column, enum_word, enum_words, one_line, output, print_rows
 from kata_grpc.cli.remote import Remote, add_connection_arguments
 from kata_grpc.cli.shaping import add_shape_arguments, options_of, text_of_file
+from kata_grpc.cli.travelling import add_at_arguments, at_fields
 from kata_grpc.dialects import check
 from kata_grpc.domain.windows import Dialect
 from kata_grpc.preview import preview
@@ -42,8 +43,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--tokenizer", default="", help="default: the context's")
     parser.add_argument("--dialect", default="openai_chat", choices=enum_words(window_pb2.Dialect.DESCRIPTOR))
     parser.add_argument("--view", default="current", choices=enum_words(window_pb2.View.DESCRIPTOR))
-    parser.add_argument("--at-version", type=int, metavar="N", help="as of this version")
-    parser.add_argument("--at-revision", type=int, metavar="N", help="as of this revision")
+    add_at_arguments(parser)
     add_shape_arguments(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--explain", action="store_true", help="where the budget went, and what is not in it and why")
@@ -62,10 +62,9 @@ def run(args: argparse.Namespace) -> int:
         tokenizer=args.tokenizer,
         dialect=window_pb2.Dialect.Value(f"DIALECT_{args.dialect.upper()}"),
         view=window_pb2.View.Value(f"VIEW_{args.view.upper()}"),
-        at_version=args.at_version,
-        at_revision=args.at_revision,
         tools_json=args.tools or "",
         options=options_of(args),
+        **at_fields(args),
     )
     window = pb.GetWindowResponse()
     remote = Remote.of(args)

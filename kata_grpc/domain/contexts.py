@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NewType
+from typing import TYPE_CHECKING, NewType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
     from uuid import UUID
 
+    from kata_grpc.domain.details import Detail
     from kata_grpc.domain.messages import Role
 
 TenantId = NewType("TenantId", str)
@@ -96,6 +97,18 @@ class RevisionKind(StrEnum):
     FORK = "fork"
     REMOVE = "remove"
     RESTORE = "restore"
+    TAG = "tag"
+    UNTAG = "untag"
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """The name of a snapshot of a context, and when it was set or moved last."""
+
+    name: str
+    version: int
+    revision: int
+    update_time: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +128,7 @@ class Claim:
     first_version: int
     last_version: int
     fingerprint: bytes
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: Detail | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,5 +144,4 @@ class Revision:
     request_id: str
     role: Role | None
     preview: str
-    detail: Mapping[str, Any] = field(default_factory=dict)
-    """What it did, where its kind alone does not say: `ranges` of versions."""
+    detail: Detail | None = None

@@ -8,8 +8,10 @@ KataError
 ├── RequestIdReused            a request_id with other content than at first
 ├── NotFound
 │   ├── ContextNotFound
-│   └── MessageNotFound
+│   ├── MessageNotFound
+│   └── TagNotFound
 ├── ContextExists              a unique name that a live context holds
+├── TagExists                  a tag's name that the context has
 ├── Conflict                   not what the caller believed
 │   ├── VersionConflict
 │   └── EtagMismatch
@@ -121,6 +123,24 @@ class MessageNotFound(NotFound):
         self.version = version
         name = f"{context_id}/{version}"
         super().__init__("kata.context.v1.Message", name, f"Context {context_id} has no message of version {version}.")
+
+
+class TagNotFound(NotFound):
+    """The context has no tag of this name."""
+
+    def __init__(self, context_id: str, tag: str) -> None:
+        self.context_id = context_id
+        self.tag = tag
+        super().__init__("kata.context.v1.Tag", f"{context_id}/{tag}", f"Context {context_id} has no tag {tag!r}.")
+
+
+class TagExists(KataError):
+    """The context has a tag of this name."""
+
+    def __init__(self, context_id: str, tag: str) -> None:
+        self.context_id = context_id
+        self.tag = tag
+        super().__init__(f"Context {context_id} has a tag {tag!r} already; say that it shall be moved.")
 
 
 class ContextExists(KataError):

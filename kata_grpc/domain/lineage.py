@@ -57,9 +57,15 @@ class Lineage:
         """Return the segment of a revision and those before it, from the newest on."""
         return list(reversed(self.segments[: self.segments.index(self.at_revision(revision)) + 1]))
 
-    def from_revision(self, revision: int) -> list[Segment]:
-        """Return the segment of a revision and those behind it, from the oldest on."""
-        return list(self.segments[self.segments.index(self.at_revision(revision)) :])
+    def revisions(self, first: int, last: int) -> list[tuple[UUID, int, int]]:
+        """Return who made which part of a range of revisions, from the oldest on."""
+        parts, before = [], 0
+        for segment in self.segments:
+            part = segment.source, max(first, before + 1), min(last, segment.last_revision)
+            if part[1] <= part[2]:
+                parts.append(part)
+            before = segment.last_revision
+        return parts
 
     def between(self, first: int, last: int) -> list[Segment]:
         """Return the segments that have versions in a range, cut to it, from the oldest on."""

@@ -17,6 +17,7 @@ from kata_grpc.domain.messages import PINNED_ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+    from datetime import datetime
 
     from kata_grpc.domain.tokens import Framing
 
@@ -135,6 +136,8 @@ class WindowRequest:
     view: View = View.CURRENT
     at_version: int | None = None
     at_revision: int | None = None
+    at_time: datetime | None = None
+    at_tag: str | None = None
 
 
 class Cost(NamedTuple):

@@ -19,14 +19,16 @@ from kata_grpc.domain.contexts import (
     StoredPolicy,
     TenantId,
 )
+from kata_grpc.domain.details import RemovalDetail, detail_from_json, detail_to_json
 from kata_grpc.domain.errors import ContextExists
 from kata_grpc.domain.lineage import ENDLESS, Lineage, Segment
 from kata_grpc.domain.overlays import Run, split
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from kata_grpc.db.pool import Executor
+    from kata_grpc.domain.details import Detail
     from kata_grpc.domain.messages import Row
 
 _SQL = load("kata_grpc.repositories", "sql/contexts.sql")
@@ -169,6 +171,15 @@ class ContextRepository:
         version: int | None = await self._db.fetchval(_SQL.version_at_revision, segment.source, tenant, revision)
         return min(version or 0, segment.last)
 
+    async def revision_at(self, lineage: Lineage, tenant: TenantId, time: datetime, latest: int) -> int:
+        """Return the newest revision up to the latest that a lineage had at a time; 0 before the first."""
+        if not latest:
+            return 0
+        sources, first, last = zip(*lineage.revisions(1, latest), strict=True)
+        step = 1 << latest.bit_length() - 1
+        found: int = await self._db.fetchval(_SQL.find_revision_at, tenant, sources, first, last, time, step)
+        return found
+
     async def get(self, context_id: UUID, tenant: TenantId) -> Context | None:
         """Return the context, deleted or not."""
         row = await self._db.fetchrow(_SQL.get_context, context_id, tenant)
@@ -213,7 +224,7 @@ class ContextRepository:
         if row is None:
             return None
         kind = RevisionKind(row["kind"])
-        detail = json.loads(row["detail"] or "{}")
+        detail = detail_from_json(kind, row["detail"])
         return Claim(row["revision"], kind, row["first_version"] or 0, row["last_version"], row["fingerprint"], detail)
 
     async def list(
@@ -243,6 +254,7 @@ class ContextRepository:
         kind: RevisionKind,
         request_id: str | None,
         fingerprint: bytes,
+        detail: Detail | None = None,
     ) -> Context:
         """Write name, labels, metadata and deletion of a locked context, and take a revision."""
         row = await self._db.fetchrow(
@@ -258,9 +270,26 @@ class ContextRepository:
             kind,
             request_id,
             fingerprint,
+            detail and detail_to_json(detail),
         )
         assert row is not None, "the row is locked by this transaction"
         return context_from_row(row)
+
+    async def take_revision(
+        self,
+        context_id: UUID,
+        tenant: TenantId,
+        kind: RevisionKind,
+        detail: Detail,
+        request_id: str | None,
+        fingerprint: bytes,
+    ) -> tuple[int, datetime]:
+        """Take a revision of a locked context whose row it does not change; return it and its time."""
+        row = await self._db.fetchrow(
+            _SQL.take_revision, context_id, tenant, kind, request_id, fingerprint, detail_to_json(detail)
+        )
+        assert row is not None, "the row is locked by this transaction"
+        return row["revision"], row["create_time"]
 
     async def policy(self, context_id: UUID, tenant: TenantId) -> StoredPolicy | None:
         """Return the policy in force of a live context; None where there is no such context."""
@@ -297,7 +326,7 @@ class ContextRepository:
             kind is RevisionKind.REMOVE,
             [run.first for run in rows],
             [run.last for run in rows],
-            json.dumps({"ranges": runs}),
+            detail_to_json(RemovalDetail(tuple(runs))),
             request_id,
             fingerprint,
         )
@@ -316,18 +345,26 @@ class ContextRepository:
         await self._db.execute(_SQL.free_name, context.tenant_id, context.name, context.id)
 
     async def list_revisions(
-        self, lineage: Lineage, tenant: TenantId, *, newest_first: bool, after: int, limit: int, preview_bytes: int
+        self,
+        lineage: Lineage,
+        tenant: TenantId,
+        first: int,
+        last: int,
+        *,
+        newest_first: bool,
+        kinds: Collection[RevisionKind] = (),
+        limit: int,
+        preview_bytes: int,
     ) -> Sequence[Row]:
-        """Return rows of history beyond revision `after`, each with the first bytes of its first message's record."""
+        """Return rows of a range of the history, each with the first bytes of its first message's record."""
         page: list[Row] = []
+        query, parts = _SQL.list_revisions_after, lineage.revisions(first, last)
         if newest_first:
-            query, segments = _SQL.list_revisions_before, lineage.until_revision(after - 1)
-        else:
-            query, segments = _SQL.list_revisions_after, lineage.from_revision(after + 1)
-        for segment in segments:
-            start = min(after, segment.last_revision + 1) if newest_first else after
+            query, parts = _SQL.list_revisions_before, parts[::-1]
+        for part in parts:
+            source, *bounds = part
             page += await self._db.fetch(
-                query, segment.source, tenant, start, segment.last_revision, limit - len(page), preview_bytes
+                query, source, tenant, *bounds, list(kinds) or None, limit - len(page), preview_bytes
             )
             if len(page) == limit:
                 break

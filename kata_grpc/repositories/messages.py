@@ -116,6 +116,11 @@ class MessageRepository:
             groups.update((row["version"], row["group_version"]) for row in rows)
         return groups
 
+    async def revision_of(self, lineage: Lineage, tenant: TenantId, version: int) -> int:
+        """Return the revision that appended a message that is there."""
+        revision: int = await self._db.fetchval(_SQL.revision_of_message, lineage.source(version), tenant, version)
+        return revision
+
     async def page(
         self,
         lineage: Lineage,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kata_grpc.domain.contexts import Context, ContextSpec, RevisionKind, TenantId
+from kata_grpc.domain.details import UpdateDetail
 from kata_grpc.domain.errors import ContextNotDeleted, ContextNotFound, EtagMismatch
 from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.services.changes import OnChange, unwatched
@@ -108,7 +109,8 @@ class Contexts:
                 unique_name=values.unique_name if "unique_name" in paths else context.unique_name,
             )
 
-        return await self._change(tenant, context_id, RevisionKind.UPDATE, change, etag, request_id, wanted)
+        detail = UpdateDetail(tuple(sorted(paths)))
+        return await self._change(tenant, context_id, RevisionKind.UPDATE, change, etag, request_id, wanted, detail)
 
     async def delete(self, tenant: TenantId, context_id: UUID, etag: str, request_id: str | None) -> Changed:
         """Soft-deletes a context."""
@@ -129,6 +131,7 @@ class Contexts:
         etag: str,
         request_id: str | None,
         wanted: bytes,
+        detail: UpdateDetail | None = None,
     ) -> Changed:
         async with self._db.transaction() as executor:
             contexts = ContextRepository(executor)
@@ -152,6 +155,7 @@ class Contexts:
                 kind=kind,
                 request_id=request_id,
                 fingerprint=wanted,
+                detail=detail,
             )
         self._changed(context_id, changed.latest_revision)
         return Changed(changed, changed.latest_revision, replayed=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kata_grpc.domain.contexts import Context, ContextSpec, StoredPolicy, TenantId
-from kata_grpc.domain.errors import ContextNotFound, ForkTooDeep, OutOfRange, TooManyForks, TooManyOpenCalls
+from kata_grpc.domain.errors import ContextNotFound, ForkTooDeep, TooManyForks, TooManyOpenCalls
 from kata_grpc.limits import MAX_OPEN_CALLS
 from kata_grpc.repositories.contexts import ContextRepository, context_from_row
 from kata_grpc.repositories.messages import MessageRepository
@@ -71,7 +71,7 @@ class Forks:
             "ForkContext",
             {
                 "parent": str(parent_id),
-                "at": [at.version, at.revision],
+                "at": at.canonical,
                 "name": spec.name,
                 "labels": dict(spec.labels or {}),
                 "metadata": json.loads(spec.metadata_json or "{}"),
@@ -82,11 +82,7 @@ class Forks:
         )
         if request_id is not None and (replayed := await self._replay(tenant, child_id, request_id, wanted, drafts)):
             return replayed
-        snapshot = await Snapshots(self._db).find(tenant, parent_id, at)
-        if at.version is not None and at.revision is not None:
-            newest = await ContextRepository(self._db).version_at(snapshot.lineage, tenant, at.revision)
-            if at.version > newest:
-                raise OutOfRange("at_version", at.version, newest)
+        snapshot = await Snapshots(self._db).find_point(tenant, parent_id, at)
         if snapshot.context.depth >= self._limits.depth:
             raise ForkTooDeep(str(parent_id), snapshot.context.depth + 1, self._limits.depth)
         if await ContextRepository(self._db).has_children(parent_id, tenant, self._limits.children):

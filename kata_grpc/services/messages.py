@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from kata_grpc.codec import context_fields, record_head
 from kata_grpc.db.errors import ConstraintViolated
 from kata_grpc.domain.contexts import DEFAULT_TOKENIZER, Context, Revision, RevisionKind, TenantId
+from kata_grpc.domain.details import detail_from_json
 from kata_grpc.domain.errors import (
     ContextNotFound,
     MessageNotFound,
-    OutOfRange,
     TooManyOpenCalls,
     VersionConflict,
     WriteContention,
 )
-from kata_grpc.domain.lineage import ENDLESS
 from kata_grpc.domain.messages import Message, Role, Row, TokenCountSource
 from kata_grpc.domain.tokens import Counted
 from kata_grpc.domain.windows import View
-from kata_grpc.limits import MAX_OPEN_CALLS, PAGE_BYTES
+from kata_grpc.limits import HISTORY_LOOK, MAX_OPEN_CALLS, PAGE_BYTES
 from kata_grpc.preview import preview_of_record
 from kata_grpc.repositories.contexts import ContextRepository, context_from_row
 from kata_grpc.repositories.messages import Batch, MessageRepository, NewMessage
@@ -33,13 +32,13 @@ from kata_grpc.services.cache import BoundedCache
 from kata_grpc.services.changes import OnChange, unwatched
 from kata_grpc.services.overlays import Overlays
 from kata_grpc.services.requests import check_claim
+from kata_grpc.services.snapshots import At, Snapshot, Snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from uuid import UUID
 
     from kata_grpc.db.pool import Database
-    from kata_grpc.domain.lineage import Lineage
     from kata_grpc.tokenizers import Tokenizers
 
 _ATTEMPTS = 4
@@ -121,6 +120,7 @@ class Messages:
         self._messages = MessageRepository(database)
         self._group = GroupCommit(self._messages)
         self._contexts = ContextRepository(database)
+        self._snapshots = Snapshots(database)
         self._tokenizers = tokenizers
         self._changed = changed
         # A context's tokenizer never changes, so that an entry is never wrong; an append that guesses wrong finds no
@@ -223,58 +223,59 @@ class Messages:
         """Return what stands for the content of a batch; the drafts are not counted."""
         return _fingerprint(drafts, sha256(b"".join(sha256(draft.body).digest() for draft in drafts)).digest())
 
-    async def live(self, tenant: TenantId, context_id: UUID) -> tuple[Context, Lineage]:
-        """Return a context that is not deleted, and where its messages are."""
-        found = await self._contexts.get_with_lineage(context_id, tenant)
-        if found is None or found[0].delete_time is not None:
-            raise ContextNotFound(str(context_id))
-        return found
-
-    async def get(self, tenant: TenantId, context_id: UUID, version: int, view: View = View.CURRENT) -> bytes:
-        """Return one message's record."""
-        context, lineage = await self.live(tenant, context_id)
-        if version <= context.latest_version and (row := await self._messages.get(lineage, tenant, version)):
-            overlays = self._overlays(tenant, context, lineage, view)
+    async def get(self, tenant: TenantId, context_id: UUID, version: int, at: At, view: View = View.CURRENT) -> bytes:
+        """Return the record of a message of a snapshot."""
+        snapshot = await self._snapshot(tenant, context_id, at, view)
+        if version <= snapshot.version and (row := await self._messages.get(snapshot.lineage, tenant, version)):
+            overlays = self._overlays(tenant, snapshot, view)
             if overlays is None or await overlays.visible([row]):
                 record: bytes = row["record"]
                 return record
         raise MessageNotFound(str(context_id), version)
 
-    def _overlays(self, tenant: TenantId, context: Context, lineage: Lineage, view: View) -> Overlays | None:
+    async def _snapshot(self, tenant: TenantId, context_id: UUID, at: At, view: View) -> Snapshot:
+        """Return a snapshot whose revision is that of the view: AS_THEN knows what was known when a version was new."""
+        snapshot = await self._snapshots.find(tenant, context_id, at)
+        if view is View.AS_THEN and at.version is not None and at.revision is None:
+            revision = await self._messages.revision_of(snapshot.lineage, tenant, at.version) if at.version else 0
+            return replace(snapshot, revision=revision)
+        return snapshot
+
+    def _overlays(self, tenant: TenantId, snapshot: Snapshot, view: View) -> Overlays | None:
         """Return what hides messages of lists; None where nothing does. Redacted messages are listed."""
-        if view is View.RAW or not context.has_removals:
+        if view is View.RAW or not snapshot.context.has_removals:
             return None
-        log = WindowRepository(self._db, lineage, tenant)
-        return Overlays(log, view, context.latest_version, context.latest_revision, redactions=False)
+        log = WindowRepository(self._db, snapshot.lineage, tenant)
+        return Overlays(log, view, snapshot.version, snapshot.revision, redactions=False)
 
     async def page(
         self,
         tenant: TenantId,
         context_id: UUID,
+        at: At,
         *,
         newest_first: bool,
         after: int | None,
-        up_to: int | None,
         roles: Sequence[Role],
         limit: int,
         view: View = View.CURRENT,
-    ) -> tuple[int, Sequence[Row], int | None]:
-        """Return the version up to which the walk goes, a page of messages beyond `after`, and where it goes on."""
-        context, lineage = await self.live(tenant, context_id)
-        last = context.latest_version if up_to is None else up_to
-        if last > context.latest_version:
-            raise OutOfRange("page_token", last, context.latest_version)
-        overlays = self._overlays(tenant, context, lineage, view)
-        place = after if after is not None else (last + 1 if newest_first else 0)
+    ) -> tuple[Snapshot, Sequence[Row], int | None]:
+        """Return a snapshot, a page of its messages beyond version `after`, and after which version it goes on, or None.
+
+        It goes on with the version and the revision of the snapshot.
+        """
+        snapshot = await self._snapshot(tenant, context_id, at, view)
+        overlays = self._overlays(tenant, snapshot, view)
+        place = after if after is not None else (snapshot.version + 1 if newest_first else 0)
         page: list[Row] = []
         room = PAGE_BYTES
         while True:
             rows, more = await self._messages.page(
-                lineage,
+                snapshot.lineage,
                 tenant,
                 newest_first=newest_first,
                 after=place,
-                up_to=last,
+                up_to=snapshot.version,
                 roles=[str(role) for role in roles] or None,
                 max_bytes=room,
                 limit=limit - len(page),
@@ -285,35 +286,63 @@ class Messages:
             page += found
             room -= sum(len(row["record"]) for row in found)
             if not more:
-                return last, page, None
+                return snapshot, page, None
             if overlays is None or len(page) == limit or room <= 0:
-                return last, page, place
+                return snapshot, page, place
 
     async def history(
-        self, tenant: TenantId, context_id: UUID, *, newest_first: bool, after: int | None, limit: int
-    ) -> list[Revision]:
-        """Return revisions beyond `after`, each with the beginning of what it appended."""
-        _, lineage = await self.live(tenant, context_id)
-        start = after if after is not None else (ENDLESS if newest_first else 0)
+        self,
+        tenant: TenantId,
+        context_id: UUID,
+        at: At,
+        *,
+        newest_first: bool,
+        after: int | None,
+        kinds: Collection[RevisionKind],
+        limit: int,
+    ) -> tuple[int, list[Revision], int | None]:
+        """Return the newest revision of a walk, a page beyond `after`, and after which revision it goes on, if it does.
+
+        Each revision has the beginning of what it appended. With `kinds` a page looks only so far, and may be empty.
+        """
+        snapshot = await self._snapshots.find(tenant, context_id, at)
+        newest = snapshot.revision
+        if at.version is not None and at.revision is None:
+            newest = await self._messages.revision_of(snapshot.lineage, tenant, at.version) if at.version else 0
+        first, last = 1, newest
+        if after is not None:
+            first, last = (first, after - 1) if newest_first else (after + 1, last)
+        reach = HISTORY_LOOK if kinds else newest
+        until = max(first, last - reach + 1) if newest_first else min(last, first + reach - 1)
         rows = await self._contexts.list_revisions(
-            lineage, tenant, newest_first=newest_first, after=start, limit=limit, preview_bytes=PREVIEW_BYTES
+            snapshot.lineage,
+            tenant,
+            *((until, last) if newest_first else (first, until)),
+            newest_first=newest_first,
+            kinds=kinds,
+            limit=limit + 1,
+            preview_bytes=PREVIEW_BYTES,
         )
-        return [revision_from_row(row) for row in rows]
+        page = [revision_from_row(row) for row in rows[:limit]]
+        if len(rows) > limit:
+            return newest, page, page[-1].revision
+        return newest, page, None if until == (first if newest_first else last) else until
 
 
 def revision_from_row(row: Row) -> Revision:
     """Read an entry of the history, with the beginning of what it appended."""
+    kind = RevisionKind(row["kind"])
     return Revision(
         row["context_id"],
         row["revision"],
-        RevisionKind(row["kind"]),
+        kind,
         row["first_version"] or 0,
         row["last_version"],
         row["create_time"],
         row["request_id"] or "",
         Role(row["role"]) if row["role"] else None,
         preview_of_record(row["record_start"]) if row["record_start"] else "",
-        json.loads(row["detail"] or "{}"),
+        detail_from_json(kind, row["detail"]),
     )
 
 

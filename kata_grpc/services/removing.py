@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import starmap
 from typing import TYPE_CHECKING
 
+from kata_grpc.domain.details import RemovalDetail
 from kata_grpc.domain.errors import ContextNotFound, OutOfRange
 from kata_grpc.domain.overlays import Run, merged
 from kata_grpc.repositories.contexts import ContextRepository
@@ -52,7 +54,8 @@ class Removals:
             before, lineage = found
             if request_id is not None and (claim := await contexts.find_claim(context_id, tenant, request_id)):
                 check_claim(claim, request_id, wanted)
-                return Removed(before, claim.revision, True, [Run(*run) for run in claim.detail["ranges"]])
+                assert isinstance(claim.detail, RemovalDetail), "its fingerprint is that of a removal"
+                return Removed(before, claim.revision, True, list(starmap(Run, claim.detail.ranges)))
             if before.delete_time is not None:
                 raise ContextNotFound(str(context_id))
             last = max(run.last for run in ranges)

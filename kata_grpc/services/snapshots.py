@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kata_grpc.domain.errors import ContextNotFound, OutOfRange
+from kata_grpc.domain.errors import ContextNotFound, OutOfRange, TagNotFound
 from kata_grpc.repositories.contexts import ContextRepository
+from kata_grpc.repositories.tags import TagRepository
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from kata_grpc.db.pool import Executor
@@ -18,10 +20,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """What a caller names: messages up to a version, overlays up to a revision; the latest where nothing is said."""
+    """What a caller names: messages up to a version, overlays up to a revision; the latest where nothing is said.
+
+    A time or a tag stands for both, and alone.
+    """
 
     version: int | None = None
     revision: int | None = None
+    time: datetime | None = None
+    tag: str | None = None
+
+    @property
+    def canonical(self) -> list[object]:
+        """What fingerprints have of it: what was said, and not what it means by then."""
+        return [self.version, self.revision, self.time and self.time.isoformat(), self.tag]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +51,21 @@ class Snapshots:
 
     def __init__(self, executor: Executor) -> None:
         self._contexts = ContextRepository(executor)
+        self._tags = TagRepository(executor)
 
     async def find(self, tenant: TenantId, context_id: UUID, at: At) -> Snapshot:
-        """Return the snapshot that is named. Raises ContextNotFound or OutOfRange."""
+        """Return the snapshot that is named. Raises ContextNotFound, OutOfRange or TagNotFound."""
         found = await self._contexts.get_with_lineage(context_id, tenant)
         if found is None or found[0].delete_time is not None:
             raise ContextNotFound(str(context_id))
         context, lineage = found
+        if at.tag is not None:
+            tag = await self._tags.find(context_id, tenant, at.tag)
+            if tag is None:
+                raise TagNotFound(str(context_id), at.tag)
+            return Snapshot(context, lineage, tag.version, tag.revision)
+        if at.time is not None:
+            at = At(revision=await self._contexts.revision_at(lineage, tenant, at.time, context.latest_revision))
         for name, asked, latest in (
             ("at_version", at.version, context.latest_version),
             ("at_revision", at.revision, context.latest_revision),
@@ -60,3 +80,12 @@ class Snapshots:
         else:
             version = context.latest_version
         return Snapshot(context, lineage, version, revision)
+
+    async def find_point(self, tenant: TenantId, context_id: UUID, at: At) -> Snapshot:
+        """Return a snapshot whose revision has its version: a point where a log can go on. Raises OutOfRange."""
+        snapshot = await self.find(tenant, context_id, at)
+        if at.version is not None and at.revision is not None:
+            newest = await self._contexts.version_at(snapshot.lineage, tenant, at.revision)
+            if at.version > newest:
+                raise OutOfRange("at_version", at.version, newest)
+        return snapshot

@@ -203,8 +203,9 @@ class _Log:
         self._page = await self._contexts.list_revisions(
             self._own,
             self._tenant,
+            self.position.revision + 1,
+            ENDLESS,
             newest_first=False,
-            after=self.position.revision,
             limit=WATCH_PAGE_REVISIONS,
             preview_bytes=PREVIEW_BYTES,
         )

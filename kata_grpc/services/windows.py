@@ -25,6 +25,7 @@ from kata_grpc.services.cache import BoundedCache
 from kata_grpc.services.choosing import PINNED_MOST, Choice, Snapshot
 from kata_grpc.services.counting import Counting
 from kata_grpc.services.overlays import Overlays
+from kata_grpc.services.snapshots import At, Snapshots
 from kata_grpc.services.tails import LOOK_LEAST, LOOK_MOST
 
 if TYPE_CHECKING:
@@ -64,8 +65,11 @@ class Windows:
     ) -> Window:
         """Choose a window, of `snapshot` (version and revision) where it goes on; `options` go before the policy's.
 
-        Raises BudgetTooSmall, NoLegalWindow, OutOfRange or ContextNotFound.
+        Raises BudgetTooSmall, NoLegalWindow, OutOfRange, TagNotFound or ContextNotFound.
         """
+        if request.at_time is not None or request.at_tag is not None:
+            version, revision = snapshot or await self._find(tenant, context_id, request)
+            request = replace(request, at_version=version, at_revision=revision, at_time=None, at_tag=None)
         framing = FRAMING[request.dialect]
         lineage, row, rows = await self._look(tenant, context_id, request, framing, snapshot and snapshot[0])
         log = WindowRepository(self._db, lineage, tenant)
@@ -97,6 +101,12 @@ class Windows:
             if freed < options.clearing.min_gain_tokens:
                 choice, _ = await chosen(replace(options, clearing=None))
         return await account(choice, lineage, tenant, tokenizer)
+
+    async def _find(self, tenant: TenantId, context_id: UUID, request: WindowRequest) -> tuple[int, int]:
+        """Return the version and the revision that a time or a tag stands for."""
+        at = At(time=request.at_time, tag=request.at_tag)
+        found = await Snapshots(self._db).find(tenant, context_id, at)
+        return found.version, found.revision
 
     async def _look(
         self, tenant: TenantId, context_id: UUID, request: WindowRequest, framing: Framing, at_version: int | None

@@ -12,9 +12,9 @@ from kata.context.v1 import context_service_pb2 as pb
 from kata_grpc import limits
 from kata_grpc.codec import encode_policy, metadata_to_json
 from kata_grpc.domain.contexts import DEFAULT_TOKENIZER, ContextSpec, Origin, TenantId
-from kata_grpc.services.snapshots import At
 from kata_grpc.transport.convert import context_to_proto
 from kata_grpc.transport.messages import drafts_of
+from kata_grpc.transport.snapshots import at_of
 from kata_grpc.transport.tokens import TokenMaker, bind
 from kata_grpc.transport.validate import Checker
 
@@ -136,12 +136,7 @@ class ContextServicer:
         """Fork a context."""
         check = Checker()
         parent_id = check.context_id(request.context_id)
-        at = At(
-            version=request.at_version if request.HasField("at_version") else None,
-            revision=request.at_revision if request.HasField("at_revision") else None,
-        )
-        check.at_least("at_version", at.version or 0, 0)
-        check.at_least("at_revision", at.revision or 0, 0)
+        at = at_of(check, request)
         spec = ContextSpec(
             name=check.text("name", request.name, limits.MAX_NAME_CHARS),
             labels=check.labels(request.labels),

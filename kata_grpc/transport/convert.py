@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, assert_never
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from kata.context.v1 import context_pb2, message_service_pb2, window_pb2
@@ -10,6 +11,7 @@ from kata.context.v1 import context_pb2, message_service_pb2, window_pb2
 from kata_grpc.codec import NUMBER_OF_ROLE, metadata_from_json
 from kata_grpc.dialects import Adjustment, What
 from kata_grpc.domain.contexts import Context, Revision, RevisionKind
+from kata_grpc.domain.details import ForkDetail, RemovalDetail, TagDetail, UpdateDetail
 from kata_grpc.domain.windows import Accuracy, Dialect, ExclusionReason, View
 from kata_grpc.transport import frames
 
@@ -67,6 +69,8 @@ _KIND_NUMBERS = {
     RevisionKind.FORK: message_service_pb2.REVISION_KIND_FORK,
     RevisionKind.REMOVE: message_service_pb2.REVISION_KIND_REMOVE,
     RevisionKind.RESTORE: message_service_pb2.REVISION_KIND_RESTORE,
+    RevisionKind.TAG: message_service_pb2.REVISION_KIND_TAG,
+    RevisionKind.UNTAG: message_service_pb2.REVISION_KIND_UNTAG,
 }
 KINDS: dict[int, RevisionKind] = {number: kind for kind, number in _KIND_NUMBERS.items()}
 
@@ -113,13 +117,24 @@ def revision_to_proto(revision: Revision) -> message_service_pb2.Revision:
         preview=revision.preview,
         request_id=revision.request_id,
         context_id=str(revision.context_id),
-        ranges=[
-            message_service_pb2.VersionRange(first_version=first, last_version=last)
-            for first, last in revision.detail.get("ranges", ())
-        ],
     )
     if revision.role is not None:
         proto.role = NUMBER_OF_ROLE[revision.role]
+    match revision.detail:
+        case TagDetail() as tag:
+            proto.tag.CopyFrom(message_service_pb2.TagDetail(**asdict(tag)))
+        case ForkDetail() as fork:
+            proto.fork.CopyFrom(message_service_pb2.ForkDetail(**asdict(fork)))
+        case UpdateDetail() as update:
+            proto.update.CopyFrom(message_service_pb2.UpdateDetail(**asdict(update)))
+        case RemovalDetail(ranges):
+            proto.removal.ranges.extend(
+                message_service_pb2.VersionRange(first_version=first, last_version=last) for first, last in ranges
+            )
+        case None:
+            pass
+        case unknown:
+            assert_never(unknown)
     return proto
 
 

@@ -13,10 +13,12 @@ from kata_grpc.codec import ROLE_OF_NUMBER, encode_body, from_proto, options_fro
 from kata_grpc.domain.errors import ResponseTooLarge, ShuttingDown, WindowGone
 from kata_grpc.domain.windows import Dialect, View, WindowOptions, WindowRequest
 from kata_grpc.services.messages import Appended, Draft, Messages
+from kata_grpc.services.snapshots import At
 from kata_grpc.services.windows import ContentDigest
 from kata_grpc.transport.appending import AppendStream
 from kata_grpc.transport.convert import (
     DIALECTS,
+    KINDS,
     VIEWS,
     adjustment_to_proto,
     context_to_proto,
@@ -26,6 +28,7 @@ from kata_grpc.transport.convert import (
 )
 from kata_grpc.transport.frames import CHUNK_MESSAGES, chunk, field, repeated
 from kata_grpc.transport.importing import Import
+from kata_grpc.transport.snapshots import at_of
 from kata_grpc.transport.tokens import TokenMaker, bind
 from kata_grpc.transport.validate import Checker
 
@@ -42,10 +45,10 @@ if TYPE_CHECKING:
 _ONE_MESSAGE = _PAGE_MESSAGES = b"\x0a"
 _WINDOW_MESSAGES = b"\x12"
 """The tags of the messages in the answers of GetMessage, ListMessages and GetWindow."""
-_LIST_LAYOUT = ">qq"
-"""The last version that the page before looked at, and the version up to which the walk goes."""
-_HISTORY_LAYOUT = ">q"
-"""The last revision of the page before."""
+_LIST_LAYOUT = ">qqq"
+"""The last version that the page before looked at, and version and revision of the snapshot that the walk is of."""
+_HISTORY_LAYOUT = ">qq"
+"""The revision up to which the page before looked, and the newest of the walk."""
 _SENT_BYTES = 12
 _RESUME_LAYOUT = f">qqq{_SENT_BYTES}s"
 """The snapshot's version and revision, the version of the last message that was sent, and of the digest of all that was
@@ -103,8 +106,9 @@ class MessageServicer:
         context_id = check.context_id(request.context_id)
         check.at_least("version", request.version, 1)
         view = VIEWS.get(check.known("view", request.view, VIEWS), View.CURRENT)
+        at = at_of(check, request)
         check.done()
-        return repeated(_ONE_MESSAGE, [await self._messages.get(tenant, context_id, request.version, view)])
+        return repeated(_ONE_MESSAGE, [await self._messages.get(tenant, context_id, request.version, at, view)])
 
     async def ListMessages(self, tenant: TenantId, request: pb.ListMessagesRequest) -> bytes:
         """List a log."""
@@ -115,18 +119,20 @@ class MessageServicer:
         for index, role in enumerate(request.roles):
             check.known(f"roles[{index}]", role, ROLE_OF_NUMBER)
         view = VIEWS.get(check.known("view", request.view, VIEWS), View.CURRENT)
+        at = at_of(check, request)
         check.done()
         bound = bind(tenant, request, "page_size", "page_token")
-        after: int | None = None
-        up_to: int | None = None
+        after = None
         if request.page_token:
-            after, up_to = map(int, self._tokens.read("page_token", request.page_token, bound, _LIST_LAYOUT))
-        last, rows, goes_on = await self._messages.page(
+            places = self._tokens.read("page_token", request.page_token, bound, _LIST_LAYOUT)
+            after, version, revision = map(int, places)
+            at = At(version, revision)
+        snapshot, rows, goes_on = await self._messages.page(
             tenant,
             context_id,
+            at,
             newest_first=newest_first,
             after=after,
-            up_to=up_to,
             roles=[ROLE_OF_NUMBER[role] for role in request.roles],
             limit=limit,
             view=view,
@@ -134,7 +140,8 @@ class MessageServicer:
         page = repeated(_PAGE_MESSAGES, [row["record"] for row in rows])
         if goes_on is None:
             return page
-        token = self._tokens.make(bound, _LIST_LAYOUT, goes_on, last)
+        now = snapshot.version, snapshot.revision
+        token = self._tokens.make(bound, _LIST_LAYOUT, goes_on, *now)
         return page + field(2, token.encode())
 
     async def ListHistory(self, tenant: TenantId, request: pb.ListHistoryRequest) -> pb.ListHistoryResponse:
@@ -143,17 +150,27 @@ class MessageServicer:
         context_id = check.context_id(request.context_id)
         limit = check.page_size(request.page_size, limits.DEFAULT_HISTORY_PAGE)
         newest_first = check.known("order", request.order, pb.ListOrder.values()) != pb.LIST_ORDER_ASCENDING
+        for index, kind in enumerate(request.kinds):
+            check.known(f"kinds[{index}]", kind, KINDS)
+        at = at_of(check, request)
         check.done()
         bound = bind(tenant, request, "page_size", "page_token")
         after = None
         if request.page_token:
-            (after,) = map(int, self._tokens.read("page_token", request.page_token, bound, _HISTORY_LAYOUT))
-        found = await self._messages.history(
-            tenant, context_id, newest_first=newest_first, after=after, limit=limit + 1
+            after, newest = map(int, self._tokens.read("page_token", request.page_token, bound, _HISTORY_LAYOUT))
+            at = At(revision=newest)
+        newest, found, looked = await self._messages.history(
+            tenant,
+            context_id,
+            at,
+            newest_first=newest_first,
+            after=after,
+            kinds={KINDS[kind] for kind in request.kinds},
+            limit=limit,
         )
-        response = pb.ListHistoryResponse(revisions=map(revision_to_proto, found[:limit]))
-        if len(found) > limit:
-            response.next_page_token = self._tokens.make(bound, _HISTORY_LAYOUT, found[limit - 1].revision)
+        response = pb.ListHistoryResponse(revisions=map(revision_to_proto, found))
+        if looked is not None:
+            response.next_page_token = self._tokens.make(bound, _HISTORY_LAYOUT, looked, newest)
         return response
 
     async def GetWindow(self, tenant: TenantId, request: pb.GetWindowRequest) -> bytes:
@@ -246,10 +263,7 @@ def _window_request(
         check.add("token_budget", f"is {budget}, not 1 to {limits.MAX_TOKEN_BUDGET}", "OUT_OF_BOUNDS")
     if not 0 <= reserve < max(budget, 1):
         check.add("reserve_tokens", f"is {reserve}, not 0 to less than token_budget", "OUT_OF_BOUNDS")
-    at_version = request.at_version if request.HasField("at_version") else None
-    at_revision = request.at_revision if request.HasField("at_revision") else None
-    check.at_least("at_version", at_version or 0, 0)
-    check.at_least("at_revision", at_revision or 0, 0)
+    at = at_of(check, request)
     if request.HasField("options"):
         check.window_options("options", request.options, budget - reserve)
     wanted = WindowRequest(
@@ -259,7 +273,9 @@ def _window_request(
         tokenizer=check.tokenizer(request.tokenizer),
         dialect=DIALECTS.get(check.known("dialect", request.dialect, DIALECTS), Dialect.OPENAI_CHAT),
         view=VIEWS.get(check.known("view", request.view, VIEWS), View.CURRENT),
-        at_version=at_version,
-        at_revision=at_revision,
+        at_version=at.version,
+        at_revision=at.revision,
+        at_time=at.time,
+        at_tag=at.tag,
     )
     return wanted, options_from_proto(request.options)

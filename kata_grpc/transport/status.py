@@ -62,6 +62,11 @@ def _named_context(error: errors.ContextExists) -> list[Proto]:
     return [details.ResourceInfo(resource_type="kata.context.v1.Context", resource_name=error.name)]
 
 
+def _named_tag(error: errors.TagExists) -> list[Proto]:
+    name = f"{error.context_id}/{error.tag}"
+    return [details.ResourceInfo(resource_type="kata.context.v1.Tag", resource_name=name)]
+
+
 def _retry(_: errors.KataError) -> list[Proto]:
     return [details.RetryInfo(retry_delay=Duration(seconds=_RETRY_SECONDS))]
 
@@ -81,6 +86,8 @@ TABLE: dict[type[errors.KataError], Row] = {
     errors.MessageNotFound: Row(
         "MESSAGE_NOT_FOUND", lambda e: {"context_id": e.context_id, "version": e.version}, _resource
     ),
+    errors.TagNotFound: Row("TAG_NOT_FOUND", lambda e: {"context_id": e.context_id, "tag": e.tag}, _resource),
+    errors.TagExists: Row("TAG_EXISTS", lambda e: {"context_id": e.context_id, "tag": e.tag}, _named_tag),
     errors.ContextExists: Row("CONTEXT_EXISTS", lambda e: {"name": e.name}, _named_context),
     errors.VersionConflict: Row(
         "VERSION_CONFLICT",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import re
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -20,16 +21,20 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from google.protobuf.struct_pb2 import Struct, Value
+    from google.protobuf.timestamp_pb2 import Timestamp
     from kata.context.v1 import window_pb2
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
-_TOKENIZER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*\Z")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*\Z")
 _CALL_TYPES = ("", "function", "custom", LEGACY_CALL)
 _RESULT_TYPES = ("", "function", LEGACY_CALL)
 _RESULT_PARTS = ("text", "image", "file", "refusal", "unknown")
 _EXPLICIT_FORMS = (pb.CONTENT_FORM_ABSENT, pb.CONTENT_FORM_NULL, pb.CONTENT_FORM_ARRAY)
 _NO_ID = UUID(int=0)
 _uuid = lru_cache(maxsize=4_096)(UUID)  # contexts are named again and again
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_SECOND = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
+_LAST_SECOND = (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _EPOCH) // timedelta(seconds=1)
 _FIELD_CHARS = 200
 """How much of a field's path is named: keys of the caller's data may be part of it."""
 
@@ -73,13 +78,32 @@ class Checker:
 
     def tokenizer(self, value: str) -> str:
         """Check the name of a tokenizer."""
-        if value and (len(value) > limits.MAX_TOKENIZER_CHARS or not _TOKENIZER.match(value)):
+        if value and (len(value) > limits.MAX_TOKENIZER_CHARS or not _NAME.match(value)):
             self.add(
                 "tokenizer",
                 f"must be 1 to {limits.MAX_TOKENIZER_CHARS} letters, digits and any of . _ : / @ + -",
                 "MALFORMED_NAME",
             )
         return value
+
+    def tag(self, field: str, value: str) -> str:
+        """Check the name of a tag."""
+        if not value:
+            self.add(field, "is required", "REQUIRED")
+        elif len(value) > limits.MAX_TAG_CHARS or not _NAME.match(value):
+            self.add(
+                field,
+                f"must be 1 to {limits.MAX_TAG_CHARS} letters, digits and any of . _ : / @ + -",
+                "MALFORMED_NAME",
+            )
+        return value
+
+    def time(self, field: str, value: Timestamp) -> datetime:
+        """Read a time, in whole microseconds like all that it is compared with; the epoch when it is none."""
+        if not (_FIRST_SECOND <= value.seconds <= _LAST_SECOND and 0 <= value.nanos < 1_000_000_000):
+            self.add(field, "is not a time of the years 1 to 9999", "OUT_OF_BOUNDS")
+            return _EPOCH
+        return _EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000)
 
     def at_least(self, field: str, value: int, least: int) -> int:
         """Check a lower bound."""

@@ -41,7 +41,8 @@ HELP = {
         "--pin",
     ],
     "policy": ["where a request does not say", "--set", "as a whole", "clearToolResults"],
-    "history": ["newest first", "--limit", "default 50, 0 for all", "--json"],
+    "history": ["newest first", "--limit", "default 50, 0 for all", "--json", "--kind", "--at-time"],
+    "tag": ["List the tags", "--move", "--delete", "--at-tag", "stays where it is until"],
     "watch": ["until Ctrl+C", "--from-version", "--cursor", "--json"],
     "demo": ["step by step", "leaves nothing behind"],
 }
@@ -75,7 +76,7 @@ def test_a_table_keeps_its_narrow_columns_and_cuts_the_text(kata: Command, told:
         heading
         == {
             "window": ["version", "role", "tokens", "message"],
-            "history": ["revision", "versions", "time", "(UTC)", "kind", "role", "begins", "with"],
+            "history": ["revision", "versions", "time", "(UTC)", "kind", "role", "what"],
         }[command]
     )
     assert len(rows) == 5
@@ -123,6 +124,73 @@ def test_windows_and_histories_for_machines(kata: Command, told: str) -> None:
     assert len(whole) == 5
 
 
+def test_tags_are_set_shown_and_read_at(
+    kata: Command, contexts: ContextServiceStub, messages: MessageServiceStub
+) -> None:
+    context_id: str = contexts.CreateContext(cs.CreateContextRequest()).context.context_id
+    for text in "12345":
+        batch = [message_pb2.Message(role=message_pb2.ROLE_USER, text=text)]
+        messages.AppendMessages(ms.AppendMessagesRequest(context_id=context_id, messages=batch))
+
+    kata.ok("tag", context_id, "third", "--at-version", "3")
+    one = kata.ok("tag", context_id, "now").text.splitlines()
+    assert one[0].split() == ["version", "revision", "set", "at", "(UTC)", "tag"]
+    assert (one[1].split()[:2], one[1].split()[-1]) == (["5", "6"], "now")
+    taken = kata.run("tag", context_id, "now")
+    assert (taken.status, taken.output) == (1, b"")
+    assert "ALREADY_EXISTS" in taken.errors
+    moved = json.loads(kata.ok("tag", context_id, "now", "--move", "--at-tag", "third", "--json").output)
+    assert (moved["name"], moved["version"], moved["revision"]) == ("now", "3", "5")
+
+    listed = [line.split() for line in kata.ok("tag", context_id).text.splitlines()[1:]]
+    assert [(line[0], line[-1]) for line in listed] == [("3", "now"), ("3", "third")]
+    window = json.loads(kata.ok("window", context_id, "--json", "--at-tag", "third").output)
+    assert (window["header"]["snapshotVersion"], window["header"]["snapshotRevision"]) == ("3", "5")
+    (line,) = kata.ok("export", "--at-tag", "third", context_id).lines
+    assert len(json.loads(line)["messages"]) == 3
+
+    assert kata.ok("tag", context_id, "now", "--delete").output == b""
+    shown = kata.ok("history", context_id, "--kind", "tag", "--kind", "untag").text.splitlines()
+    assert [line.split()[0] for line in shown[1:]] == ["9", "8", "7", "6"]
+    assert shown[1].split(maxsplit=3)[-1].split(maxsplit=1) == ["untag", "now (was version 3, revision 5)"]
+    assert shown[2].endswith("now → version 3, revision 5 (was version 5, revision 6)")
+    assert shown[4].endswith("third → version 3, revision 5")
+
+
+def test_commands_as_of_a_time(kata: Command, told: str) -> None:
+    history = [json.loads(line) for line in kata.ok("history", told, "--json", "--kind", "append").lines]
+    times = {revision["revision"]: revision["createTime"] for revision in history}
+    window = json.loads(kata.ok("window", told, "--json", "--at-time", times["2"]).output)
+    assert window["header"]["snapshotRevision"] == "2"
+    naive = times["2"].removesuffix("Z")
+    assert json.loads(kata.ok("history", told, "--json", "--at-time", naive).lines[0])["revision"] == "2"
+    assert len(json.loads(kata.ok("export", "--at-time", times["3"], told).output)["messages"]) == 3
+    assert json.loads(kata.ok("export", "--at-time", "2020-01-01", told).output)["messages"] == []
+
+    wrong = kata.run("window", told, "--at-time", "yesterday")
+    assert (wrong.status, "'yesterday' is no time in ISO 8601" in wrong.errors) == (2, True)
+    both = kata.run("history", told, "--at-time", naive, "--at-tag", "t")
+    assert both.status == 1
+    assert "at_time: excludes at_tag" in both.errors
+    beyond = kata.run("export", "--at-version", "99", told)
+    assert (beyond.status, "OUT_OF_RANGE" in beyond.errors) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["export", "--all", "--at-version", "1"], "name those to export"),
+        (["tag", str(uuid4()), "--move"], "NAME is missing"),
+        (["tag", str(uuid4()), "--at-version", "1"], "NAME is missing"),
+        (["tag", str(uuid4()), "t", "--delete", "--at-version", "1"], "--delete deletes the tag"),
+    ],
+)
+def test_arguments_that_do_not_go_together(kata: Command, words: list[str], says: str) -> None:
+    done = kata.run(*words)
+    assert (done.status, done.output) == (2, b"")
+    assert says in done.errors
+
+
 def test_imports_for_machines(kata: Command, tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a.jsonl", conversation("for machines", 3), conversation("for machines too", 4))
     first = json.loads(kata.ok("import", "--json", "--jobs", "1", path).output)
@@ -132,7 +200,7 @@ def test_imports_for_machines(kata: Command, tmp_path: Path) -> None:
     assert kata.ok("import", path).text == "2 conversations with 7 messages, 7 of them there already\n"
 
 
-@pytest.mark.parametrize("command", ["window", "policy", "history", "export"])
+@pytest.mark.parametrize("command", ["window", "policy", "history", "tag", "export"])
 def test_a_context_that_is_not_there(kata: Command, command: str) -> None:
     missing = str(uuid4())
     done = kata.run(command, missing)
@@ -156,7 +224,7 @@ def test_everything_that_is_wrong_with_a_request_is_said(kata: Command) -> None:
     assert "Traceback" not in done.errors
 
 
-@pytest.mark.parametrize("command", ["import", "export", "window", "policy", "history", "health"])
+@pytest.mark.parametrize("command", ["import", "export", "window", "policy", "history", "tag", "health"])
 def test_a_server_that_is_not_there_is_said_in_one_sentence(command: str, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -9,6 +9,7 @@ import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.timestamp_pb2 import Timestamp
 from kata.context.v1 import context_pb2, window_pb2
 from kata.context.v1 import context_service_pb2 as cs
 from kata.context.v1 import message_pb2 as pb
@@ -27,6 +28,7 @@ CONTEXTS, MESSAGES = "kata.context.v1.ContextService", "kata.context.v1.MessageS
 HERE = "the context of the test".ljust(36, "-")
 """Stands for the id of a context that has two messages, and is as long."""
 ROLE_LATER: Any = 6
+KIND_LATER: Any = 99
 MIB = 1024 * 1024
 
 
@@ -116,6 +118,47 @@ ROWS: dict[str, Bad] = {
         ms.GetMessageRequest(context_id=HERE, version=3),
         reason="MESSAGE_NOT_FOUND",
         code=grpc.StatusCode.NOT_FOUND,
+    ),
+    # snapshots and tags
+    "a time and a tag beside a version": Bad(
+        "ListMessages",
+        ms.ListMessagesRequest(context_id=HERE, at_version=1, at_time=Timestamp(), at_tag="t"),
+        [("at_time", "EXCLUSIVE"), ("at_tag", "EXCLUSIVE")],
+        says="excludes at_version and at_tag",
+    ),
+    "a time before all years": Bad(
+        "GetMessage",
+        ms.GetMessageRequest(context_id=HERE, version=1, at_time=Timestamp(seconds=-(2**62))),
+        [("at_time", "OUT_OF_BOUNDS")],
+    ),
+    "a time with too many nanoseconds": Bad(
+        "ForkContext",
+        cs.ForkContextRequest(context_id=HERE, at_time=Timestamp(nanos=1_000_000_000)),
+        [("at_time", "OUT_OF_BOUNDS")],
+    ),
+    "kinds that are none": Bad(
+        "ListHistory",
+        ms.ListHistoryRequest(context_id=HERE, kinds=[KIND_LATER, ms.REVISION_KIND_TAG]),
+        [("kinds[0]", "UNKNOWN_VALUE")],
+    ),
+    "a tag with everything wrong": Bad(
+        "TagVersion",
+        cs.TagVersionRequest(context_id="x", at_version=-1, at_tag="two words", request_id="r" * 129),
+        [
+            ("context_id", "MALFORMED_ID"),
+            ("name", "REQUIRED"),
+            ("at_tag", "MALFORMED_NAME"),
+            ("at_version", "TOO_SMALL"),
+            ("at_tag", "EXCLUSIVE"),
+            ("request_id", "TOO_LONG"),
+        ],
+    ),
+    "a tag of a name that is none": Bad(
+        "DeleteTag", cs.DeleteTagRequest(context_id=HERE, name="é"), [("name", "MALFORMED_NAME")]
+    ),
+    "an unknown tag": Bad("GetWindow", window(10, at_tag="t"), reason="TAG_NOT_FOUND", code=grpc.StatusCode.NOT_FOUND),
+    "a negative page of tags": Bad(
+        "ListTags", cs.ListTagsRequest(context_id=HERE, page_size=-1), [("page_size", "TOO_SMALL")]
     ),
     # tokens
     "a page token that is none": Bad(
@@ -549,8 +592,7 @@ ROWS: dict[str, Bad] = {
 async def call(server: Running, row: Bad, context_id: str) -> None:
     request = row.request if isinstance(row.request, bytes) else row.request.SerializeToString()
     request = request.replace(HERE.encode(), context_id.encode())
-    of_contexts = row.method.endswith(("Context", "Contexts")) and row.method != "WatchContext"
-    service = CONTEXTS if of_contexts else MESSAGES
+    service = CONTEXTS if row.method in cs.DESCRIPTOR.services_by_name["ContextService"].methods_by_name else MESSAGES
     path = f"/{service}/{row.method}"
     if row.method in ("StreamWindow", "WatchContext"):
         async for _ in methods(server.channel).unary_stream(path)(request):

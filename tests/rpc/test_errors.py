@@ -44,6 +44,8 @@ EXAMPLES: list[errors.KataError] = [
     errors.RequestIdReused("r"),
     errors.ContextNotFound("id"),
     errors.MessageNotFound("id", 3),
+    errors.TagNotFound("id", "tag"),
+    errors.TagExists("id", "tag"),
     errors.ContextExists("name"),
     errors.VersionConflict(1, 2),
     errors.EtagMismatch("a", "b"),
@@ -127,7 +129,7 @@ def test_what_goes_out(error: errors.KataError) -> None:
     assert len(types) == len(set(types)), "each detail once"
     if isinstance(error, errors.InvalidRequest):
         assert "BadRequest" in types
-    if isinstance(error, errors.NotFound | errors.ContextExists):
+    if isinstance(error, errors.NotFound | errors.ContextExists | errors.TagExists):
         assert "ResourceInfo" in types
     if code == grpc.StatusCode.UNAVAILABLE or info.reason == "WRITE_CONTENTION":
         assert "RetryInfo" in types
@@ -174,6 +176,8 @@ async def locked(server: Running, context_id: str) -> AsyncIterator[None]:
 async def test_refusals_of_requests(server: Running) -> None:
     context_id = (await server.create(name=unknown_id(), unique_name=True, request_id=unknown_id())).context_id
     await server.append(context_id, b.system("s"), b.assistant("a"), request_id="r")
+    tag = cs.TagVersionRequest(context_id=context_id, name="tag")
+    await server.contexts.TagVersion(tag)
     context = await server.get(context_id)
     token = (await server.stream(context_id, 100))[1].chunk.resume_token
     raw: Any = server.channel.unary_unary("/kata.context.v1.ContextService/GetContext")
@@ -186,6 +190,8 @@ async def test_refusals_of_requests(server: Running) -> None:
         ("REQUEST_ID_REUSED", server.append(context_id, b.user("other"), request_id="r")),
         ("CONTEXT_NOT_FOUND", server.get(unknown_id())),
         ("MESSAGE_NOT_FOUND", server.messages.GetMessage(ms.GetMessageRequest(context_id=context_id, version=9))),
+        ("TAG_NOT_FOUND", server.contexts.DeleteTag(cs.DeleteTagRequest(context_id=context_id, name="other"))),
+        ("TAG_EXISTS", server.contexts.TagVersion(tag)),
         ("CONTEXT_EXISTS", server.create(name=context.name, unique_name=True)),
         ("VERSION_CONFLICT", server.append(context_id, b.user("x"), expected_version=9)),
         ("VERSION_CONFLICT", server.contexts.DeleteContext(cs.DeleteContextRequest(context_id=context_id, etag="x"))),

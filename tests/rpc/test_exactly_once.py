@@ -70,6 +70,16 @@ async def restore(server: Running, context_id: str, request_id: str, content: st
     return await server.messages.RestoreMessages(request)
 
 
+async def tag(server: Running, context_id: str, request_id: str, content: str) -> Any:
+    request = cs.TagVersionRequest(context_id=context_id, name=content, request_id=request_id)
+    return await server.contexts.TagVersion(request)
+
+
+async def untag(server: Running, context_id: str, request_id: str, content: str) -> Any:
+    request = cs.DeleteTagRequest(context_id=context_id, name=content, request_id=request_id)
+    return await server.contexts.DeleteTag(request)
+
+
 async def append(server: Running, context_id: str, request_id: str, content: str) -> Any:
     return await server.append(context_id, b.user(content), request_id=request_id)
 
@@ -107,6 +117,8 @@ MUTATIONS: dict[str, Mutation] = {
     "ForkContext": fork,
     "RemoveMessages": remove,
     "RestoreMessages": restore,
+    "TagVersion": tag,
+    "DeleteTag": untag,
     "AppendMessages": append,
     "StreamAppends": stream,
     "ImportMessages": import_,
@@ -139,6 +151,8 @@ async def prepared(server: Running, name: str) -> str:
         await server.contexts.DeleteContext(cs.DeleteContextRequest(context_id=context_id))
     if name in ("RemoveMessages", "RestoreMessages"):
         await server.append(context_id, b.user("x"), b.user("y"))
+    if name == "DeleteTag":
+        await tag(server, context_id, "", "first")
     return context_id
 
 

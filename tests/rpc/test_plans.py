@@ -29,6 +29,7 @@ QUERIES = {
     **load("kata_grpc.repositories", "sql/windows.sql"),
     **load("kata_grpc.repositories", "sql/messages.sql"),
     **load("kata_grpc.repositories", "sql/contexts.sql"),
+    **load("kata_grpc.repositories", "sql/tags.sql"),
     **load("kata_grpc.repositories", "sql/watching.sql"),
 }
 NEVER = "9999-12-31 00:00:00+00"
@@ -96,6 +97,7 @@ USES: dict[str, Use] = {
     "count_open_calls": Use(['[{"c": ["a", "b"]}]'], 10),
     "get_message": Use([77], 2),
     "list_groups_of": Use([[7, 9]], 4),
+    "revision_of_message": Use([LOG // 2], 2),
     "list_messages_after": Use([LOG // 2, LOG, None, 2 << 20, 100], 500),
     "list_messages_before": Use([LOG // 2, LOG, None, 2 << 20, 100], 500),
     # contexts
@@ -106,18 +108,23 @@ USES: dict[str, Use] = {
     "list_contexts": Use([TENANT, "%", False, NEVER, LAST_ID, 51], 200, with_context=False),
     "get_policy": Use([], 2),
     "find_policy": Use([3], 3),
-    "list_revisions_before": Use([2**62, 2**62, 51, 4_096], 250),
-    "list_revisions_after": Use([0, 2**62, 51, 4_096], 250),
+    "list_revisions_before": Use([1, 2**62, None, 51, 4_096], 250),
+    "list_revisions_after": Use([1, 2**62, None, 51, 4_096], 250),
+    "find_revision_at": Use([TENANT, *ROOT, NEVER, 2**14], 40, with_context=False),
     "newest_child": Use([], 2),
     "count_children": Use([10], 11),
     "version_at_revision": Use([LOG // 2], 2),
+    # tags
+    "find_tag": Use(["t7"], 2),
+    "list_tags": Use(["t", 51], 60),
+    "drop_tag": Use(["t7"], 4),
     # watches
     "find_watch_start": Use([LOG // 2], 6),
     "find_changed_contexts": Use([[7]], 3, of_arrays=True),
 }
 NOT_ABOUT_ONE_LOG = {
-    "insert_context", "insert_fork", "change_context", "change_removals", "set_policy", "hold_name", "free_name",
-    "get_token_key", "list_contexts_with_labels", "tell_listeners",
+    "insert_context", "insert_fork", "change_context", "change_removals", "take_revision", "set_policy", "put_tag",
+    "hold_name", "free_name", "get_token_key", "list_contexts_with_labels", "tell_listeners",
 }  # fmt: skip
 
 
@@ -173,6 +180,10 @@ async def filled(fresh_url: FreshDatabase) -> AsyncIterator[Filled]:
             "insert into contexts (id, tenant_id, name, unique_name, labels, metadata_json, tokenizer, create_time, "
             "update_time, chain) select gen_random_uuid(), tenant_id, name, false, labels, metadata_json, tokenizer, "
             "create_time, update_time, chain from contexts, generate_series(1, 250)"
+        )
+        await connection.execute(
+            "insert into tags "
+            "select context_id, 't' || version, tenant_id, version, revision, create_time, create_time from messages"
         )
         await connection.execute("vacuum analyze")
     finally:

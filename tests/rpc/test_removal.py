@@ -160,7 +160,7 @@ async def test_history_and_watches_say_what_was_removed(server: Running) -> None
     page = await server.messages.ListHistory(ms.ListHistoryRequest(context_id=context_id, page_size=1))
     assert page.revisions[0] == event
     assert (event.kind, event.revision) == (ms.REVISION_KIND_REMOVE, 3)
-    assert list(event.ranges) == runs((2, 2))
+    assert list(event.removal.ranges) == runs((2, 2))
 
 
 async def test_refusals(server: Running) -> None:

@@ -24,6 +24,7 @@ select * from created;
 -- Creates a child of a live context, with its first revision, which claims the request, and its unique name. The parent
 -- is locked against being purged and otherwise left alone: who appends to it does not wait. All that an append to the
 -- child depends on stands beside the message at which it forks. No row: the id is taken, or there is no such parent.
+-- Its stamp is never before that of the revision at which it forks, whatever the clock says.
 -- The child's number is one more than the newest sibling's, so that nobody counts them; children that are made at the
 -- same moment may share one. $1 id, $2 tenant_id, $3 name, $4 unique_name, $5 labels, $6 metadata_json, $7 parent's id,
 -- $8 fork version and $9 fork revision, $10 segments of the ancestors, $11 who appended the message at the fork, $12 who
@@ -44,17 +45,20 @@ with parent as (
          case when $13::bytea is null then $15::bigint else $9 + 1 end, coalesce($13, $14::bytea),
          p.id, $8, $9, p.depth + 1, $10::jsonb, coalesce(n.child_number, 0) + 1, p.has_removals
   from parent p
-  cross join (select clock_timestamp() as now) t
-  left join messages m on m.context_id = $11 and m.tenant_id = $2 and m.version = $8
   join revisions r on r.context_id = $12 and r.tenant_id = $2 and r.revision = $9
+  cross join lateral (select greatest(clock_timestamp(), r.create_time) as now) t
+  left join messages m on m.context_id = $11 and m.tenant_id = $2 and m.version = $8
   left join lateral (
     select child_number from contexts where parent_id = $7 and tenant_id = $2 order by child_number desc, id desc limit 1
   ) n on true
   on conflict (id) do nothing
   returning *
 ), claimed as (
-  insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain)
-  select id, latest_revision, tenant_id, 'fork', latest_version, create_time, $16, $17, chain from created
+  insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain,
+                         detail)
+  select id, latest_revision, tenant_id, 'fork', latest_version, create_time, $16, $17, chain,
+         jsonb_build_object('parent_id', parent_id, 'fork_version', fork_version, 'fork_revision', fork_revision)
+  from created
 ), named as (
   insert into context_names (tenant_id, name, context_id)
   select tenant_id, name, id from created where unique_name and name <> ''
@@ -78,6 +82,29 @@ select last_version from revisions
 where context_id = $1 and tenant_id = $2 and revision <= $3
 order by revision desc
 limit 1;
+
+-- name: find_revision_at
+-- The newest revision that was made at or before a time, by binary search: one look-up by primary key a step, whatever
+-- the length of the history. Each step tries a revision that is a power of two further; one that is not there is later
+-- than every time. What is found was made at or before the time, and the next one after it. Where old stamps run
+-- backwards several are so: it is always the same one of them, none for an earlier time is later, and revisions that come
+-- later change nothing, as where a step tries does not depend on them.
+-- $1 tenant_id, $2 source, $3 first and $4 last revision of each part of the lineage, $5 time, $6 the largest power of two
+-- up to the latest revision
+with recursive search (revision, step) as (
+  select 0::bigint, $6::bigint
+  union all
+  select case when tried.create_time <= $5::timestamptz then s.revision + s.step else s.revision end, s.step / 2
+  from search s
+  left join lateral (
+    select r.create_time
+    from unnest($2::uuid[], $3::bigint[], $4::bigint[]) as g(source_id, first, last)
+    join revisions r on r.context_id = g.source_id and r.tenant_id = $1 and r.revision = s.revision + s.step
+    where s.revision + s.step between g.first and g.last
+  ) tried on true
+  where s.step > 0
+)
+select revision from search where step = 0;
 
 -- name: get_context
 -- One context of a tenant, deleted or not. $1 id, $2 tenant_id
@@ -123,24 +150,41 @@ order by create_time desc, id desc
 limit $6;
 
 -- name: change_context
--- Writes what can change and takes a revision. The caller holds the row's lock.
+-- Writes what can change and takes a revision. The caller holds the row's lock. Stamps never run backwards in a context,
+-- whatever the clock does: a time has one place among the revisions.
 -- $1 id, $2 tenant_id, $3 name, $4 unique_name, $5 labels, $6 metadata_json, $7 is deleted, $8 is an update, $9 kind,
--- $10 request_id, $11 fingerprint
+-- $10 request_id, $11 fingerprint, $12 detail or null
 with changed as (
   update contexts
   set name = $3, unique_name = $4, labels = $5::jsonb, metadata_json = $6,
       delete_time = case when $7 then coalesce(delete_time, clock_timestamp()) end,
       update_revision = case when $8 then latest_revision + 1 else update_revision end,
       latest_revision = latest_revision + 1,
-      update_time = clock_timestamp(),
+      update_time = greatest(clock_timestamp(), update_time),
       chain = sha256(chain || $11::bytea)
   where id = $1 and tenant_id = $2
   returning *
 ), claimed as (
-  insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain)
-  select id, latest_revision, tenant_id, $9, latest_version, update_time, $10, $11, chain from changed
+  insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain,
+                         detail)
+  select id, latest_revision, tenant_id, $9, latest_version, update_time, $10, $11, chain, $12::jsonb from changed
 )
 select * from changed;
+
+-- name: take_revision
+-- Takes a revision that changes nothing of the context's row. The caller holds the row's lock.
+-- $1 id, $2 tenant_id, $3 kind, $4 request_id, $5 fingerprint, $6 detail
+with changed as (
+  update contexts
+  set latest_revision = latest_revision + 1, update_time = greatest(clock_timestamp(), update_time),
+      chain = sha256(chain || $5::bytea)
+  where id = $1 and tenant_id = $2
+  returning id, tenant_id, latest_revision, latest_version, update_time, chain
+)
+insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain,
+                       detail)
+select id, latest_revision, tenant_id, $3, latest_version, update_time, $4, $5, chain, $6::jsonb from changed
+returning revision, create_time;
 
 -- name: get_policy
 -- The policy in force of a context, and whether the context is deleted. $1 id, $2 tenant_id
@@ -156,7 +200,7 @@ select policy from policies where context_id = $1 and tenant_id = $2 and revisio
 with changed as (
   update contexts
   set policy = $3, policy_revision = latest_revision + 1, latest_revision = latest_revision + 1,
-      update_time = clock_timestamp(), chain = sha256(chain || $5::bytea)
+      update_time = greatest(clock_timestamp(), update_time), chain = sha256(chain || $5::bytea)
   where id = $1 and tenant_id = $2
   returning id, tenant_id, latest_revision, latest_version, update_time, chain
 ), claimed as (
@@ -174,7 +218,8 @@ select latest_revision from changed;
 -- $8 request_id, $9 fingerprint
 with changed as (
   update contexts
-  set latest_revision = latest_revision + 1, has_removals = true, update_time = clock_timestamp(),
+  set latest_revision = latest_revision + 1, has_removals = true,
+      update_time = greatest(clock_timestamp(), update_time),
       chain = sha256(chain || $9::bytea)
   where id = $1 and tenant_id = $2
   returning *
@@ -198,25 +243,28 @@ insert into context_names (tenant_id, name, context_id) values ($1, $2, $3);
 delete from context_names where tenant_id = $1 and name = $2 and context_id = $3;
 
 -- name: list_revisions_before
--- A page of history, newest first, with the beginning of each append's first message.
--- $1 context_id, $2 tenant_id, $3 revisions below this, $4 up to this, $5 limit, $6 bytes of the message's record
-select r.context_id, r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, r.detail,
-       m.role, substring(m.record from 1 for $6) as record_start
+-- Revisions of a range, newest first, with the beginning of each append's first message.
+-- $1 context_id, $2 tenant_id, $3 first and $4 last revision, $5 kinds or null, $6 limit, $7 bytes of the message's record
+select r.context_id, r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, r.detail, m.role,
+       substring(m.record from 1 for $7) as record_start
 from revisions r
 left join messages m on m.context_id = r.context_id and m.version = r.first_version
-where r.context_id = $1 and r.tenant_id = $2 and r.revision > 0 and r.revision < $3 and r.revision <= $4
+where r.context_id = $1 and r.tenant_id = $2 and r.revision between $3 and $4
+  and ($5::text[] is null or r.kind = any ($5))
 order by r.revision desc
-limit $5;
+limit $6;
 
 -- name: list_revisions_after
--- The same from the oldest on. $1 context_id, $2 tenant_id, $3 revisions above this, $4 up to this, $5 limit, $6 bytes
-select r.context_id, r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, r.detail,
-       m.role, substring(m.record from 1 for $6) as record_start
+-- The same from the oldest on.
+-- $1 context_id, $2 tenant_id, $3 first and $4 last revision, $5 kinds or null, $6 limit, $7 bytes of the message's record
+select r.context_id, r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, r.detail, m.role,
+       substring(m.record from 1 for $7) as record_start
 from revisions r
 left join messages m on m.context_id = r.context_id and m.version = r.first_version
-where r.context_id = $1 and r.tenant_id = $2 and r.revision > 0 and r.revision > $3 and r.revision <= $4
+where r.context_id = $1 and r.tenant_id = $2 and r.revision between $3 and $4
+  and ($5::text[] is null or r.kind = any ($5))
 order by r.revision
-limit $5;
+limit $6;
 
 -- name: get_token_key
 -- The key under which page and resume tokens of this database are made.

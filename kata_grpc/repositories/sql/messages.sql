@@ -55,7 +55,7 @@ with locked as materialized (
       open_calls = case when l.steps is null then l.open_calls
                         else (select f.opened[l.last - l.before] from folded f where f.place = l.place) end,
       chain = sha256(l.chain || l.digest),
-      update_time = clock_timestamp()
+      update_time = greatest(clock_timestamp(), c.update_time)
   from locked l
   where c.id = l.context_id
     and (l.steps is null
@@ -137,7 +137,7 @@ with locked as materialized (
       pinned_items = c.pinned_items + case when l.role in ('system', 'developer') then l.item_count else 0 end,
       turn_version = case when l.starts_turn then c.latest_version + 1 else c.turn_version end,
       chain = sha256(c.chain || l.batch_digest),
-      update_time = clock_timestamp()
+      update_time = greatest(clock_timestamp(), c.update_time)
   from locked l
   where c.id = l.context_id
   returning c.*, (extract(epoch from c.update_time) * 1000000)::bigint as micros, l.place, l.request_id, l.fingerprint,
@@ -183,6 +183,10 @@ select version, group_version, record from messages where context_id = $1 and te
 select version, group_version from messages
 where context_id = $1 and tenant_id = $2 and version = any ($3::bigint[])
 order by version;
+
+-- name: revision_of_message
+-- The revision that appended a message. $1 context_id, $2 tenant_id, $3 version
+select revision from messages where context_id = $1 and tenant_id = $2 and version = $3;
 
 -- name: list_messages_after
 -- A page of messages from the oldest on, and in `found` how many there were to choose from: more than the page when it

@@ -154,6 +154,46 @@ class Context(_message.Message):
 Global___Context: _TypeAlias = Context  # noqa: Y015
 
 @_typing.final
+class Tag(_message.Message):
+    """Tag is the name of a snapshot of a context: reading at it is reading what was there then. It is the context's own, and
+    its forks have none of it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Is its name: 1 to 128 letters, digits and any of . _ : / @ + -, of which the first is a letter or a digit; unique within
+    the context, and case counts.
+    """
+    version: _builtins.int
+    """Is the newest version that the snapshot has."""
+    revision: _builtins.int
+    """Is the newest revision that the snapshot knows of."""
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """Is when the tag was set, or moved last."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        revision: _builtins.int = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "revision", b"revision", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tag: _TypeAlias = Tag  # noqa: Y015
+
+@_typing.final
 class Origin(_message.Message):
     """Origin is what an imported conversation was, beside its messages."""
 

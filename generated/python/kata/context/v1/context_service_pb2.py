@@ -24,12 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from kata.context.v1 import context_pb2 as kata_dot_context_dot_v1_dot_context__pb2
 from kata.context.v1 import message_pb2 as kata_dot_context_dot_v1_dot_message__pb2
 from kata.context.v1 import policy_pb2 as kata_dot_context_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%kata/context/v1/context_service.proto\x12\x0fkata.context.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1dkata/context/v1/context.proto\x1a\x1dkata/context/v1/message.proto\x1a\x1ckata/context/v1/policy.proto\"\xa6\x02\n\x14\x43reateContextRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x41\n\x06labels\x18\x02 \x03(\x0b\x32\x31.kata.context.v1.CreateContextRequest.LabelsEntry\x12)\n\x08metadata\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\ttokenizer\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x13\n\x0bunique_name\x18\x06 \x01(\x08\x12\'\n\x06origin\x18\x07 \x01(\x0b\x32\x17.kata.context.v1.Origin\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"T\n\x15\x43reateContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\'\n\x11GetContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\"?\n\x12GetContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\"\xd8\x01\n\x13ListContextsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12@\n\x06labels\x18\x03 \x03(\x0b\x32\x30.kata.context.v1.ListContextsRequest.LabelsEntry\x12\x13\n\x0bname_prefix\x18\x04 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x05 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"[\n\x14ListContextsResponse\x12*\n\x08\x63ontexts\x18\x01 \x03(\x0b\x32\x18.kata.context.v1.Context\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x86\x01\n\x14UpdateContextRequest\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"f\n\x15UpdateContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"L\n\x14\x44\x65leteContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"f\n\x15\x44\x65leteContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"@\n\x16UndeleteContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"h\n\x17UndeleteContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\xa1\x03\n\x12\x46orkContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x17\n\nat_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x03 \x01(\t\x12?\n\x06labels\x18\x04 \x03(\x0b\x32/.kata.context.v1.ForkContextRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x18\n\x0b\x61t_revision\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12)\n\x08metadata\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x13\n\x0bunique_name\x18\x08 \x01(\x08\x12\'\n\x06policy\x18\t \x01(\x0b\x32\x17.kata.context.v1.Policy\x12*\n\x08messages\x18\n \x03(\x0b\x32\x18.kata.context.v1.Message\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\r\n\x0b_at_versionB\x0e\n\x0c_at_revision\"\x99\x01\n\x13\x46orkContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12\x15\n\rfirst_version\x18\x03 \x01(\x03\x12\x14\n\x0clast_version\x18\x04 \x01(\x03\x12\x18\n\x10pending_call_ids\x18\x05 \x03(\t2\xa4\x05\n\x0e\x43ontextService\x12^\n\rCreateContext\x12%.kata.context.v1.CreateContextRequest\x1a&.kata.context.v1.CreateContextResponse\x12U\n\nGetContext\x12\".kata.context.v1.GetContextRequest\x1a#.kata.context.v1.GetContextResponse\x12[\n\x0cListContexts\x12$.kata.context.v1.ListContextsRequest\x1a%.kata.context.v1.ListContextsResponse\x12^\n\rUpdateContext\x12%.kata.context.v1.UpdateContextRequest\x1a&.kata.context.v1.UpdateContextResponse\x12^\n\rDeleteContext\x12%.kata.context.v1.DeleteContextRequest\x1a&.kata.context.v1.DeleteContextResponse\x12\x64\n\x0fUndeleteContext\x12\'.kata.context.v1.UndeleteContextRequest\x1a(.kata.context.v1.UndeleteContextResponse\x12X\n\x0b\x46orkContext\x12#.kata.context.v1.ForkContextRequest\x1a$.kata.context.v1.ForkContextResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%kata/context/v1/context_service.proto\x12\x0fkata.context.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkata/context/v1/context.proto\x1a\x1dkata/context/v1/message.proto\x1a\x1ckata/context/v1/policy.proto\"\xa6\x02\n\x14\x43reateContextRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x41\n\x06labels\x18\x02 \x03(\x0b\x32\x31.kata.context.v1.CreateContextRequest.LabelsEntry\x12)\n\x08metadata\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\ttokenizer\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x13\n\x0bunique_name\x18\x06 \x01(\x08\x12\'\n\x06origin\x18\x07 \x01(\x0b\x32\x17.kata.context.v1.Origin\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"T\n\x15\x43reateContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\'\n\x11GetContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\"?\n\x12GetContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\"\xd8\x01\n\x13ListContextsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12@\n\x06labels\x18\x03 \x03(\x0b\x32\x30.kata.context.v1.ListContextsRequest.LabelsEntry\x12\x13\n\x0bname_prefix\x18\x04 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x05 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"[\n\x14ListContextsResponse\x12*\n\x08\x63ontexts\x18\x01 \x03(\x0b\x32\x18.kata.context.v1.Context\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x86\x01\n\x14UpdateContextRequest\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"f\n\x15UpdateContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"L\n\x14\x44\x65leteContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"f\n\x15\x44\x65leteContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"@\n\x16UndeleteContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"h\n\x17UndeleteContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\xde\x03\n\x12\x46orkContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x17\n\nat_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x03 \x01(\t\x12?\n\x06labels\x18\x04 \x03(\x0b\x32/.kata.context.v1.ForkContextRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x18\n\x0b\x61t_revision\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12)\n\x08metadata\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x13\n\x0bunique_name\x18\x08 \x01(\x08\x12\'\n\x06policy\x18\t \x01(\x0b\x32\x17.kata.context.v1.Policy\x12*\n\x08messages\x18\n \x03(\x0b\x32\x18.kata.context.v1.Message\x12+\n\x07\x61t_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61t_tag\x18\x0c \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\r\n\x0b_at_versionB\x0e\n\x0c_at_revision\"\x99\x01\n\x13\x46orkContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12\x15\n\rfirst_version\x18\x03 \x01(\x03\x12\x14\n\x0clast_version\x18\x04 \x01(\x03\x12\x18\n\x10pending_call_ids\x18\x05 \x03(\t\"\xe6\x01\n\x11TagVersionRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x17\n\nat_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x0b\x61t_revision\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12+\n\x07\x61t_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61t_tag\x18\x06 \x01(\t\x12\x0c\n\x04move\x18\x07 \x01(\x08\x12\x12\n\nrequest_id\x18\x08 \x01(\tB\r\n\x0b_at_versionB\x0e\n\x0c_at_revision\"[\n\x12TagVersionResponse\x12!\n\x03tag\x18\x01 \x01(\x0b\x32\x14.kata.context.v1.Tag\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"L\n\x0fListTagsRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"O\n\x10ListTagsResponse\x12\"\n\x04tags\x18\x01 \x03(\x0b\x32\x14.kata.context.v1.Tag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x10\x44\x65leteTagRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"7\n\x11\x44\x65leteTagResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x32\xa0\x07\n\x0e\x43ontextService\x12^\n\rCreateContext\x12%.kata.context.v1.CreateContextRequest\x1a&.kata.context.v1.CreateContextResponse\x12U\n\nGetContext\x12\".kata.context.v1.GetContextRequest\x1a#.kata.context.v1.GetContextResponse\x12[\n\x0cListContexts\x12$.kata.context.v1.ListContextsRequest\x1a%.kata.context.v1.ListContextsResponse\x12^\n\rUpdateContext\x12%.kata.context.v1.UpdateContextRequest\x1a&.kata.context.v1.UpdateContextResponse\x12^\n\rDeleteContext\x12%.kata.context.v1.DeleteContextRequest\x1a&.kata.context.v1.DeleteContextResponse\x12\x64\n\x0fUndeleteContext\x12\'.kata.context.v1.UndeleteContextRequest\x1a(.kata.context.v1.UndeleteContextResponse\x12X\n\x0b\x46orkContext\x12#.kata.context.v1.ForkContextRequest\x1a$.kata.context.v1.ForkContextResponse\x12U\n\nTagVersion\x12\".kata.context.v1.TagVersionRequest\x1a#.kata.context.v1.TagVersionResponse\x12O\n\x08ListTags\x12 .kata.context.v1.ListTagsRequest\x1a!.kata.context.v1.ListTagsResponse\x12R\n\tDeleteTag\x12!.kata.context.v1.DeleteTagRequest\x1a\".kata.context.v1.DeleteTagResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,40 +43,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCONTEXTSREQUEST_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._loaded_options = None
   _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_CREATECONTEXTREQUEST']._serialized_start=215
-  _globals['_CREATECONTEXTREQUEST']._serialized_end=509
-  _globals['_CREATECONTEXTREQUEST_LABELSENTRY']._serialized_start=464
-  _globals['_CREATECONTEXTREQUEST_LABELSENTRY']._serialized_end=509
-  _globals['_CREATECONTEXTRESPONSE']._serialized_start=511
-  _globals['_CREATECONTEXTRESPONSE']._serialized_end=595
-  _globals['_GETCONTEXTREQUEST']._serialized_start=597
-  _globals['_GETCONTEXTREQUEST']._serialized_end=636
-  _globals['_GETCONTEXTRESPONSE']._serialized_start=638
-  _globals['_GETCONTEXTRESPONSE']._serialized_end=701
-  _globals['_LISTCONTEXTSREQUEST']._serialized_start=704
-  _globals['_LISTCONTEXTSREQUEST']._serialized_end=920
-  _globals['_LISTCONTEXTSREQUEST_LABELSENTRY']._serialized_start=464
-  _globals['_LISTCONTEXTSREQUEST_LABELSENTRY']._serialized_end=509
-  _globals['_LISTCONTEXTSRESPONSE']._serialized_start=922
-  _globals['_LISTCONTEXTSRESPONSE']._serialized_end=1013
-  _globals['_UPDATECONTEXTREQUEST']._serialized_start=1016
-  _globals['_UPDATECONTEXTREQUEST']._serialized_end=1150
-  _globals['_UPDATECONTEXTRESPONSE']._serialized_start=1152
-  _globals['_UPDATECONTEXTRESPONSE']._serialized_end=1254
-  _globals['_DELETECONTEXTREQUEST']._serialized_start=1256
-  _globals['_DELETECONTEXTREQUEST']._serialized_end=1332
-  _globals['_DELETECONTEXTRESPONSE']._serialized_start=1334
-  _globals['_DELETECONTEXTRESPONSE']._serialized_end=1436
-  _globals['_UNDELETECONTEXTREQUEST']._serialized_start=1438
-  _globals['_UNDELETECONTEXTREQUEST']._serialized_end=1502
-  _globals['_UNDELETECONTEXTRESPONSE']._serialized_start=1504
-  _globals['_UNDELETECONTEXTRESPONSE']._serialized_end=1608
-  _globals['_FORKCONTEXTREQUEST']._serialized_start=1611
-  _globals['_FORKCONTEXTREQUEST']._serialized_end=2028
-  _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._serialized_start=464
-  _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._serialized_end=509
-  _globals['_FORKCONTEXTRESPONSE']._serialized_start=2031
-  _globals['_FORKCONTEXTRESPONSE']._serialized_end=2184
-  _globals['_CONTEXTSERVICE']._serialized_start=2187
-  _globals['_CONTEXTSERVICE']._serialized_end=2863
+  _globals['_CREATECONTEXTREQUEST']._serialized_start=248
+  _globals['_CREATECONTEXTREQUEST']._serialized_end=542
+  _globals['_CREATECONTEXTREQUEST_LABELSENTRY']._serialized_start=497
+  _globals['_CREATECONTEXTREQUEST_LABELSENTRY']._serialized_end=542
+  _globals['_CREATECONTEXTRESPONSE']._serialized_start=544
+  _globals['_CREATECONTEXTRESPONSE']._serialized_end=628
+  _globals['_GETCONTEXTREQUEST']._serialized_start=630
+  _globals['_GETCONTEXTREQUEST']._serialized_end=669
+  _globals['_GETCONTEXTRESPONSE']._serialized_start=671
+  _globals['_GETCONTEXTRESPONSE']._serialized_end=734
+  _globals['_LISTCONTEXTSREQUEST']._serialized_start=737
+  _globals['_LISTCONTEXTSREQUEST']._serialized_end=953
+  _globals['_LISTCONTEXTSREQUEST_LABELSENTRY']._serialized_start=497
+  _globals['_LISTCONTEXTSREQUEST_LABELSENTRY']._serialized_end=542
+  _globals['_LISTCONTEXTSRESPONSE']._serialized_start=955
+  _globals['_LISTCONTEXTSRESPONSE']._serialized_end=1046
+  _globals['_UPDATECONTEXTREQUEST']._serialized_start=1049
+  _globals['_UPDATECONTEXTREQUEST']._serialized_end=1183
+  _globals['_UPDATECONTEXTRESPONSE']._serialized_start=1185
+  _globals['_UPDATECONTEXTRESPONSE']._serialized_end=1287
+  _globals['_DELETECONTEXTREQUEST']._serialized_start=1289
+  _globals['_DELETECONTEXTREQUEST']._serialized_end=1365
+  _globals['_DELETECONTEXTRESPONSE']._serialized_start=1367
+  _globals['_DELETECONTEXTRESPONSE']._serialized_end=1469
+  _globals['_UNDELETECONTEXTREQUEST']._serialized_start=1471
+  _globals['_UNDELETECONTEXTREQUEST']._serialized_end=1535
+  _globals['_UNDELETECONTEXTRESPONSE']._serialized_start=1537
+  _globals['_UNDELETECONTEXTRESPONSE']._serialized_end=1641
+  _globals['_FORKCONTEXTREQUEST']._serialized_start=1644
+  _globals['_FORKCONTEXTREQUEST']._serialized_end=2122
+  _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._serialized_start=497
+  _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._serialized_end=542
+  _globals['_FORKCONTEXTRESPONSE']._serialized_start=2125
+  _globals['_FORKCONTEXTRESPONSE']._serialized_end=2278
+  _globals['_TAGVERSIONREQUEST']._serialized_start=2281
+  _globals['_TAGVERSIONREQUEST']._serialized_end=2511
+  _globals['_TAGVERSIONRESPONSE']._serialized_start=2513
+  _globals['_TAGVERSIONRESPONSE']._serialized_end=2604
+  _globals['_LISTTAGSREQUEST']._serialized_start=2606
+  _globals['_LISTTAGSREQUEST']._serialized_end=2682
+  _globals['_LISTTAGSRESPONSE']._serialized_start=2684
+  _globals['_LISTTAGSRESPONSE']._serialized_end=2763
+  _globals['_DELETETAGREQUEST']._serialized_start=2765
+  _globals['_DELETETAGREQUEST']._serialized_end=2837
+  _globals['_DELETETAGRESPONSE']._serialized_start=2839
+  _globals['_DELETETAGRESPONSE']._serialized_end=2894
+  _globals['_CONTEXTSERVICE']._serialized_start=2897
+  _globals['_CONTEXTSERVICE']._serialized_end=3825
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from kata.context.v1 import context_pb2 as _context_pb2
 from kata.context.v1 import message_pb2 as _message_pb2
@@ -483,6 +484,8 @@ class ForkContextRequest(_message.Message):
     UNIQUE_NAME_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
     MESSAGES_FIELD_NUMBER: _builtins.int
+    AT_TIME_FIELD_NUMBER: _builtins.int
+    AT_TAG_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the parent. Required."""
     at_version: _builtins.int
@@ -497,6 +500,8 @@ class ForkContextRequest(_message.Message):
     """Is the newest revision of the parent that the child knows of: what was removed later is there. Default: the latest."""
     unique_name: _builtins.bool
     """Demands that no other live context with this flag has the same, non-empty name."""
+    at_tag: _builtins.str
+    """Is the parent's tag at which to fork. Excludes the other `at_` fields."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Are the child's key-value pairs; it inherits none."""
@@ -513,6 +518,10 @@ class ForkContextRequest(_message.Message):
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Message]:
         """Are messages to append to the child in the same step, at most 1,000: fork and continue in one call."""
 
+    @_builtins.property
+    def at_time(self) -> _timestamp_pb2.Timestamp:
+        """Is the time at which to fork: after the newest revision that was made at or before it. Excludes the other `at_` fields."""
+
     def __init__(
         self,
         *,
@@ -526,10 +535,12 @@ class ForkContextRequest(_message.Message):
         unique_name: _builtins.bool = ...,
         policy: _policy_pb2.Policy | None = ...,
         messages: _abc.Iterable[_message_pb2.Message] | None = ...,
+        at_time: _timestamp_pb2.Timestamp | None = ...,
+        at_tag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "metadata", b"metadata", "policy", b"policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_time", b"at_time", "at_version", b"at_version", "metadata", b"metadata", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "context_id", b"context_id", "labels", b"labels", "messages", b"messages", "metadata", b"metadata", "name", b"name", "policy", b"policy", "request_id", b"request_id", "unique_name", b"unique_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_tag", b"at_tag", "at_time", b"at_time", "at_version", b"at_version", "context_id", b"context_id", "labels", b"labels", "messages", b"messages", "metadata", b"metadata", "name", b"name", "policy", b"policy", "request_id", b"request_id", "unique_name", b"unique_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
     _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015
@@ -585,3 +596,208 @@ class ForkContextResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ForkContextResponse: _TypeAlias = ForkContextResponse  # noqa: Y015
+
+@_typing.final
+class TagVersionRequest(_message.Message):
+    """TagVersionRequest says what to call which snapshot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    AT_VERSION_FIELD_NUMBER: _builtins.int
+    AT_REVISION_FIELD_NUMBER: _builtins.int
+    AT_TIME_FIELD_NUMBER: _builtins.int
+    AT_TAG_FIELD_NUMBER: _builtins.int
+    MOVE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    context_id: _builtins.str
+    """Identifies the context. Required."""
+    name: _builtins.str
+    """Is the tag's name. Required."""
+    at_version: _builtins.int
+    """Is the version to tag. Default: the latest, or the latest of `at_revision`."""
+    at_revision: _builtins.int
+    """Is the revision to tag, which must have the version. Default: the latest before the tag's own."""
+    at_tag: _builtins.str
+    """Is another tag, or the same, whose snapshot to tag. Excludes the other `at_` fields."""
+    move: _builtins.bool
+    """Moves the tag where there is one of this name, which is otherwise refused."""
+    request_id: _builtins.str
+    """Makes the call repeatable; 1 to 128 characters, unique within the context."""
+    @_builtins.property
+    def at_time(self) -> _timestamp_pb2.Timestamp:
+        """Is the time to tag: the newest revision that was made at or before it. Excludes the other `at_` fields."""
+
+    def __init__(
+        self,
+        *,
+        context_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        at_version: _builtins.int | None = ...,
+        at_revision: _builtins.int | None = ...,
+        at_time: _timestamp_pb2.Timestamp | None = ...,
+        at_tag: _builtins.str = ...,
+        move: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_time", b"at_time", "at_version", b"at_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_tag", b"at_tag", "at_time", b"at_time", "at_version", b"at_version", "context_id", b"context_id", "move", b"move", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
+    _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015
+    _WhichOneofReturnType__at_version: _TypeAlias = _typing.Literal["at_version"]  # noqa: Y015
+    _WhichOneofArgType__at_version: _TypeAlias = _typing.Literal["_at_version", b"_at_version"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_revision) -> _WhichOneofReturnType__at_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_version) -> _WhichOneofReturnType__at_version | None: ...
+
+Global___TagVersionRequest: _TypeAlias = TagVersionRequest  # noqa: Y015
+
+@_typing.final
+class TagVersionResponse(_message.Message):
+    """TagVersionResponse answers TagVersion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAG_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Is the revision that the change took."""
+    replayed: _builtins.bool
+    """Says that an earlier call with this request_id set it."""
+    @_builtins.property
+    def tag(self) -> _context_pb2.Tag:
+        """Is the tag, as the call set it."""
+
+    def __init__(
+        self,
+        *,
+        tag: _context_pb2.Tag | None = ...,
+        revision: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["tag", b"tag"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed", "revision", b"revision", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TagVersionResponse: _TypeAlias = TagVersionResponse  # noqa: Y015
+
+@_typing.final
+class ListTagsRequest(_message.Message):
+    """ListTagsRequest pages a context's tags."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    context_id: _builtins.str
+    """Identifies the context. Required."""
+    page_size: _builtins.int
+    """Is how many tags to return at most: 0 is the default of 50; above 1,000 it is 1,000; negative is refused."""
+    page_token: _builtins.str
+    """Is the `next_page_token` of the page before."""
+    def __init__(
+        self,
+        *,
+        context_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTagsRequest: _TypeAlias = ListTagsRequest  # noqa: Y015
+
+@_typing.final
+class ListTagsResponse(_message.Message):
+    """ListTagsResponse is one page, by name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAGS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty at the end, and only there."""
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedCompositeFieldContainer[_context_pb2.Tag]:
+        """Are the tags."""
+
+    def __init__(
+        self,
+        *,
+        tags: _abc.Iterable[_context_pb2.Tag] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTagsResponse: _TypeAlias = ListTagsResponse  # noqa: Y015
+
+@_typing.final
+class DeleteTagRequest(_message.Message):
+    """DeleteTagRequest names the tag to delete."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    context_id: _builtins.str
+    """Identifies the context. Required."""
+    name: _builtins.str
+    """Is the tag's name. Required."""
+    request_id: _builtins.str
+    """Makes the call repeatable; 1 to 128 characters, unique within the context."""
+    def __init__(
+        self,
+        *,
+        context_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteTagRequest: _TypeAlias = DeleteTagRequest  # noqa: Y015
+
+@_typing.final
+class DeleteTagResponse(_message.Message):
+    """DeleteTagResponse answers DeleteTag."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Is the revision that the deletion took."""
+    replayed: _builtins.bool
+    """Says that an earlier call with this request_id deleted it."""
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replayed", b"replayed", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteTagResponse: _TypeAlias = DeleteTagResponse  # noqa: Y015

@@ -73,6 +73,21 @@ class ContextServiceStub:
                 request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextRequest.SerializeToString,
                 response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextResponse.FromString,
                 _registered_method=True)
+        self.TagVersion = channel.unary_unary(
+                '/kata.context.v1.ContextService/TagVersion',
+                request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.TagVersionRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.TagVersionResponse.FromString,
+                _registered_method=True)
+        self.ListTags = channel.unary_unary(
+                '/kata.context.v1.ContextService/ListTags',
+                request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.ListTagsRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.ListTagsResponse.FromString,
+                _registered_method=True)
+        self.DeleteTag = channel.unary_unary(
+                '/kata.context.v1.ContextService/DeleteTag',
+                request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.DeleteTagRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.DeleteTagResponse.FromString,
+                _registered_method=True)
 
 
 class ContextServiceServicer:
@@ -134,8 +149,33 @@ class ContextServiceServicer:
         """Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
         messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
         parent later reaches it. Repeatable with `request_id`: the answer is the same child.
-        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
-        REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, FORK_TOO_DEEP, TOO_MANY_FORKS,
+        CONTEXT_EXISTS, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TagVersion(self, request, context):
+        """Names a snapshot of a context: a version with the revision whose overlays hold, the latest unless the request says
+        otherwise. Wherever a snapshot can be named, `at_tag` then names it. One revision. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND (at_tag), TAG_EXISTS, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTags(self, request, context):
+        """Lists the tags of a context, by name. A tag that is set or deleted during a walk may be in it or not.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTag(self, request, context):
+        """Deletes a tag; what it named stays. One revision. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, TAG_NOT_FOUND, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,6 +218,21 @@ def add_ContextServiceServicer_to_server(servicer, server):
                     servicer.ForkContext,
                     request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextRequest.FromString,
                     response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextResponse.SerializeToString,
+            ),
+            'TagVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.TagVersion,
+                    request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.TagVersionRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.TagVersionResponse.SerializeToString,
+            ),
+            'ListTags': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTags,
+                    request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.ListTagsRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.ListTagsResponse.SerializeToString,
+            ),
+            'DeleteTag': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTag,
+                    request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.DeleteTagRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.DeleteTagResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -373,6 +428,87 @@ class ContextService:
             '/kata.context.v1.ContextService/ForkContext',
             kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextRequest.SerializeToString,
             kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TagVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.ContextService/TagVersion',
+            kata_dot_context_dot_v1_dot_context__service__pb2.TagVersionRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_context__service__pb2.TagVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTags(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.ContextService/ListTags',
+            kata_dot_context_dot_v1_dot_context__service__pb2.ListTagsRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_context__service__pb2.ListTagsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.ContextService/DeleteTag',
+            kata_dot_context_dot_v1_dot_context__service__pb2.DeleteTagRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_context__service__pb2.DeleteTagResponse.FromString,
             options,
             channel_credentials,
             insecure,

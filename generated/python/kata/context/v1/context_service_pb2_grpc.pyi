@@ -65,8 +65,21 @@ class ContextServiceStub:
     """Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
     messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
     parent later reaches it. Repeatable with `request_id`: the answer is the same child.
-    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
-    REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, FORK_TOO_DEEP, TOO_MANY_FORKS,
+    CONTEXT_EXISTS, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+    """
+    TagVersion: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.TagVersionRequest, _context_service_pb2.TagVersionResponse]
+    """Names a snapshot of a context: a version with the revision whose overlays hold, the latest unless the request says
+    otherwise. Wherever a snapshot can be named, `at_tag` then names it. One revision. Repeatable with `request_id`.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND (at_tag), TAG_EXISTS, REQUEST_ID_REUSED.
+    """
+    ListTags: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.ListTagsRequest, _context_service_pb2.ListTagsResponse]
+    """Lists the tags of a context, by name. A tag that is set or deleted during a walk may be in it or not.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+    """
+    DeleteTag: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.DeleteTagRequest, _context_service_pb2.DeleteTagResponse]
+    """Deletes a tag; what it named stays. One revision. Repeatable with `request_id`.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, TAG_NOT_FOUND, REQUEST_ID_REUSED.
     """
 
 @_typing.type_check_only
@@ -106,8 +119,21 @@ class ContextServiceAsyncStub(ContextServiceStub):
     """Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
     messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
     parent later reaches it. Repeatable with `request_id`: the answer is the same child.
-    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
-    REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, FORK_TOO_DEEP, TOO_MANY_FORKS,
+    CONTEXT_EXISTS, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+    """
+    TagVersion: _aio.UnaryUnaryMultiCallable[_context_service_pb2.TagVersionRequest, _context_service_pb2.TagVersionResponse]  # type: ignore[assignment]
+    """Names a snapshot of a context: a version with the revision whose overlays hold, the latest unless the request says
+    otherwise. Wherever a snapshot can be named, `at_tag` then names it. One revision. Repeatable with `request_id`.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND (at_tag), TAG_EXISTS, REQUEST_ID_REUSED.
+    """
+    ListTags: _aio.UnaryUnaryMultiCallable[_context_service_pb2.ListTagsRequest, _context_service_pb2.ListTagsResponse]  # type: ignore[assignment]
+    """Lists the tags of a context, by name. A tag that is set or deleted during a walk may be in it or not.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+    """
+    DeleteTag: _aio.UnaryUnaryMultiCallable[_context_service_pb2.DeleteTagRequest, _context_service_pb2.DeleteTagResponse]  # type: ignore[assignment]
+    """Deletes a tag; what it named stays. One revision. Repeatable with `request_id`.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, TAG_NOT_FOUND, REQUEST_ID_REUSED.
     """
 
 class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -186,8 +212,39 @@ class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
         messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
         parent later reaches it. Repeatable with `request_id`: the answer is the same child.
-        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
-        REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, FORK_TOO_DEEP, TOO_MANY_FORKS,
+        CONTEXT_EXISTS, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+        """
+
+    @_abc_1.abstractmethod
+    def TagVersion(
+        self,
+        request: _context_service_pb2.TagVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_context_service_pb2.TagVersionResponse, _abc.Awaitable[_context_service_pb2.TagVersionResponse]]:
+        """Names a snapshot of a context: a version with the revision whose overlays hold, the latest unless the request says
+        otherwise. Wherever a snapshot can be named, `at_tag` then names it. One revision. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND (at_tag), TAG_EXISTS, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListTags(
+        self,
+        request: _context_service_pb2.ListTagsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_context_service_pb2.ListTagsResponse, _abc.Awaitable[_context_service_pb2.ListTagsResponse]]:
+        """Lists the tags of a context, by name. A tag that is set or deleted during a walk may be in it or not.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteTag(
+        self,
+        request: _context_service_pb2.DeleteTagRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_context_service_pb2.DeleteTagResponse, _abc.Awaitable[_context_service_pb2.DeleteTagResponse]]:
+        """Deletes a tag; what it named stays. One revision. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, TAG_NOT_FOUND, REQUEST_ID_REUSED.
         """
 
 def add_ContextServiceServicer_to_server(servicer: ContextServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

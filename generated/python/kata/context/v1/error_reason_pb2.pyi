@@ -94,6 +94,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The context has as many forks as the server allows: 100,000, unless it is set otherwise.
     Metadata: context_id, max.
     """
+    ERROR_REASON_TAG_NOT_FOUND: _ErrorReason.ValueType  # 25
+    """The context has no tag of this name; ResourceInfo names it. A fork has none of its parent's. Metadata: context_id, tag."""
+    ERROR_REASON_TAG_EXISTS: _ErrorReason.ValueType  # 26
+    """The context has a tag of this name, which `move` would move; ResourceInfo names it. Metadata: context_id, tag."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call failed.
@@ -173,6 +177,10 @@ ERROR_REASON_TOO_MANY_FORKS: ErrorReason.ValueType  # 24
 """The context has as many forks as the server allows: 100,000, unless it is set otherwise.
 Metadata: context_id, max.
 """
+ERROR_REASON_TAG_NOT_FOUND: ErrorReason.ValueType  # 25
+"""The context has no tag of this name; ResourceInfo names it. A fork has none of its parent's. Metadata: context_id, tag."""
+ERROR_REASON_TAG_EXISTS: ErrorReason.ValueType  # 26
+"""The context has a tag of this name, which `move` would move; ResourceInfo names it. Metadata: context_id, tag."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 STATUS_CODE_FIELD_NUMBER: _builtins.int

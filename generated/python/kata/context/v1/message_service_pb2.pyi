@@ -72,6 +72,10 @@ class _RevisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Revision
     """Removed messages from the view."""
     REVISION_KIND_RESTORE: _RevisionKind.ValueType  # 8
     """Brought removed messages back."""
+    REVISION_KIND_TAG: _RevisionKind.ValueType  # 10
+    """Set a tag, or moved it."""
+    REVISION_KIND_UNTAG: _RevisionKind.ValueType  # 11
+    """Deleted a tag."""
 
 class RevisionKind(_RevisionKind, metaclass=_RevisionKindEnumTypeWrapper):
     """RevisionKind says what a revision did. Grows with what can happen to a context."""
@@ -94,6 +98,10 @@ REVISION_KIND_REMOVE: RevisionKind.ValueType  # 7
 """Removed messages from the view."""
 REVISION_KIND_RESTORE: RevisionKind.ValueType  # 8
 """Brought removed messages back."""
+REVISION_KIND_TAG: RevisionKind.ValueType  # 10
+"""Set a tag, or moved it."""
+REVISION_KIND_UNTAG: RevisionKind.ValueType  # 11
+"""Deleted a tag."""
 Global___RevisionKind: _TypeAlias = RevisionKind  # noqa: Y015
 
 @_typing.final
@@ -502,25 +510,50 @@ class GetMessageRequest(_message.Message):
 
     CONTEXT_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    AT_VERSION_FIELD_NUMBER: _builtins.int
+    AT_REVISION_FIELD_NUMBER: _builtins.int
+    AT_TIME_FIELD_NUMBER: _builtins.int
+    AT_TAG_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
     version: _builtins.int
     """Is the message's version. Required, from 1."""
+    at_version: _builtins.int
+    """Is a version up to which there are messages. Default: the latest, or the latest of `at_revision`."""
+    at_revision: _builtins.int
+    """Is a revision up to which there are messages. Default: the latest."""
+    at_tag: _builtins.str
+    """Is the tag whose version and revision hold. Excludes the other `at_` fields."""
     view: _window_pb2.View.ValueType
     """Says which overlays apply. Default: VIEW_CURRENT, in which a removed message is not found."""
+    @_builtins.property
+    def at_time(self) -> _timestamp_pb2.Timestamp:
+        """Is a time: the newest revision that was made at or before it holds. Excludes the other `at_` fields."""
+
     def __init__(
         self,
         *,
         context_id: _builtins.str = ...,
         version: _builtins.int = ...,
+        at_version: _builtins.int | None = ...,
+        at_revision: _builtins.int | None = ...,
+        at_time: _timestamp_pb2.Timestamp | None = ...,
+        at_tag: _builtins.str = ...,
         view: _window_pb2.View.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_time", b"at_time", "at_version", b"at_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "version", b"version", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_tag", b"at_tag", "at_time", b"at_time", "at_version", b"at_version", "context_id", b"context_id", "version", b"version", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
+    _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015
+    _WhichOneofReturnType__at_version: _TypeAlias = _typing.Literal["at_version"]  # noqa: Y015
+    _WhichOneofArgType__at_version: _TypeAlias = _typing.Literal["_at_version", b"_at_version"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_revision) -> _WhichOneofReturnType__at_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_version) -> _WhichOneofReturnType__at_version | None: ...
 
 Global___GetMessageRequest: _TypeAlias = GetMessageRequest  # noqa: Y015
 
@@ -559,6 +592,10 @@ class ListMessagesRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     ROLES_FIELD_NUMBER: _builtins.int
+    AT_VERSION_FIELD_NUMBER: _builtins.int
+    AT_REVISION_FIELD_NUMBER: _builtins.int
+    AT_TIME_FIELD_NUMBER: _builtins.int
+    AT_TAG_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
@@ -570,11 +607,21 @@ class ListMessagesRequest(_message.Message):
     """Is the `next_page_token` of the page before, with the same parameters."""
     order: Global___ListOrder.ValueType
     """Says which end to start from. Unset, it is the oldest."""
+    at_version: _builtins.int
+    """Is the newest version to list. Default: the latest, or the latest of `at_revision`."""
+    at_revision: _builtins.int
+    """Is the newest revision whose messages are listed. Default: the latest."""
+    at_tag: _builtins.str
+    """Is the tag whose version and revision hold. Excludes the other `at_` fields."""
     view: _window_pb2.View.ValueType
     """Says which overlays apply. Default: VIEW_CURRENT, without removed messages. Redacted ones are listed without content."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_message_pb2.Role.ValueType]:
         """Keeps messages of these roles. Empty, it is all."""
+
+    @_builtins.property
+    def at_time(self) -> _timestamp_pb2.Timestamp:
+        """Is a time: the newest revision that was made at or before it holds. Excludes the other `at_` fields."""
 
     def __init__(
         self,
@@ -584,13 +631,24 @@ class ListMessagesRequest(_message.Message):
         page_token: _builtins.str = ...,
         order: Global___ListOrder.ValueType = ...,
         roles: _abc.Iterable[_message_pb2.Role.ValueType] | None = ...,
+        at_version: _builtins.int | None = ...,
+        at_revision: _builtins.int | None = ...,
+        at_time: _timestamp_pb2.Timestamp | None = ...,
+        at_tag: _builtins.str = ...,
         view: _window_pb2.View.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_time", b"at_time", "at_version", b"at_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "roles", b"roles", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_tag", b"at_tag", "at_time", b"at_time", "at_version", b"at_version", "context_id", b"context_id", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "roles", b"roles", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
+    _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015
+    _WhichOneofReturnType__at_version: _TypeAlias = _typing.Literal["at_version"]  # noqa: Y015
+    _WhichOneofArgType__at_version: _TypeAlias = _typing.Literal["_at_version", b"_at_version"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_revision) -> _WhichOneofReturnType__at_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_version) -> _WhichOneofReturnType__at_version | None: ...
 
 Global___ListMessagesRequest: _TypeAlias = ListMessagesRequest  # noqa: Y015
 
@@ -632,14 +690,35 @@ class ListHistoryRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    AT_VERSION_FIELD_NUMBER: _builtins.int
+    AT_REVISION_FIELD_NUMBER: _builtins.int
+    AT_TIME_FIELD_NUMBER: _builtins.int
+    AT_TAG_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
     page_size: _builtins.int
     """Is how many revisions to return at most: 0 is the default of 50; above 1,000 it is 1,000; negative is refused."""
     page_token: _builtins.str
-    """Is the `next_page_token` of the page before."""
+    """Is the `next_page_token` of the page before, with the same parameters."""
     order: Global___ListOrder.ValueType
     """Says which end to start from. Unset, it is the newest."""
+    at_version: _builtins.int
+    """Is the version whose append is the newest revision to list, where `at_revision` does not say it. Default: the latest."""
+    at_revision: _builtins.int
+    """Is the newest revision to list. Default: the latest."""
+    at_tag: _builtins.str
+    """Is the tag whose version and revision hold. Excludes the other `at_` fields."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___RevisionKind.ValueType]:
+        """Keeps revisions of these kinds. Empty, it is all. With `kinds` a page looks at 1,000 revisions at most: it may hold
+        few or none of them, and not be the last.
+        """
+
+    @_builtins.property
+    def at_time(self) -> _timestamp_pb2.Timestamp:
+        """Is a time: the newest revision that was made at or before it holds. Excludes the other `at_` fields."""
+
     def __init__(
         self,
         *,
@@ -647,12 +726,24 @@ class ListHistoryRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         order: Global___ListOrder.ValueType = ...,
+        kinds: _abc.Iterable[Global___RevisionKind.ValueType] | None = ...,
+        at_version: _builtins.int | None = ...,
+        at_revision: _builtins.int | None = ...,
+        at_time: _timestamp_pb2.Timestamp | None = ...,
+        at_tag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_time", b"at_time", "at_version", b"at_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "order", b"order", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_tag", b"at_tag", "at_time", b"at_time", "at_version", b"at_version", "context_id", b"context_id", "kinds", b"kinds", "order", b"order", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
+    _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015
+    _WhichOneofReturnType__at_version: _TypeAlias = _typing.Literal["at_version"]  # noqa: Y015
+    _WhichOneofArgType__at_version: _TypeAlias = _typing.Literal["_at_version", b"_at_version"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_revision) -> _WhichOneofReturnType__at_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_version) -> _WhichOneofReturnType__at_version | None: ...
 
 Global___ListHistoryRequest: _TypeAlias = ListHistoryRequest  # noqa: Y015
 
@@ -699,7 +790,10 @@ class Revision(_message.Message):
     PREVIEW_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CONTEXT_ID_FIELD_NUMBER: _builtins.int
-    RANGES_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    FORK_FIELD_NUMBER: _builtins.int
+    UPDATE_FIELD_NUMBER: _builtins.int
+    REMOVAL_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Is its number: dense, from 1."""
     kind: Global___RevisionKind.ValueType
@@ -721,8 +815,20 @@ class Revision(_message.Message):
         """Is when it was made."""
 
     @_builtins.property
-    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionRange]:
-        """Are the versions that it removed or restored, whole groups."""
+    def tag(self) -> Global___TagDetail:
+        """Is the tag that a TAG set or an UNTAG deleted."""
+
+    @_builtins.property
+    def fork(self) -> Global___ForkDetail:
+        """Is where a FORK left its parent."""
+
+    @_builtins.property
+    def update(self) -> Global___UpdateDetail:
+        """Is what an UPDATE set."""
+
+    @_builtins.property
+    def removal(self) -> Global___RemovalDetail:
+        """Is what a REMOVE removed or a RESTORE brought back."""
 
     def __init__(
         self,
@@ -736,15 +842,151 @@ class Revision(_message.Message):
         preview: _builtins.str = ...,
         request_id: _builtins.str = ...,
         context_id: _builtins.str = ...,
-        ranges: _abc.Iterable[Global___VersionRange] | None = ...,
+        tag: Global___TagDetail | None = ...,
+        fork: Global___ForkDetail | None = ...,
+        update: Global___UpdateDetail | None = ...,
+        removal: Global___RemovalDetail | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "detail", b"detail", "fork", b"fork", "removal", b"removal", "tag", b"tag", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "create_time", b"create_time", "first_version", b"first_version", "kind", b"kind", "last_version", b"last_version", "preview", b"preview", "ranges", b"ranges", "request_id", b"request_id", "revision", b"revision", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "create_time", b"create_time", "detail", b"detail", "first_version", b"first_version", "fork", b"fork", "kind", b"kind", "last_version", b"last_version", "preview", b"preview", "removal", b"removal", "request_id", b"request_id", "revision", b"revision", "role", b"role", "tag", b"tag", "update", b"update"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_detail: _TypeAlias = _typing.Literal["tag", "fork", "update", "removal"]  # noqa: Y015
+    _WhichOneofArgType_detail: _TypeAlias = _typing.Literal["detail", b"detail"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_detail) -> _WhichOneofReturnType_detail | None: ...
+
+Global___Revision: _TypeAlias = Revision  # noqa: Y015
+
+@_typing.final
+class TagDetail(_message.Message):
+    """TagDetail is what a revision did to a tag."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
+    PREVIOUS_REVISION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Is the tag's name."""
+    version: _builtins.int
+    """Is the version that it names since; unset where it was deleted."""
+    revision: _builtins.int
+    """Is the revision that it names since; unset where it was deleted."""
+    previous_version: _builtins.int
+    """Is the version that it named before; unset where it is new."""
+    previous_revision: _builtins.int
+    """Is the revision that it named before; unset where it is new."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.int | None = ...,
+        revision: _builtins.int | None = ...,
+        previous_version: _builtins.int | None = ...,
+        previous_revision: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_previous_revision", b"_previous_revision", "_previous_version", b"_previous_version", "_revision", b"_revision", "_version", b"_version", "previous_revision", b"previous_revision", "previous_version", b"previous_version", "revision", b"revision", "version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous_revision", b"_previous_revision", "_previous_version", b"_previous_version", "_revision", b"_revision", "_version", b"_version", "name", b"name", "previous_revision", b"previous_revision", "previous_version", b"previous_version", "revision", b"revision", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__previous_revision: _TypeAlias = _typing.Literal["previous_revision"]  # noqa: Y015
+    _WhichOneofArgType__previous_revision: _TypeAlias = _typing.Literal["_previous_revision", b"_previous_revision"]  # noqa: Y015
+    _WhichOneofReturnType__previous_version: _TypeAlias = _typing.Literal["previous_version"]  # noqa: Y015
+    _WhichOneofArgType__previous_version: _TypeAlias = _typing.Literal["_previous_version", b"_previous_version"]  # noqa: Y015
+    _WhichOneofReturnType__revision: _TypeAlias = _typing.Literal["revision"]  # noqa: Y015
+    _WhichOneofArgType__revision: _TypeAlias = _typing.Literal["_revision", b"_revision"]  # noqa: Y015
+    _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
+    _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__previous_revision) -> _WhichOneofReturnType__previous_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__previous_version) -> _WhichOneofReturnType__previous_version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__revision) -> _WhichOneofReturnType__revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
+
+Global___TagDetail: _TypeAlias = TagDetail  # noqa: Y015
+
+@_typing.final
+class ForkDetail(_message.Message):
+    """ForkDetail is where a fork left its parent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_ID_FIELD_NUMBER: _builtins.int
+    FORK_VERSION_FIELD_NUMBER: _builtins.int
+    FORK_REVISION_FIELD_NUMBER: _builtins.int
+    parent_id: _builtins.str
+    """Identifies the parent."""
+    fork_version: _builtins.int
+    """Is the newest version that the fork has of it."""
+    fork_revision: _builtins.int
+    """Is the newest revision that the fork knows of it."""
+    def __init__(
+        self,
+        *,
+        parent_id: _builtins.str = ...,
+        fork_version: _builtins.int = ...,
+        fork_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fork_revision", b"fork_revision", "fork_version", b"fork_version", "parent_id", b"parent_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Revision: _TypeAlias = Revision  # noqa: Y015
+Global___ForkDetail: _TypeAlias = ForkDetail  # noqa: Y015
+
+@_typing.final
+class UpdateDetail(_message.Message):
+    """UpdateDetail is what an update set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names the fields of the context, in order; some may have had the same value before."""
+
+    def __init__(
+        self,
+        *,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateDetail: _TypeAlias = UpdateDetail  # noqa: Y015
+
+@_typing.final
+class RemovalDetail(_message.Message):
+    """RemovalDetail is what a removal removed, or a restoration brought back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RANGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionRange]:
+        """Are the versions, whole groups, in order."""
+
+    def __init__(
+        self,
+        *,
+        ranges: _abc.Iterable[Global___VersionRange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ranges", b"ranges"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemovalDetail: _TypeAlias = RemovalDetail  # noqa: Y015
 
 @_typing.final
 class GetWindowRequest(_message.Message):
@@ -763,6 +1005,8 @@ class GetWindowRequest(_message.Message):
     TOOLS_JSON_FIELD_NUMBER: _builtins.int
     RENDER_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
+    AT_TIME_FIELD_NUMBER: _builtins.int
+    AT_TAG_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
     token_budget: _builtins.int
@@ -785,9 +1029,17 @@ class GetWindowRequest(_message.Message):
     """
     render: _builtins.bool
     """Asks for `rendered_json`, too."""
+    at_tag: _builtins.str
+    """Is the tag whose version and revision hold. Excludes the other `at_` fields."""
     @_builtins.property
     def options(self) -> _window_pb2.WindowOptions:
         """Shapes the window."""
+
+    @_builtins.property
+    def at_time(self) -> _timestamp_pb2.Timestamp:
+        """Is the time as of which the window is: the newest revision that was made at or before it holds, and the latest version
+        of that. Excludes the other `at_` fields. See docs/time-travel.md.
+        """
 
     def __init__(
         self,
@@ -803,10 +1055,12 @@ class GetWindowRequest(_message.Message):
         tools_json: _builtins.str = ...,
         render: _builtins.bool = ...,
         options: _window_pb2.WindowOptions | None = ...,
+        at_time: _timestamp_pb2.Timestamp | None = ...,
+        at_tag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "options", b"options"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_time", b"at_time", "at_version", b"at_version", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "context_id", b"context_id", "dialect", b"dialect", "options", b"options", "render", b"render", "reserve_tokens", b"reserve_tokens", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "tools_json", b"tools_json", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_tag", b"at_tag", "at_time", b"at_time", "at_version", b"at_version", "context_id", b"context_id", "dialect", b"dialect", "options", b"options", "render", b"render", "reserve_tokens", b"reserve_tokens", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "tools_json", b"tools_json", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
     _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015
@@ -885,6 +1139,8 @@ class StreamWindowRequest(_message.Message):
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     TOOLS_JSON_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
+    AT_TIME_FIELD_NUMBER: _builtins.int
+    AT_TAG_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
     token_budget: _builtins.int
@@ -909,9 +1165,17 @@ class StreamWindowRequest(_message.Message):
     """Is the tool schemas that will be sent beside the window, as the JSON text that the provider takes: counted from above
     and taken off the budget; at most 1 MiB.
     """
+    at_tag: _builtins.str
+    """Is the tag whose version and revision hold. Excludes the other `at_` fields."""
     @_builtins.property
     def options(self) -> _window_pb2.WindowOptions:
         """Shapes the window."""
+
+    @_builtins.property
+    def at_time(self) -> _timestamp_pb2.Timestamp:
+        """Is the time as of which the window is: the newest revision that was made at or before it holds, and the latest version
+        of that. Excludes the other `at_` fields. See docs/time-travel.md.
+        """
 
     def __init__(
         self,
@@ -927,10 +1191,12 @@ class StreamWindowRequest(_message.Message):
         resume_token: _builtins.str = ...,
         tools_json: _builtins.str = ...,
         options: _window_pb2.WindowOptions | None = ...,
+        at_time: _timestamp_pb2.Timestamp | None = ...,
+        at_tag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "options", b"options"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_time", b"at_time", "at_version", b"at_version", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_version", b"at_version", "context_id", b"context_id", "dialect", b"dialect", "options", b"options", "reserve_tokens", b"reserve_tokens", "resume_token", b"resume_token", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "tools_json", b"tools_json", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_tag", b"at_tag", "at_time", b"at_time", "at_version", b"at_version", "context_id", b"context_id", "dialect", b"dialect", "options", b"options", "reserve_tokens", b"reserve_tokens", "resume_token", b"resume_token", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "tools_json", b"tools_json", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
     _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015

@@ -132,23 +132,28 @@ class MessageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetMessage(self, request, context):
-        """Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND.
+        """Returns one message, if it was there at the snapshot that is named.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListMessages(self, request, context):
-        """Lists messages by version, up to the latest version at the walk's first page.
-        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+        """Lists messages by version, up to the latest version at the walk's first page, or at the snapshot that is named. What
+        the first page found holds for the whole walk, whatever happens to the context or the tag meanwhile.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+        PAGE_TOKEN_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListHistory(self, request, context):
-        """Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork.
-        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+        """Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork, up to
+        the latest revision at the walk's first page, or to the snapshot that is named.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+        PAGE_TOKEN_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,7 +163,7 @@ class MessageServiceServicer:
         """Returns the longest run of newest groups that fits the budget beside the messages that are always in: the system's,
         pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
         receive limit (often 4 MiB) for large windows, or use StreamWindow.
-        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
         RESPONSE_TOO_LARGE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -167,7 +172,8 @@ class MessageServiceServicer:
 
     def StreamWindow(self, request, context):
         """Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
-        A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
+        A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
+        same window, also where `at_time` or `at_tag` means another snapshot by then.
         Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

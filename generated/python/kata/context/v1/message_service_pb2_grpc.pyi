@@ -57,25 +57,32 @@ class MessageServiceStub:
     Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
     """
     GetMessage: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.GetMessageRequest, _message_service_pb2.GetMessageResponse]
-    """Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND."""
+    """Returns one message, if it was there at the snapshot that is named.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND.
+    """
     ListMessages: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.ListMessagesRequest, _message_service_pb2.ListMessagesResponse]
-    """Lists messages by version, up to the latest version at the walk's first page.
-    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+    """Lists messages by version, up to the latest version at the walk's first page, or at the snapshot that is named. What
+    the first page found holds for the whole walk, whatever happens to the context or the tag meanwhile.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+    PAGE_TOKEN_MISMATCH.
     """
     ListHistory: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.ListHistoryRequest, _message_service_pb2.ListHistoryResponse]
-    """Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork.
-    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+    """Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork, up to
+    the latest revision at the walk's first page, or to the snapshot that is named.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+    PAGE_TOKEN_MISMATCH.
     """
     GetWindow: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.GetWindowRequest, _message_service_pb2.GetWindowResponse]
     """Returns the longest run of newest groups that fits the budget beside the messages that are always in: the system's,
     pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
     receive limit (often 4 MiB) for large windows, or use StreamWindow.
-    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
     RESPONSE_TOO_LARGE.
     """
     StreamWindow: _grpc.UnaryStreamMultiCallable[_message_service_pb2.StreamWindowRequest, _message_service_pb2.StreamWindowResponse]
     """Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
-    A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
+    A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
+    same window, also where `at_time` or `at_tag` means another snapshot by then.
     Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
     """
     WatchContext: _grpc.UnaryStreamMultiCallable[_message_service_pb2.WatchContextRequest, _message_service_pb2.WatchContextResponse]
@@ -130,25 +137,32 @@ class MessageServiceAsyncStub(MessageServiceStub):
     Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
     """
     GetMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.GetMessageRequest, _message_service_pb2.GetMessageResponse]  # type: ignore[assignment]
-    """Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND."""
+    """Returns one message, if it was there at the snapshot that is named.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND.
+    """
     ListMessages: _aio.UnaryUnaryMultiCallable[_message_service_pb2.ListMessagesRequest, _message_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
-    """Lists messages by version, up to the latest version at the walk's first page.
-    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+    """Lists messages by version, up to the latest version at the walk's first page, or at the snapshot that is named. What
+    the first page found holds for the whole walk, whatever happens to the context or the tag meanwhile.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+    PAGE_TOKEN_MISMATCH.
     """
     ListHistory: _aio.UnaryUnaryMultiCallable[_message_service_pb2.ListHistoryRequest, _message_service_pb2.ListHistoryResponse]  # type: ignore[assignment]
-    """Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork.
-    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+    """Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork, up to
+    the latest revision at the walk's first page, or to the snapshot that is named.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+    PAGE_TOKEN_MISMATCH.
     """
     GetWindow: _aio.UnaryUnaryMultiCallable[_message_service_pb2.GetWindowRequest, _message_service_pb2.GetWindowResponse]  # type: ignore[assignment]
     """Returns the longest run of newest groups that fits the budget beside the messages that are always in: the system's,
     pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
     receive limit (often 4 MiB) for large windows, or use StreamWindow.
-    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
     RESPONSE_TOO_LARGE.
     """
     StreamWindow: _aio.UnaryStreamMultiCallable[_message_service_pb2.StreamWindowRequest, _message_service_pb2.StreamWindowResponse]  # type: ignore[assignment]
     """Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
-    A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
+    A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
+    same window, also where `at_time` or `at_tag` means another snapshot by then.
     Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
     """
     WatchContext: _aio.UnaryStreamMultiCallable[_message_service_pb2.WatchContextRequest, _message_service_pb2.WatchContextResponse]  # type: ignore[assignment]
@@ -224,7 +238,9 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _message_service_pb2.GetMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_message_service_pb2.GetMessageResponse, _abc.Awaitable[_message_service_pb2.GetMessageResponse]]:
-        """Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND."""
+        """Returns one message, if it was there at the snapshot that is named.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListMessages(
@@ -232,8 +248,10 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _message_service_pb2.ListMessagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_message_service_pb2.ListMessagesResponse, _abc.Awaitable[_message_service_pb2.ListMessagesResponse]]:
-        """Lists messages by version, up to the latest version at the walk's first page.
-        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+        """Lists messages by version, up to the latest version at the walk's first page, or at the snapshot that is named. What
+        the first page found holds for the whole walk, whatever happens to the context or the tag meanwhile.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+        PAGE_TOKEN_MISMATCH.
         """
 
     @_abc_1.abstractmethod
@@ -242,8 +260,10 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _message_service_pb2.ListHistoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_message_service_pb2.ListHistoryResponse, _abc.Awaitable[_message_service_pb2.ListHistoryResponse]]:
-        """Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork.
-        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+        """Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork, up to
+        the latest revision at the walk's first page, or to the snapshot that is named.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+        PAGE_TOKEN_MISMATCH.
         """
 
     @_abc_1.abstractmethod
@@ -255,7 +275,7 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns the longest run of newest groups that fits the budget beside the messages that are always in: the system's,
         pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
         receive limit (often 4 MiB) for large windows, or use StreamWindow.
-        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
         RESPONSE_TOO_LARGE.
         """
 
@@ -266,7 +286,8 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_message_service_pb2.StreamWindowResponse], _abc.AsyncIterator[_message_service_pb2.StreamWindowResponse]]:
         """Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
-        A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
+        A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
+        same window, also where `at_time` or `at_tag` means another snapshot by then.
         Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
         """
 

@@ -50,6 +50,23 @@ export interface Context_LabelsEntry {
     key: string;
     value: string;
 }
+/**
+ * Tag is the name of a snapshot of a context: reading at it is reading what was there then. It is the context's own, and
+ * its forks have none of it.
+ */
+export interface Tag {
+    /**
+     * Is its name: 1 to 128 letters, digits and any of . _ : / @ + -, of which the first is a letter or a digit; unique within
+     * the context, and case counts.
+     */
+    name: string;
+    /** Is the newest version that the snapshot has. */
+    version: bigint;
+    /** Is the newest revision that the snapshot knows of. */
+    revision: bigint;
+    /** Is when the tag was set, or moved last. */
+    updateTime: Timestamp | undefined;
+}
 /** Origin is what an imported conversation was, beside its messages. */
 export interface Origin {
     /** Names the format it was read from: "openai" or "anthropic". */
@@ -61,6 +78,7 @@ export interface Origin {
 }
 export declare const Context: MessageFns<Context>;
 export declare const Context_LabelsEntry: MessageFns<Context_LabelsEntry>;
+export declare const Tag: MessageFns<Tag>;
 export declare const Origin: MessageFns<Origin>;
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 type DeepPartial<T> = T extends bigint ? string | number | bigint : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>> : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>> : T extends {

@@ -5,7 +5,7 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/context.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.Origin = exports.Context_LabelsEntry = exports.Context = void 0;
+exports.Origin = exports.Tag = exports.Context_LabelsEntry = exports.Context = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const struct_1 = require("../../../google/protobuf/struct");
@@ -384,6 +384,98 @@ exports.Context_LabelsEntry = {
         const message = createBaseContext_LabelsEntry();
         message.key = object.key ?? "";
         message.value = object.value ?? "";
+        return message;
+    },
+};
+function createBaseTag() {
+    return { name: "", version: 0n, revision: 0n, updateTime: undefined };
+}
+exports.Tag = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.name !== "") {
+            writer.uint32(10).string(message.name);
+        }
+        if (message.version !== 0n) {
+            if (BigInt.asIntN(64, message.version) !== message.version) {
+                throw new globalThis.Error("value provided for field message.version of type int64 too large");
+            }
+            writer.uint32(16).int64(message.version);
+        }
+        if (message.revision !== 0n) {
+            if (BigInt.asIntN(64, message.revision) !== message.revision) {
+                throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+            }
+            writer.uint32(24).int64(message.revision);
+        }
+        if (message.updateTime !== undefined) {
+            timestamp_1.Timestamp.encode(message.updateTime, writer.uint32(34).fork()).join();
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseTag();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.name = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.version = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.revision = reader.int64();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.updateTime = timestamp_1.Timestamp.decode(reader, reader.uint32());
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.Tag.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseTag();
+        message.name = object.name ?? "";
+        message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
+        message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+        message.updateTime = (object.updateTime !== undefined && object.updateTime !== null)
+            ? timestamp_1.Timestamp.fromPartial(object.updateTime)
+            : undefined;
         return message;
     },
 };

@@ -1,6 +1,7 @@
 import { BinaryReader, BinaryWriter } from "../../../wire";
 import { type CallOptions, type ChannelCredentials, Client, type ClientOptions, type ClientUnaryCall, type handleUnaryCall, type Metadata, type ServiceError, type UntypedServiceImplementation } from "@grpc/grpc-js";
-import { Context, Origin } from "./context";
+import { Timestamp } from "../../../google/protobuf/timestamp";
+import { Context, Origin, Tag } from "./context";
 import { Message } from "./message";
 import { Policy } from "./policy";
 /** The service that creates, finds and changes contexts. */
@@ -159,6 +160,10 @@ export interface ForkContextRequest {
     policy: Policy | undefined;
     /** Are messages to append to the child in the same step, at most 1,000: fork and continue in one call. */
     messages: Message[];
+    /** Is the time at which to fork: after the newest revision that was made at or before it. Excludes the other `at_` fields. */
+    atTime: Timestamp | undefined;
+    /** Is the parent's tag at which to fork. Excludes the other `at_` fields. */
+    atTag: string;
 }
 export interface ForkContextRequest_LabelsEntry {
     key: string;
@@ -180,6 +185,66 @@ export interface ForkContextResponse {
      */
     pendingCallIds: string[];
 }
+/** TagVersionRequest says what to call which snapshot. */
+export interface TagVersionRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Is the tag's name. Required. */
+    name: string;
+    /** Is the version to tag. Default: the latest, or the latest of `at_revision`. */
+    atVersion?: bigint | undefined;
+    /** Is the revision to tag, which must have the version. Default: the latest before the tag's own. */
+    atRevision?: bigint | undefined;
+    /** Is the time to tag: the newest revision that was made at or before it. Excludes the other `at_` fields. */
+    atTime: Timestamp | undefined;
+    /** Is another tag, or the same, whose snapshot to tag. Excludes the other `at_` fields. */
+    atTag: string;
+    /** Moves the tag where there is one of this name, which is otherwise refused. */
+    move: boolean;
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    requestId: string;
+}
+/** TagVersionResponse answers TagVersion. */
+export interface TagVersionResponse {
+    /** Is the tag, as the call set it. */
+    tag: Tag | undefined;
+    /** Is the revision that the change took. */
+    revision: bigint;
+    /** Says that an earlier call with this request_id set it. */
+    replayed: boolean;
+}
+/** ListTagsRequest pages a context's tags. */
+export interface ListTagsRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Is how many tags to return at most: 0 is the default of 50; above 1,000 it is 1,000; negative is refused. */
+    pageSize: number;
+    /** Is the `next_page_token` of the page before. */
+    pageToken: string;
+}
+/** ListTagsResponse is one page, by name. */
+export interface ListTagsResponse {
+    /** Are the tags. */
+    tags: Tag[];
+    /** Asks for the next page; empty at the end, and only there. */
+    nextPageToken: string;
+}
+/** DeleteTagRequest names the tag to delete. */
+export interface DeleteTagRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Is the tag's name. Required. */
+    name: string;
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    requestId: string;
+}
+/** DeleteTagResponse answers DeleteTag. */
+export interface DeleteTagResponse {
+    /** Is the revision that the deletion took. */
+    revision: bigint;
+    /** Says that an earlier call with this request_id deleted it. */
+    replayed: boolean;
+}
 export declare const CreateContextRequest: MessageFns<CreateContextRequest>;
 export declare const CreateContextRequest_LabelsEntry: MessageFns<CreateContextRequest_LabelsEntry>;
 export declare const CreateContextResponse: MessageFns<CreateContextResponse>;
@@ -197,6 +262,12 @@ export declare const UndeleteContextResponse: MessageFns<UndeleteContextResponse
 export declare const ForkContextRequest: MessageFns<ForkContextRequest>;
 export declare const ForkContextRequest_LabelsEntry: MessageFns<ForkContextRequest_LabelsEntry>;
 export declare const ForkContextResponse: MessageFns<ForkContextResponse>;
+export declare const TagVersionRequest: MessageFns<TagVersionRequest>;
+export declare const TagVersionResponse: MessageFns<TagVersionResponse>;
+export declare const ListTagsRequest: MessageFns<ListTagsRequest>;
+export declare const ListTagsResponse: MessageFns<ListTagsResponse>;
+export declare const DeleteTagRequest: MessageFns<DeleteTagRequest>;
+export declare const DeleteTagResponse: MessageFns<DeleteTagResponse>;
 /**
  * ContextService keeps contexts.
  *
@@ -287,8 +358,8 @@ export declare const ContextServiceService: {
      * Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
      * messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
      * parent later reaches it. Repeatable with `request_id`: the answer is the same child.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
-     * REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, FORK_TOO_DEEP, TOO_MANY_FORKS,
+     * CONTEXT_EXISTS, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
      */
     readonly forkContext: {
         readonly path: "/kata.context.v1.ContextService/ForkContext";
@@ -298,6 +369,46 @@ export declare const ContextServiceService: {
         readonly requestDeserialize: (value: Buffer) => ForkContextRequest;
         readonly responseSerialize: (value: ForkContextResponse) => Buffer;
         readonly responseDeserialize: (value: Buffer) => ForkContextResponse;
+    };
+    /**
+     * Names a snapshot of a context: a version with the revision whose overlays hold, the latest unless the request says
+     * otherwise. Wherever a snapshot can be named, `at_tag` then names it. One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND (at_tag), TAG_EXISTS, REQUEST_ID_REUSED.
+     */
+    readonly tagVersion: {
+        readonly path: "/kata.context.v1.ContextService/TagVersion";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: TagVersionRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => TagVersionRequest;
+        readonly responseSerialize: (value: TagVersionResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => TagVersionResponse;
+    };
+    /**
+     * Lists the tags of a context, by name. A tag that is set or deleted during a walk may be in it or not.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    readonly listTags: {
+        readonly path: "/kata.context.v1.ContextService/ListTags";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: ListTagsRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => ListTagsRequest;
+        readonly responseSerialize: (value: ListTagsResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => ListTagsResponse;
+    };
+    /**
+     * Deletes a tag; what it named stays. One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, TAG_NOT_FOUND, REQUEST_ID_REUSED.
+     */
+    readonly deleteTag: {
+        readonly path: "/kata.context.v1.ContextService/DeleteTag";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: DeleteTagRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => DeleteTagRequest;
+        readonly responseSerialize: (value: DeleteTagResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => DeleteTagResponse;
     };
 };
 export interface ContextServiceServer extends UntypedServiceImplementation {
@@ -335,10 +446,26 @@ export interface ContextServiceServer extends UntypedServiceImplementation {
      * Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
      * messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
      * parent later reaches it. Repeatable with `request_id`: the answer is the same child.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
-     * REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, FORK_TOO_DEEP, TOO_MANY_FORKS,
+     * CONTEXT_EXISTS, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
      */
     forkContext: handleUnaryCall<ForkContextRequest, ForkContextResponse>;
+    /**
+     * Names a snapshot of a context: a version with the revision whose overlays hold, the latest unless the request says
+     * otherwise. Wherever a snapshot can be named, `at_tag` then names it. One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND (at_tag), TAG_EXISTS, REQUEST_ID_REUSED.
+     */
+    tagVersion: handleUnaryCall<TagVersionRequest, TagVersionResponse>;
+    /**
+     * Lists the tags of a context, by name. A tag that is set or deleted during a walk may be in it or not.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    listTags: handleUnaryCall<ListTagsRequest, ListTagsResponse>;
+    /**
+     * Deletes a tag; what it named stays. One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, TAG_NOT_FOUND, REQUEST_ID_REUSED.
+     */
+    deleteTag: handleUnaryCall<DeleteTagRequest, DeleteTagResponse>;
 }
 export interface ContextServiceClient extends Client {
     /**
@@ -387,12 +514,34 @@ export interface ContextServiceClient extends Client {
      * Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
      * messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
      * parent later reaches it. Repeatable with `request_id`: the answer is the same child.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
-     * REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, FORK_TOO_DEEP, TOO_MANY_FORKS,
+     * CONTEXT_EXISTS, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
      */
     forkContext(request: ForkContextRequest, callback: (error: ServiceError | null, response: ForkContextResponse) => void): ClientUnaryCall;
     forkContext(request: ForkContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: ForkContextResponse) => void): ClientUnaryCall;
     forkContext(request: ForkContextRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ForkContextResponse) => void): ClientUnaryCall;
+    /**
+     * Names a snapshot of a context: a version with the revision whose overlays hold, the latest unless the request says
+     * otherwise. Wherever a snapshot can be named, `at_tag` then names it. One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND (at_tag), TAG_EXISTS, REQUEST_ID_REUSED.
+     */
+    tagVersion(request: TagVersionRequest, callback: (error: ServiceError | null, response: TagVersionResponse) => void): ClientUnaryCall;
+    tagVersion(request: TagVersionRequest, metadata: Metadata, callback: (error: ServiceError | null, response: TagVersionResponse) => void): ClientUnaryCall;
+    tagVersion(request: TagVersionRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: TagVersionResponse) => void): ClientUnaryCall;
+    /**
+     * Lists the tags of a context, by name. A tag that is set or deleted during a walk may be in it or not.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    listTags(request: ListTagsRequest, callback: (error: ServiceError | null, response: ListTagsResponse) => void): ClientUnaryCall;
+    listTags(request: ListTagsRequest, metadata: Metadata, callback: (error: ServiceError | null, response: ListTagsResponse) => void): ClientUnaryCall;
+    listTags(request: ListTagsRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ListTagsResponse) => void): ClientUnaryCall;
+    /**
+     * Deletes a tag; what it named stays. One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, TAG_NOT_FOUND, REQUEST_ID_REUSED.
+     */
+    deleteTag(request: DeleteTagRequest, callback: (error: ServiceError | null, response: DeleteTagResponse) => void): ClientUnaryCall;
+    deleteTag(request: DeleteTagRequest, metadata: Metadata, callback: (error: ServiceError | null, response: DeleteTagResponse) => void): ClientUnaryCall;
+    deleteTag(request: DeleteTagRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: DeleteTagResponse) => void): ClientUnaryCall;
 }
 export declare const ContextServiceClient: {
     new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): ContextServiceClient;

@@ -5,12 +5,13 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/context_service.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.ContextServiceClient = exports.ContextServiceService = exports.ForkContextResponse = exports.ForkContextRequest_LabelsEntry = exports.ForkContextRequest = exports.UndeleteContextResponse = exports.UndeleteContextRequest = exports.DeleteContextResponse = exports.DeleteContextRequest = exports.UpdateContextResponse = exports.UpdateContextRequest = exports.ListContextsResponse = exports.ListContextsRequest_LabelsEntry = exports.ListContextsRequest = exports.GetContextResponse = exports.GetContextRequest = exports.CreateContextResponse = exports.CreateContextRequest_LabelsEntry = exports.CreateContextRequest = void 0;
+exports.ContextServiceClient = exports.ContextServiceService = exports.DeleteTagResponse = exports.DeleteTagRequest = exports.ListTagsResponse = exports.ListTagsRequest = exports.TagVersionResponse = exports.TagVersionRequest = exports.ForkContextResponse = exports.ForkContextRequest_LabelsEntry = exports.ForkContextRequest = exports.UndeleteContextResponse = exports.UndeleteContextRequest = exports.DeleteContextResponse = exports.DeleteContextRequest = exports.UpdateContextResponse = exports.UpdateContextRequest = exports.ListContextsResponse = exports.ListContextsRequest_LabelsEntry = exports.ListContextsRequest = exports.GetContextResponse = exports.GetContextRequest = exports.CreateContextResponse = exports.CreateContextRequest_LabelsEntry = exports.CreateContextRequest = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const grpc_1 = require("../../../grpc");
 const field_mask_1 = require("../../../google/protobuf/field_mask");
 const struct_1 = require("../../../google/protobuf/struct");
+const timestamp_1 = require("../../../google/protobuf/timestamp");
 const context_1 = require("./context");
 const message_1 = require("./message");
 const policy_1 = require("./policy");
@@ -1062,6 +1063,8 @@ function createBaseForkContextRequest() {
         uniqueName: false,
         policy: undefined,
         messages: [],
+        atTime: undefined,
+        atTag: "",
     };
 }
 exports.ForkContextRequest = {
@@ -1101,6 +1104,12 @@ exports.ForkContextRequest = {
         }
         for (const v of message.messages) {
             message_1.Message.encode(v, writer.uint32(82).fork()).join();
+        }
+        if (message.atTime !== undefined) {
+            timestamp_1.Timestamp.encode(message.atTime, writer.uint32(90).fork()).join();
+        }
+        if (message.atTag !== "") {
+            writer.uint32(98).string(message.atTag);
         }
         return writer;
     },
@@ -1190,6 +1199,20 @@ exports.ForkContextRequest = {
                         message.messages.push(message_1.Message.decode(reader, reader.uint32()));
                         continue;
                     }
+                    case 11: {
+                        if (tag !== 90) {
+                            break;
+                        }
+                        message.atTime = timestamp_1.Timestamp.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 12: {
+                        if (tag !== 98) {
+                            break;
+                        }
+                        message.atTag = reader.string();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -1228,6 +1251,10 @@ exports.ForkContextRequest = {
             ? policy_1.Policy.fromPartial(object.policy)
             : undefined;
         message.messages = object.messages?.map((e) => message_1.Message.fromPartial(e)) || [];
+        message.atTime = (object.atTime !== undefined && object.atTime !== null)
+            ? timestamp_1.Timestamp.fromPartial(object.atTime)
+            : undefined;
+        message.atTag = object.atTag ?? "";
         return message;
     },
 };
@@ -1400,6 +1427,504 @@ exports.ForkContextResponse = {
         return message;
     },
 };
+function createBaseTagVersionRequest() {
+    return {
+        contextId: "",
+        name: "",
+        atVersion: undefined,
+        atRevision: undefined,
+        atTime: undefined,
+        atTag: "",
+        move: false,
+        requestId: "",
+    };
+}
+exports.TagVersionRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.name !== "") {
+            writer.uint32(18).string(message.name);
+        }
+        if (message.atVersion !== undefined) {
+            if (BigInt.asIntN(64, message.atVersion) !== message.atVersion) {
+                throw new globalThis.Error("value provided for field message.atVersion of type int64 too large");
+            }
+            writer.uint32(24).int64(message.atVersion);
+        }
+        if (message.atRevision !== undefined) {
+            if (BigInt.asIntN(64, message.atRevision) !== message.atRevision) {
+                throw new globalThis.Error("value provided for field message.atRevision of type int64 too large");
+            }
+            writer.uint32(32).int64(message.atRevision);
+        }
+        if (message.atTime !== undefined) {
+            timestamp_1.Timestamp.encode(message.atTime, writer.uint32(42).fork()).join();
+        }
+        if (message.atTag !== "") {
+            writer.uint32(50).string(message.atTag);
+        }
+        if (message.move !== false) {
+            writer.uint32(56).bool(message.move);
+        }
+        if (message.requestId !== "") {
+            writer.uint32(66).string(message.requestId);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseTagVersionRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.name = reader.string();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.atVersion = reader.int64();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 32) {
+                            break;
+                        }
+                        message.atRevision = reader.int64();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 42) {
+                            break;
+                        }
+                        message.atTime = timestamp_1.Timestamp.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 6: {
+                        if (tag !== 50) {
+                            break;
+                        }
+                        message.atTag = reader.string();
+                        continue;
+                    }
+                    case 7: {
+                        if (tag !== 56) {
+                            break;
+                        }
+                        message.move = reader.bool();
+                        continue;
+                    }
+                    case 8: {
+                        if (tag !== 66) {
+                            break;
+                        }
+                        message.requestId = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.TagVersionRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseTagVersionRequest();
+        message.contextId = object.contextId ?? "";
+        message.name = object.name ?? "";
+        message.atVersion = (object.atVersion !== undefined && object.atVersion !== null)
+            ? BigInt(object.atVersion)
+            : undefined;
+        message.atRevision = (object.atRevision !== undefined && object.atRevision !== null)
+            ? BigInt(object.atRevision)
+            : undefined;
+        message.atTime = (object.atTime !== undefined && object.atTime !== null)
+            ? timestamp_1.Timestamp.fromPartial(object.atTime)
+            : undefined;
+        message.atTag = object.atTag ?? "";
+        message.move = object.move ?? false;
+        message.requestId = object.requestId ?? "";
+        return message;
+    },
+};
+function createBaseTagVersionResponse() {
+    return { tag: undefined, revision: 0n, replayed: false };
+}
+exports.TagVersionResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.tag !== undefined) {
+            context_1.Tag.encode(message.tag, writer.uint32(10).fork()).join();
+        }
+        if (message.revision !== 0n) {
+            if (BigInt.asIntN(64, message.revision) !== message.revision) {
+                throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+            }
+            writer.uint32(16).int64(message.revision);
+        }
+        if (message.replayed !== false) {
+            writer.uint32(24).bool(message.replayed);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseTagVersionResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.tag = context_1.Tag.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.revision = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.replayed = reader.bool();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.TagVersionResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseTagVersionResponse();
+        message.tag = (object.tag !== undefined && object.tag !== null) ? context_1.Tag.fromPartial(object.tag) : undefined;
+        message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+        message.replayed = object.replayed ?? false;
+        return message;
+    },
+};
+function createBaseListTagsRequest() {
+    return { contextId: "", pageSize: 0, pageToken: "" };
+}
+exports.ListTagsRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.pageSize !== 0) {
+            writer.uint32(16).int32(message.pageSize);
+        }
+        if (message.pageToken !== "") {
+            writer.uint32(26).string(message.pageToken);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseListTagsRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.pageSize = reader.int32();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.pageToken = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.ListTagsRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseListTagsRequest();
+        message.contextId = object.contextId ?? "";
+        message.pageSize = object.pageSize ?? 0;
+        message.pageToken = object.pageToken ?? "";
+        return message;
+    },
+};
+function createBaseListTagsResponse() {
+    return { tags: [], nextPageToken: "" };
+}
+exports.ListTagsResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        for (const v of message.tags) {
+            context_1.Tag.encode(v, writer.uint32(10).fork()).join();
+        }
+        if (message.nextPageToken !== "") {
+            writer.uint32(18).string(message.nextPageToken);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseListTagsResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.tags.push(context_1.Tag.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.nextPageToken = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.ListTagsResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseListTagsResponse();
+        message.tags = object.tags?.map((e) => context_1.Tag.fromPartial(e)) || [];
+        message.nextPageToken = object.nextPageToken ?? "";
+        return message;
+    },
+};
+function createBaseDeleteTagRequest() {
+    return { contextId: "", name: "", requestId: "" };
+}
+exports.DeleteTagRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.name !== "") {
+            writer.uint32(18).string(message.name);
+        }
+        if (message.requestId !== "") {
+            writer.uint32(26).string(message.requestId);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseDeleteTagRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.name = reader.string();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.requestId = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.DeleteTagRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseDeleteTagRequest();
+        message.contextId = object.contextId ?? "";
+        message.name = object.name ?? "";
+        message.requestId = object.requestId ?? "";
+        return message;
+    },
+};
+function createBaseDeleteTagResponse() {
+    return { revision: 0n, replayed: false };
+}
+exports.DeleteTagResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.revision !== 0n) {
+            if (BigInt.asIntN(64, message.revision) !== message.revision) {
+                throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+            }
+            writer.uint32(8).int64(message.revision);
+        }
+        if (message.replayed !== false) {
+            writer.uint32(16).bool(message.replayed);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseDeleteTagResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.revision = reader.int64();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.replayed = reader.bool();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.DeleteTagResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseDeleteTagResponse();
+        message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+        message.replayed = object.replayed ?? false;
+        return message;
+    },
+};
 exports.ContextServiceService = {
     /**
      * Creates an empty context. Repeatable with `request_id`.
@@ -1483,8 +2008,8 @@ exports.ContextServiceService = {
      * Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
      * messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
      * parent later reaches it. Repeatable with `request_id`: the answer is the same child.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
-     * REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, FORK_TOO_DEEP, TOO_MANY_FORKS,
+     * CONTEXT_EXISTS, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
      */
     forkContext: {
         path: "/kata.context.v1.ContextService/ForkContext",
@@ -1494,6 +2019,46 @@ exports.ContextServiceService = {
         requestDeserialize: (value) => exports.ForkContextRequest.decode(value),
         responseSerialize: (value) => Buffer.from(exports.ForkContextResponse.encode(value).finish()),
         responseDeserialize: (value) => exports.ForkContextResponse.decode(value),
+    },
+    /**
+     * Names a snapshot of a context: a version with the revision whose overlays hold, the latest unless the request says
+     * otherwise. Wherever a snapshot can be named, `at_tag` then names it. One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND (at_tag), TAG_EXISTS, REQUEST_ID_REUSED.
+     */
+    tagVersion: {
+        path: "/kata.context.v1.ContextService/TagVersion",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.TagVersionRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.TagVersionRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.TagVersionResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.TagVersionResponse.decode(value),
+    },
+    /**
+     * Lists the tags of a context, by name. A tag that is set or deleted during a walk may be in it or not.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    listTags: {
+        path: "/kata.context.v1.ContextService/ListTags",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.ListTagsRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.ListTagsRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.ListTagsResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.ListTagsResponse.decode(value),
+    },
+    /**
+     * Deletes a tag; what it named stays. One revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, TAG_NOT_FOUND, REQUEST_ID_REUSED.
+     */
+    deleteTag: {
+        path: "/kata.context.v1.ContextService/DeleteTag",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.DeleteTagRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.DeleteTagRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.DeleteTagResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.DeleteTagResponse.decode(value),
     },
 };
 exports.ContextServiceClient = (0, grpc_1.makeGenericClientConstructor)(exports.ContextServiceService, "kata.context.v1.ContextService");

@@ -86,5 +86,9 @@ export declare enum ErrorReason {
      * Metadata: context_id, max.
      */
     ERROR_REASON_TOO_MANY_FORKS = 24,
+    /** ERROR_REASON_TAG_NOT_FOUND - The context has no tag of this name; ResourceInfo names it. A fork has none of its parent's. Metadata: context_id, tag. */
+    ERROR_REASON_TAG_NOT_FOUND = 25,
+    /** ERROR_REASON_TAG_EXISTS - The context has a tag of this name, which `move` would move; ResourceInfo names it. Metadata: context_id, tag. */
+    ERROR_REASON_TAG_EXISTS = 26,
     UNRECOGNIZED = -1
 }

@@ -96,5 +96,9 @@ var ErrorReason;
      * Metadata: context_id, max.
      */
     ErrorReason[ErrorReason["ERROR_REASON_TOO_MANY_FORKS"] = 24] = "ERROR_REASON_TOO_MANY_FORKS";
+    /** ERROR_REASON_TAG_NOT_FOUND - The context has no tag of this name; ResourceInfo names it. A fork has none of its parent's. Metadata: context_id, tag. */
+    ErrorReason[ErrorReason["ERROR_REASON_TAG_NOT_FOUND"] = 25] = "ERROR_REASON_TAG_NOT_FOUND";
+    /** ERROR_REASON_TAG_EXISTS - The context has a tag of this name, which `move` would move; ResourceInfo names it. Metadata: context_id, tag. */
+    ErrorReason[ErrorReason["ERROR_REASON_TAG_EXISTS"] = 26] = "ERROR_REASON_TAG_EXISTS";
     ErrorReason[ErrorReason["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(ErrorReason || (exports.ErrorReason = ErrorReason = {}));

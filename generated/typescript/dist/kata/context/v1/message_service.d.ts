@@ -36,6 +36,10 @@ export declare enum RevisionKind {
     REVISION_KIND_REMOVE = 7,
     /** REVISION_KIND_RESTORE - Brought removed messages back. */
     REVISION_KIND_RESTORE = 8,
+    /** REVISION_KIND_TAG - Set a tag, or moved it. */
+    REVISION_KIND_TAG = 10,
+    /** REVISION_KIND_UNTAG - Deleted a tag. */
+    REVISION_KIND_UNTAG = 11,
     UNRECOGNIZED = -1
 }
 /** AppendMessagesRequest is one batch of messages. */
@@ -174,6 +178,14 @@ export interface GetMessageRequest {
     contextId: string;
     /** Is the message's version. Required, from 1. */
     version: bigint;
+    /** Is a version up to which there are messages. Default: the latest, or the latest of `at_revision`. */
+    atVersion?: bigint | undefined;
+    /** Is a revision up to which there are messages. Default: the latest. */
+    atRevision?: bigint | undefined;
+    /** Is a time: the newest revision that was made at or before it holds. Excludes the other `at_` fields. */
+    atTime: Timestamp | undefined;
+    /** Is the tag whose version and revision hold. Excludes the other `at_` fields. */
+    atTag: string;
     /** Says which overlays apply. Default: VIEW_CURRENT, in which a removed message is not found. */
     view: View;
 }
@@ -197,6 +209,14 @@ export interface ListMessagesRequest {
     order: ListOrder;
     /** Keeps messages of these roles. Empty, it is all. */
     roles: Role[];
+    /** Is the newest version to list. Default: the latest, or the latest of `at_revision`. */
+    atVersion?: bigint | undefined;
+    /** Is the newest revision whose messages are listed. Default: the latest. */
+    atRevision?: bigint | undefined;
+    /** Is a time: the newest revision that was made at or before it holds. Excludes the other `at_` fields. */
+    atTime: Timestamp | undefined;
+    /** Is the tag whose version and revision hold. Excludes the other `at_` fields. */
+    atTag: string;
     /** Says which overlays apply. Default: VIEW_CURRENT, without removed messages. Redacted ones are listed without content. */
     view: View;
 }
@@ -213,10 +233,23 @@ export interface ListHistoryRequest {
     contextId: string;
     /** Is how many revisions to return at most: 0 is the default of 50; above 1,000 it is 1,000; negative is refused. */
     pageSize: number;
-    /** Is the `next_page_token` of the page before. */
+    /** Is the `next_page_token` of the page before, with the same parameters. */
     pageToken: string;
     /** Says which end to start from. Unset, it is the newest. */
     order: ListOrder;
+    /**
+     * Keeps revisions of these kinds. Empty, it is all. With `kinds` a page looks at 1,000 revisions at most: it may hold
+     * few or none of them, and not be the last.
+     */
+    kinds: RevisionKind[];
+    /** Is the version whose append is the newest revision to list, where `at_revision` does not say it. Default: the latest. */
+    atVersion?: bigint | undefined;
+    /** Is the newest revision to list. Default: the latest. */
+    atRevision?: bigint | undefined;
+    /** Is a time: the newest revision that was made at or before it holds. Excludes the other `at_` fields. */
+    atTime: Timestamp | undefined;
+    /** Is the tag whose version and revision hold. Excludes the other `at_` fields. */
+    atTag: string;
 }
 /** ListHistoryResponse is one page of revisions. */
 export interface ListHistoryResponse {
@@ -245,7 +278,59 @@ export interface Revision {
     requestId: string;
     /** Identifies the context that it was made in: an ancestor for the revisions that a fork has inherited. */
     contextId: string;
-    /** Are the versions that it removed or restored, whole groups. */
+    /** Says what it did, beyond its kind; unset where that says it all. May grow with the kinds. */
+    detail: //
+    /** Is the tag that a TAG set or an UNTAG deleted. */
+    {
+        $case: "tag";
+        value: TagDetail;
+    } | //
+    /** Is where a FORK left its parent. */
+    {
+        $case: "fork";
+        value: ForkDetail;
+    } | //
+    /** Is what an UPDATE set. */
+    {
+        $case: "update";
+        value: UpdateDetail;
+    } | //
+    /** Is what a REMOVE removed or a RESTORE brought back. */
+    {
+        $case: "removal";
+        value: RemovalDetail;
+    } | undefined;
+}
+/** TagDetail is what a revision did to a tag. */
+export interface TagDetail {
+    /** Is the tag's name. */
+    name: string;
+    /** Is the version that it names since; unset where it was deleted. */
+    version?: bigint | undefined;
+    /** Is the revision that it names since; unset where it was deleted. */
+    revision?: bigint | undefined;
+    /** Is the version that it named before; unset where it is new. */
+    previousVersion?: bigint | undefined;
+    /** Is the revision that it named before; unset where it is new. */
+    previousRevision?: bigint | undefined;
+}
+/** ForkDetail is where a fork left its parent. */
+export interface ForkDetail {
+    /** Identifies the parent. */
+    parentId: string;
+    /** Is the newest version that the fork has of it. */
+    forkVersion: bigint;
+    /** Is the newest revision that the fork knows of it. */
+    forkRevision: bigint;
+}
+/** UpdateDetail is what an update set. */
+export interface UpdateDetail {
+    /** Names the fields of the context, in order; some may have had the same value before. */
+    fields: string[];
+}
+/** RemovalDetail is what a removal removed, or a restoration brought back. */
+export interface RemovalDetail {
+    /** Are the versions, whole groups, in order. */
     ranges: VersionRange[];
 }
 /** GetWindowRequest asks for a window. Equal to StreamWindowRequest but for resuming. */
@@ -275,6 +360,13 @@ export interface GetWindowRequest {
     render: boolean;
     /** Shapes the window. */
     options: WindowOptions | undefined;
+    /**
+     * Is the time as of which the window is: the newest revision that was made at or before it holds, and the latest version
+     * of that. Excludes the other `at_` fields. See docs/time-travel.md.
+     */
+    atTime: Timestamp | undefined;
+    /** Is the tag whose version and revision hold. Excludes the other `at_` fields. */
+    atTag: string;
 }
 /** GetWindowResponse is a whole window. */
 export interface GetWindowResponse {
@@ -323,6 +415,13 @@ export interface StreamWindowRequest {
     toolsJson: string;
     /** Shapes the window. */
     options: WindowOptions | undefined;
+    /**
+     * Is the time as of which the window is: the newest revision that was made at or before it holds, and the latest version
+     * of that. Excludes the other `at_` fields. See docs/time-travel.md.
+     */
+    atTime: Timestamp | undefined;
+    /** Is the tag whose version and revision hold. Excludes the other `at_` fields. */
+    atTag: string;
 }
 /** StreamWindowResponse is one frame of a window. */
 export interface StreamWindowResponse {
@@ -492,6 +591,10 @@ export declare const ListMessagesResponse: MessageFns<ListMessagesResponse>;
 export declare const ListHistoryRequest: MessageFns<ListHistoryRequest>;
 export declare const ListHistoryResponse: MessageFns<ListHistoryResponse>;
 export declare const Revision: MessageFns<Revision>;
+export declare const TagDetail: MessageFns<TagDetail>;
+export declare const ForkDetail: MessageFns<ForkDetail>;
+export declare const UpdateDetail: MessageFns<UpdateDetail>;
+export declare const RemovalDetail: MessageFns<RemovalDetail>;
 export declare const GetWindowRequest: MessageFns<GetWindowRequest>;
 export declare const GetWindowResponse: MessageFns<GetWindowResponse>;
 export declare const StreamWindowRequest: MessageFns<StreamWindowRequest>;
@@ -560,7 +663,10 @@ export declare const MessageServiceService: {
         readonly responseSerialize: (value: ImportMessagesResponse) => Buffer;
         readonly responseDeserialize: (value: Buffer) => ImportMessagesResponse;
     };
-    /** Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND. */
+    /**
+     * Returns one message, if it was there at the snapshot that is named.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND.
+     */
     readonly getMessage: {
         readonly path: "/kata.context.v1.MessageService/GetMessage";
         readonly requestStream: false;
@@ -571,8 +677,10 @@ export declare const MessageServiceService: {
         readonly responseDeserialize: (value: Buffer) => GetMessageResponse;
     };
     /**
-     * Lists messages by version, up to the latest version at the walk's first page.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     * Lists messages by version, up to the latest version at the walk's first page, or at the snapshot that is named. What
+     * the first page found holds for the whole walk, whatever happens to the context or the tag meanwhile.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+     * PAGE_TOKEN_MISMATCH.
      */
     readonly listMessages: {
         readonly path: "/kata.context.v1.MessageService/ListMessages";
@@ -584,8 +692,10 @@ export declare const MessageServiceService: {
         readonly responseDeserialize: (value: Buffer) => ListMessagesResponse;
     };
     /**
-     * Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     * Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork, up to
+     * the latest revision at the walk's first page, or to the snapshot that is named.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+     * PAGE_TOKEN_MISMATCH.
      */
     readonly listHistory: {
         readonly path: "/kata.context.v1.MessageService/ListHistory";
@@ -600,7 +710,7 @@ export declare const MessageServiceService: {
      * Returns the longest run of newest groups that fits the budget beside the messages that are always in: the system's,
      * pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
      * receive limit (often 4 MiB) for large windows, or use StreamWindow.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
      * RESPONSE_TOO_LARGE.
      */
     readonly getWindow: {
@@ -614,7 +724,8 @@ export declare const MessageServiceService: {
     };
     /**
      * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
-     * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
+     * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
+     * same window, also where `at_time` or `at_tag` means another snapshot by then.
      * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     readonly streamWindow: {
@@ -703,29 +814,37 @@ export interface MessageServiceServer extends UntypedServiceImplementation {
      * Errors: as AppendMessages, VERSION_OUT_OF_RANGE, SHUTTING_DOWN between two batches.
      */
     importMessages: handleClientStreamingCall<ImportMessagesRequest, ImportMessagesResponse>;
-    /** Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND. */
+    /**
+     * Returns one message, if it was there at the snapshot that is named.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND.
+     */
     getMessage: handleUnaryCall<GetMessageRequest, GetMessageResponse>;
     /**
-     * Lists messages by version, up to the latest version at the walk's first page.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     * Lists messages by version, up to the latest version at the walk's first page, or at the snapshot that is named. What
+     * the first page found holds for the whole walk, whatever happens to the context or the tag meanwhile.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+     * PAGE_TOKEN_MISMATCH.
      */
     listMessages: handleUnaryCall<ListMessagesRequest, ListMessagesResponse>;
     /**
-     * Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     * Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork, up to
+     * the latest revision at the walk's first page, or to the snapshot that is named.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+     * PAGE_TOKEN_MISMATCH.
      */
     listHistory: handleUnaryCall<ListHistoryRequest, ListHistoryResponse>;
     /**
      * Returns the longest run of newest groups that fits the budget beside the messages that are always in: the system's,
      * pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
      * receive limit (often 4 MiB) for large windows, or use StreamWindow.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
      * RESPONSE_TOO_LARGE.
      */
     getWindow: handleUnaryCall<GetWindowRequest, GetWindowResponse>;
     /**
      * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
-     * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
+     * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
+     * same window, also where `at_time` or `at_tag` means another snapshot by then.
      * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     streamWindow: handleServerStreamingCall<StreamWindowRequest, StreamWindowResponse>;
@@ -789,20 +908,27 @@ export interface MessageServiceClient extends Client {
     importMessages(metadata: Metadata, callback: (error: ServiceError | null, response: ImportMessagesResponse) => void): ClientWritableStream<ImportMessagesRequest>;
     importMessages(options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ImportMessagesResponse) => void): ClientWritableStream<ImportMessagesRequest>;
     importMessages(metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ImportMessagesResponse) => void): ClientWritableStream<ImportMessagesRequest>;
-    /** Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND. */
+    /**
+     * Returns one message, if it was there at the snapshot that is named.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND.
+     */
     getMessage(request: GetMessageRequest, callback: (error: ServiceError | null, response: GetMessageResponse) => void): ClientUnaryCall;
     getMessage(request: GetMessageRequest, metadata: Metadata, callback: (error: ServiceError | null, response: GetMessageResponse) => void): ClientUnaryCall;
     getMessage(request: GetMessageRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: GetMessageResponse) => void): ClientUnaryCall;
     /**
-     * Lists messages by version, up to the latest version at the walk's first page.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     * Lists messages by version, up to the latest version at the walk's first page, or at the snapshot that is named. What
+     * the first page found holds for the whole walk, whatever happens to the context or the tag meanwhile.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+     * PAGE_TOKEN_MISMATCH.
      */
     listMessages(request: ListMessagesRequest, callback: (error: ServiceError | null, response: ListMessagesResponse) => void): ClientUnaryCall;
     listMessages(request: ListMessagesRequest, metadata: Metadata, callback: (error: ServiceError | null, response: ListMessagesResponse) => void): ClientUnaryCall;
     listMessages(request: ListMessagesRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ListMessagesResponse) => void): ClientUnaryCall;
     /**
-     * Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     * Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork, up to
+     * the latest revision at the walk's first page, or to the snapshot that is named.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+     * PAGE_TOKEN_MISMATCH.
      */
     listHistory(request: ListHistoryRequest, callback: (error: ServiceError | null, response: ListHistoryResponse) => void): ClientUnaryCall;
     listHistory(request: ListHistoryRequest, metadata: Metadata, callback: (error: ServiceError | null, response: ListHistoryResponse) => void): ClientUnaryCall;
@@ -811,7 +937,7 @@ export interface MessageServiceClient extends Client {
      * Returns the longest run of newest groups that fits the budget beside the messages that are always in: the system's,
      * pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
      * receive limit (often 4 MiB) for large windows, or use StreamWindow.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
      * RESPONSE_TOO_LARGE.
      */
     getWindow(request: GetWindowRequest, callback: (error: ServiceError | null, response: GetWindowResponse) => void): ClientUnaryCall;
@@ -819,7 +945,8 @@ export interface MessageServiceClient extends Client {
     getWindow(request: GetWindowRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: GetWindowResponse) => void): ClientUnaryCall;
     /**
      * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
-     * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
+     * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
+     * same window, also where `at_time` or `at_tag` means another snapshot by then.
      * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     streamWindow(request: StreamWindowRequest, options?: Partial<CallOptions>): ClientReadableStream<StreamWindowResponse>;

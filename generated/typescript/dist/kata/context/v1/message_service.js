@@ -5,7 +5,7 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/message_service.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.MessageServiceClient = exports.MessageServiceService = exports.RestoreMessagesResponse = exports.RestoreMessagesRequest = exports.RemoveMessagesResponse = exports.RemoveMessagesRequest = exports.VersionRange = exports.WatchCheckpoint = exports.WatchFellBehind = exports.WatchCaughtUp = exports.WatchEvent = exports.WatchContextResponse = exports.WatchContextRequest = exports.StreamWindowResponse = exports.StreamWindowRequest = exports.GetWindowResponse = exports.GetWindowRequest = exports.Revision = exports.ListHistoryResponse = exports.ListHistoryRequest = exports.ListMessagesResponse = exports.ListMessagesRequest = exports.GetMessageResponse = exports.GetMessageRequest = exports.ImportMessagesResponse = exports.ImportBatch = exports.ImportHeader = exports.ImportMessagesRequest = exports.AppendFailure = exports.AppendOutcome = exports.StreamAppendsResponse = exports.NumberedAppend = exports.StreamAppendsRequest = exports.TokenCountDifference = exports.AppendMessagesResponse = exports.AppendMessagesRequest = exports.RevisionKind = exports.ListOrder = void 0;
+exports.MessageServiceClient = exports.MessageServiceService = exports.RestoreMessagesResponse = exports.RestoreMessagesRequest = exports.RemoveMessagesResponse = exports.RemoveMessagesRequest = exports.VersionRange = exports.WatchCheckpoint = exports.WatchFellBehind = exports.WatchCaughtUp = exports.WatchEvent = exports.WatchContextResponse = exports.WatchContextRequest = exports.StreamWindowResponse = exports.StreamWindowRequest = exports.GetWindowResponse = exports.GetWindowRequest = exports.RemovalDetail = exports.UpdateDetail = exports.ForkDetail = exports.TagDetail = exports.Revision = exports.ListHistoryResponse = exports.ListHistoryRequest = exports.ListMessagesResponse = exports.ListMessagesRequest = exports.GetMessageResponse = exports.GetMessageRequest = exports.ImportMessagesResponse = exports.ImportBatch = exports.ImportHeader = exports.ImportMessagesRequest = exports.AppendFailure = exports.AppendOutcome = exports.StreamAppendsResponse = exports.NumberedAppend = exports.StreamAppendsRequest = exports.TokenCountDifference = exports.AppendMessagesResponse = exports.AppendMessagesRequest = exports.RevisionKind = exports.ListOrder = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const grpc_1 = require("../../../grpc");
@@ -47,6 +47,10 @@ var RevisionKind;
     RevisionKind[RevisionKind["REVISION_KIND_REMOVE"] = 7] = "REVISION_KIND_REMOVE";
     /** REVISION_KIND_RESTORE - Brought removed messages back. */
     RevisionKind[RevisionKind["REVISION_KIND_RESTORE"] = 8] = "REVISION_KIND_RESTORE";
+    /** REVISION_KIND_TAG - Set a tag, or moved it. */
+    RevisionKind[RevisionKind["REVISION_KIND_TAG"] = 10] = "REVISION_KIND_TAG";
+    /** REVISION_KIND_UNTAG - Deleted a tag. */
+    RevisionKind[RevisionKind["REVISION_KIND_UNTAG"] = 11] = "REVISION_KIND_UNTAG";
     RevisionKind[RevisionKind["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(RevisionKind || (exports.RevisionKind = RevisionKind = {}));
 function createBaseAppendMessagesRequest() {
@@ -1031,7 +1035,15 @@ exports.ImportMessagesResponse = {
     },
 };
 function createBaseGetMessageRequest() {
-    return { contextId: "", version: 0n, view: 0 };
+    return {
+        contextId: "",
+        version: 0n,
+        atVersion: undefined,
+        atRevision: undefined,
+        atTime: undefined,
+        atTag: "",
+        view: 0,
+    };
 }
 exports.GetMessageRequest = {
     encode(message, writer = new wire_1.BinaryWriter()) {
@@ -1043,6 +1055,24 @@ exports.GetMessageRequest = {
                 throw new globalThis.Error("value provided for field message.version of type int64 too large");
             }
             writer.uint32(16).int64(message.version);
+        }
+        if (message.atVersion !== undefined) {
+            if (BigInt.asIntN(64, message.atVersion) !== message.atVersion) {
+                throw new globalThis.Error("value provided for field message.atVersion of type int64 too large");
+            }
+            writer.uint32(48).int64(message.atVersion);
+        }
+        if (message.atRevision !== undefined) {
+            if (BigInt.asIntN(64, message.atRevision) !== message.atRevision) {
+                throw new globalThis.Error("value provided for field message.atRevision of type int64 too large");
+            }
+            writer.uint32(56).int64(message.atRevision);
+        }
+        if (message.atTime !== undefined) {
+            timestamp_1.Timestamp.encode(message.atTime, writer.uint32(66).fork()).join();
+        }
+        if (message.atTag !== "") {
+            writer.uint32(74).string(message.atTag);
         }
         if (message.view !== 0) {
             writer.uint32(80).int32(message.view);
@@ -1076,6 +1106,34 @@ exports.GetMessageRequest = {
                         message.version = reader.int64();
                         continue;
                     }
+                    case 6: {
+                        if (tag !== 48) {
+                            break;
+                        }
+                        message.atVersion = reader.int64();
+                        continue;
+                    }
+                    case 7: {
+                        if (tag !== 56) {
+                            break;
+                        }
+                        message.atRevision = reader.int64();
+                        continue;
+                    }
+                    case 8: {
+                        if (tag !== 66) {
+                            break;
+                        }
+                        message.atTime = timestamp_1.Timestamp.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 9: {
+                        if (tag !== 74) {
+                            break;
+                        }
+                        message.atTag = reader.string();
+                        continue;
+                    }
                     case 10: {
                         if (tag !== 80) {
                             break;
@@ -1102,6 +1160,16 @@ exports.GetMessageRequest = {
         const message = createBaseGetMessageRequest();
         message.contextId = object.contextId ?? "";
         message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
+        message.atVersion = (object.atVersion !== undefined && object.atVersion !== null)
+            ? BigInt(object.atVersion)
+            : undefined;
+        message.atRevision = (object.atRevision !== undefined && object.atRevision !== null)
+            ? BigInt(object.atRevision)
+            : undefined;
+        message.atTime = (object.atTime !== undefined && object.atTime !== null)
+            ? timestamp_1.Timestamp.fromPartial(object.atTime)
+            : undefined;
+        message.atTag = object.atTag ?? "";
         message.view = object.view ?? 0;
         return message;
     },
@@ -1160,7 +1228,18 @@ exports.GetMessageResponse = {
     },
 };
 function createBaseListMessagesRequest() {
-    return { contextId: "", pageSize: 0, pageToken: "", order: 0, roles: [], view: 0 };
+    return {
+        contextId: "",
+        pageSize: 0,
+        pageToken: "",
+        order: 0,
+        roles: [],
+        atVersion: undefined,
+        atRevision: undefined,
+        atTime: undefined,
+        atTag: "",
+        view: 0,
+    };
 }
 exports.ListMessagesRequest = {
     encode(message, writer = new wire_1.BinaryWriter()) {
@@ -1182,6 +1261,24 @@ exports.ListMessagesRequest = {
                 writer.int32(v);
             }
             writer.join();
+        }
+        if (message.atVersion !== undefined) {
+            if (BigInt.asIntN(64, message.atVersion) !== message.atVersion) {
+                throw new globalThis.Error("value provided for field message.atVersion of type int64 too large");
+            }
+            writer.uint32(48).int64(message.atVersion);
+        }
+        if (message.atRevision !== undefined) {
+            if (BigInt.asIntN(64, message.atRevision) !== message.atRevision) {
+                throw new globalThis.Error("value provided for field message.atRevision of type int64 too large");
+            }
+            writer.uint32(56).int64(message.atRevision);
+        }
+        if (message.atTime !== undefined) {
+            timestamp_1.Timestamp.encode(message.atTime, writer.uint32(66).fork()).join();
+        }
+        if (message.atTag !== "") {
+            writer.uint32(74).string(message.atTag);
         }
         if (message.view !== 0) {
             writer.uint32(80).int32(message.view);
@@ -1243,6 +1340,34 @@ exports.ListMessagesRequest = {
                         }
                         break;
                     }
+                    case 6: {
+                        if (tag !== 48) {
+                            break;
+                        }
+                        message.atVersion = reader.int64();
+                        continue;
+                    }
+                    case 7: {
+                        if (tag !== 56) {
+                            break;
+                        }
+                        message.atRevision = reader.int64();
+                        continue;
+                    }
+                    case 8: {
+                        if (tag !== 66) {
+                            break;
+                        }
+                        message.atTime = timestamp_1.Timestamp.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 9: {
+                        if (tag !== 74) {
+                            break;
+                        }
+                        message.atTag = reader.string();
+                        continue;
+                    }
                     case 10: {
                         if (tag !== 80) {
                             break;
@@ -1272,6 +1397,16 @@ exports.ListMessagesRequest = {
         message.pageToken = object.pageToken ?? "";
         message.order = object.order ?? 0;
         message.roles = object.roles?.map((e) => e) || [];
+        message.atVersion = (object.atVersion !== undefined && object.atVersion !== null)
+            ? BigInt(object.atVersion)
+            : undefined;
+        message.atRevision = (object.atRevision !== undefined && object.atRevision !== null)
+            ? BigInt(object.atRevision)
+            : undefined;
+        message.atTime = (object.atTime !== undefined && object.atTime !== null)
+            ? timestamp_1.Timestamp.fromPartial(object.atTime)
+            : undefined;
+        message.atTag = object.atTag ?? "";
         message.view = object.view ?? 0;
         return message;
     },
@@ -1339,7 +1474,17 @@ exports.ListMessagesResponse = {
     },
 };
 function createBaseListHistoryRequest() {
-    return { contextId: "", pageSize: 0, pageToken: "", order: 0 };
+    return {
+        contextId: "",
+        pageSize: 0,
+        pageToken: "",
+        order: 0,
+        kinds: [],
+        atVersion: undefined,
+        atRevision: undefined,
+        atTime: undefined,
+        atTag: "",
+    };
 }
 exports.ListHistoryRequest = {
     encode(message, writer = new wire_1.BinaryWriter()) {
@@ -1354,6 +1499,31 @@ exports.ListHistoryRequest = {
         }
         if (message.order !== 0) {
             writer.uint32(32).int32(message.order);
+        }
+        if (message.kinds.length !== 0) {
+            writer.uint32(42).fork();
+            for (const v of message.kinds) {
+                writer.int32(v);
+            }
+            writer.join();
+        }
+        if (message.atVersion !== undefined) {
+            if (BigInt.asIntN(64, message.atVersion) !== message.atVersion) {
+                throw new globalThis.Error("value provided for field message.atVersion of type int64 too large");
+            }
+            writer.uint32(48).int64(message.atVersion);
+        }
+        if (message.atRevision !== undefined) {
+            if (BigInt.asIntN(64, message.atRevision) !== message.atRevision) {
+                throw new globalThis.Error("value provided for field message.atRevision of type int64 too large");
+            }
+            writer.uint32(56).int64(message.atRevision);
+        }
+        if (message.atTime !== undefined) {
+            timestamp_1.Timestamp.encode(message.atTime, writer.uint32(66).fork()).join();
+        }
+        if (message.atTag !== "") {
+            writer.uint32(74).string(message.atTag);
         }
         return writer;
     },
@@ -1398,6 +1568,48 @@ exports.ListHistoryRequest = {
                         message.order = reader.int32();
                         continue;
                     }
+                    case 5: {
+                        if (tag === 40) {
+                            message.kinds.push(reader.int32());
+                            continue;
+                        }
+                        if (tag === 42) {
+                            const end2 = reader.uint32() + reader.pos;
+                            while (reader.pos < end2) {
+                                message.kinds.push(reader.int32());
+                            }
+                            continue;
+                        }
+                        break;
+                    }
+                    case 6: {
+                        if (tag !== 48) {
+                            break;
+                        }
+                        message.atVersion = reader.int64();
+                        continue;
+                    }
+                    case 7: {
+                        if (tag !== 56) {
+                            break;
+                        }
+                        message.atRevision = reader.int64();
+                        continue;
+                    }
+                    case 8: {
+                        if (tag !== 66) {
+                            break;
+                        }
+                        message.atTime = timestamp_1.Timestamp.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 9: {
+                        if (tag !== 74) {
+                            break;
+                        }
+                        message.atTag = reader.string();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -1419,6 +1631,17 @@ exports.ListHistoryRequest = {
         message.pageSize = object.pageSize ?? 0;
         message.pageToken = object.pageToken ?? "";
         message.order = object.order ?? 0;
+        message.kinds = object.kinds?.map((e) => e) || [];
+        message.atVersion = (object.atVersion !== undefined && object.atVersion !== null)
+            ? BigInt(object.atVersion)
+            : undefined;
+        message.atRevision = (object.atRevision !== undefined && object.atRevision !== null)
+            ? BigInt(object.atRevision)
+            : undefined;
+        message.atTime = (object.atTime !== undefined && object.atTime !== null)
+            ? timestamp_1.Timestamp.fromPartial(object.atTime)
+            : undefined;
+        message.atTag = object.atTag ?? "";
         return message;
     },
 };
@@ -1495,7 +1718,7 @@ function createBaseRevision() {
         preview: "",
         requestId: "",
         contextId: "",
-        ranges: [],
+        detail: undefined,
     };
 }
 exports.Revision = {
@@ -1536,8 +1759,19 @@ exports.Revision = {
         if (message.contextId !== "") {
             writer.uint32(74).string(message.contextId);
         }
-        for (const v of message.ranges) {
-            exports.VersionRange.encode(v, writer.uint32(162).fork()).join();
+        switch (message.detail?.$case) {
+            case "tag":
+                exports.TagDetail.encode(message.detail.value, writer.uint32(82).fork()).join();
+                break;
+            case "fork":
+                exports.ForkDetail.encode(message.detail.value, writer.uint32(90).fork()).join();
+                break;
+            case "update":
+                exports.UpdateDetail.encode(message.detail.value, writer.uint32(98).fork()).join();
+                break;
+            case "removal":
+                exports.RemovalDetail.encode(message.detail.value, writer.uint32(106).fork()).join();
+                break;
         }
         return writer;
     },
@@ -1617,11 +1851,32 @@ exports.Revision = {
                         message.contextId = reader.string();
                         continue;
                     }
-                    case 20: {
-                        if (tag !== 162) {
+                    case 10: {
+                        if (tag !== 82) {
                             break;
                         }
-                        message.ranges.push(exports.VersionRange.decode(reader, reader.uint32()));
+                        message.detail = { $case: "tag", value: exports.TagDetail.decode(reader, reader.uint32()) };
+                        continue;
+                    }
+                    case 11: {
+                        if (tag !== 90) {
+                            break;
+                        }
+                        message.detail = { $case: "fork", value: exports.ForkDetail.decode(reader, reader.uint32()) };
+                        continue;
+                    }
+                    case 12: {
+                        if (tag !== 98) {
+                            break;
+                        }
+                        message.detail = { $case: "update", value: exports.UpdateDetail.decode(reader, reader.uint32()) };
+                        continue;
+                    }
+                    case 13: {
+                        if (tag !== 106) {
+                            break;
+                        }
+                        message.detail = { $case: "removal", value: exports.RemovalDetail.decode(reader, reader.uint32()) };
                         continue;
                     }
                 }
@@ -1656,6 +1911,329 @@ exports.Revision = {
         message.preview = object.preview ?? "";
         message.requestId = object.requestId ?? "";
         message.contextId = object.contextId ?? "";
+        switch (object.detail?.$case) {
+            case "tag": {
+                if (object.detail?.value !== undefined && object.detail?.value !== null) {
+                    message.detail = { $case: "tag", value: exports.TagDetail.fromPartial(object.detail.value) };
+                }
+                break;
+            }
+            case "fork": {
+                if (object.detail?.value !== undefined && object.detail?.value !== null) {
+                    message.detail = { $case: "fork", value: exports.ForkDetail.fromPartial(object.detail.value) };
+                }
+                break;
+            }
+            case "update": {
+                if (object.detail?.value !== undefined && object.detail?.value !== null) {
+                    message.detail = { $case: "update", value: exports.UpdateDetail.fromPartial(object.detail.value) };
+                }
+                break;
+            }
+            case "removal": {
+                if (object.detail?.value !== undefined && object.detail?.value !== null) {
+                    message.detail = { $case: "removal", value: exports.RemovalDetail.fromPartial(object.detail.value) };
+                }
+                break;
+            }
+        }
+        return message;
+    },
+};
+function createBaseTagDetail() {
+    return { name: "", version: undefined, revision: undefined, previousVersion: undefined, previousRevision: undefined };
+}
+exports.TagDetail = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.name !== "") {
+            writer.uint32(10).string(message.name);
+        }
+        if (message.version !== undefined) {
+            if (BigInt.asIntN(64, message.version) !== message.version) {
+                throw new globalThis.Error("value provided for field message.version of type int64 too large");
+            }
+            writer.uint32(16).int64(message.version);
+        }
+        if (message.revision !== undefined) {
+            if (BigInt.asIntN(64, message.revision) !== message.revision) {
+                throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+            }
+            writer.uint32(24).int64(message.revision);
+        }
+        if (message.previousVersion !== undefined) {
+            if (BigInt.asIntN(64, message.previousVersion) !== message.previousVersion) {
+                throw new globalThis.Error("value provided for field message.previousVersion of type int64 too large");
+            }
+            writer.uint32(32).int64(message.previousVersion);
+        }
+        if (message.previousRevision !== undefined) {
+            if (BigInt.asIntN(64, message.previousRevision) !== message.previousRevision) {
+                throw new globalThis.Error("value provided for field message.previousRevision of type int64 too large");
+            }
+            writer.uint32(40).int64(message.previousRevision);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseTagDetail();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.name = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.version = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.revision = reader.int64();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 32) {
+                            break;
+                        }
+                        message.previousVersion = reader.int64();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 40) {
+                            break;
+                        }
+                        message.previousRevision = reader.int64();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.TagDetail.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseTagDetail();
+        message.name = object.name ?? "";
+        message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : undefined;
+        message.revision = (object.revision !== undefined && object.revision !== null)
+            ? BigInt(object.revision)
+            : undefined;
+        message.previousVersion = (object.previousVersion !== undefined && object.previousVersion !== null)
+            ? BigInt(object.previousVersion)
+            : undefined;
+        message.previousRevision = (object.previousRevision !== undefined && object.previousRevision !== null)
+            ? BigInt(object.previousRevision)
+            : undefined;
+        return message;
+    },
+};
+function createBaseForkDetail() {
+    return { parentId: "", forkVersion: 0n, forkRevision: 0n };
+}
+exports.ForkDetail = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.parentId !== "") {
+            writer.uint32(10).string(message.parentId);
+        }
+        if (message.forkVersion !== 0n) {
+            if (BigInt.asIntN(64, message.forkVersion) !== message.forkVersion) {
+                throw new globalThis.Error("value provided for field message.forkVersion of type int64 too large");
+            }
+            writer.uint32(16).int64(message.forkVersion);
+        }
+        if (message.forkRevision !== 0n) {
+            if (BigInt.asIntN(64, message.forkRevision) !== message.forkRevision) {
+                throw new globalThis.Error("value provided for field message.forkRevision of type int64 too large");
+            }
+            writer.uint32(24).int64(message.forkRevision);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseForkDetail();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.parentId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.forkVersion = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.forkRevision = reader.int64();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.ForkDetail.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseForkDetail();
+        message.parentId = object.parentId ?? "";
+        message.forkVersion = (object.forkVersion !== undefined && object.forkVersion !== null)
+            ? BigInt(object.forkVersion)
+            : 0n;
+        message.forkRevision = (object.forkRevision !== undefined && object.forkRevision !== null)
+            ? BigInt(object.forkRevision)
+            : 0n;
+        return message;
+    },
+};
+function createBaseUpdateDetail() {
+    return { fields: [] };
+}
+exports.UpdateDetail = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        for (const v of message.fields) {
+            writer.uint32(10).string(v);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseUpdateDetail();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.fields.push(reader.string());
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.UpdateDetail.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseUpdateDetail();
+        message.fields = object.fields?.map((e) => e) || [];
+        return message;
+    },
+};
+function createBaseRemovalDetail() {
+    return { ranges: [] };
+}
+exports.RemovalDetail = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        for (const v of message.ranges) {
+            exports.VersionRange.encode(v, writer.uint32(10).fork()).join();
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseRemovalDetail();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.ranges.push(exports.VersionRange.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.RemovalDetail.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseRemovalDetail();
         message.ranges = object.ranges?.map((e) => exports.VersionRange.fromPartial(e)) || [];
         return message;
     },
@@ -1673,6 +2251,8 @@ function createBaseGetWindowRequest() {
         toolsJson: "",
         render: false,
         options: undefined,
+        atTime: undefined,
+        atTag: "",
     };
 }
 exports.GetWindowRequest = {
@@ -1721,6 +2301,12 @@ exports.GetWindowRequest = {
         }
         if (message.options !== undefined) {
             window_1.WindowOptions.encode(message.options, writer.uint32(98).fork()).join();
+        }
+        if (message.atTime !== undefined) {
+            timestamp_1.Timestamp.encode(message.atTime, writer.uint32(106).fork()).join();
+        }
+        if (message.atTag !== "") {
+            writer.uint32(114).string(message.atTag);
         }
         return writer;
     },
@@ -1814,6 +2400,20 @@ exports.GetWindowRequest = {
                         message.options = window_1.WindowOptions.decode(reader, reader.uint32());
                         continue;
                     }
+                    case 13: {
+                        if (tag !== 106) {
+                            break;
+                        }
+                        message.atTime = timestamp_1.Timestamp.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 14: {
+                        if (tag !== 114) {
+                            break;
+                        }
+                        message.atTag = reader.string();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -1852,6 +2452,10 @@ exports.GetWindowRequest = {
         message.options = (object.options !== undefined && object.options !== null)
             ? window_1.WindowOptions.fromPartial(object.options)
             : undefined;
+        message.atTime = (object.atTime !== undefined && object.atTime !== null)
+            ? timestamp_1.Timestamp.fromPartial(object.atTime)
+            : undefined;
+        message.atTag = object.atTag ?? "";
         return message;
     },
 };
@@ -1967,6 +2571,8 @@ function createBaseStreamWindowRequest() {
         resumeToken: "",
         toolsJson: "",
         options: undefined,
+        atTime: undefined,
+        atTag: "",
     };
 }
 exports.StreamWindowRequest = {
@@ -2015,6 +2621,12 @@ exports.StreamWindowRequest = {
         }
         if (message.options !== undefined) {
             window_1.WindowOptions.encode(message.options, writer.uint32(98).fork()).join();
+        }
+        if (message.atTime !== undefined) {
+            timestamp_1.Timestamp.encode(message.atTime, writer.uint32(106).fork()).join();
+        }
+        if (message.atTag !== "") {
+            writer.uint32(114).string(message.atTag);
         }
         return writer;
     },
@@ -2108,6 +2720,20 @@ exports.StreamWindowRequest = {
                         message.options = window_1.WindowOptions.decode(reader, reader.uint32());
                         continue;
                     }
+                    case 13: {
+                        if (tag !== 106) {
+                            break;
+                        }
+                        message.atTime = timestamp_1.Timestamp.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 14: {
+                        if (tag !== 114) {
+                            break;
+                        }
+                        message.atTag = reader.string();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -2146,6 +2772,10 @@ exports.StreamWindowRequest = {
         message.options = (object.options !== undefined && object.options !== null)
             ? window_1.WindowOptions.fromPartial(object.options)
             : undefined;
+        message.atTime = (object.atTime !== undefined && object.atTime !== null)
+            ? timestamp_1.Timestamp.fromPartial(object.atTime)
+            : undefined;
+        message.atTag = object.atTag ?? "";
         return message;
     },
 };
@@ -3200,7 +3830,10 @@ exports.MessageServiceService = {
         responseSerialize: (value) => Buffer.from(exports.ImportMessagesResponse.encode(value).finish()),
         responseDeserialize: (value) => exports.ImportMessagesResponse.decode(value),
     },
-    /** Returns one message. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND. */
+    /**
+     * Returns one message, if it was there at the snapshot that is named.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, MESSAGE_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND.
+     */
     getMessage: {
         path: "/kata.context.v1.MessageService/GetMessage",
         requestStream: false,
@@ -3211,8 +3844,10 @@ exports.MessageServiceService = {
         responseDeserialize: (value) => exports.GetMessageResponse.decode(value),
     },
     /**
-     * Lists messages by version, up to the latest version at the walk's first page.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     * Lists messages by version, up to the latest version at the walk's first page, or at the snapshot that is named. What
+     * the first page found holds for the whole walk, whatever happens to the context or the tag meanwhile.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+     * PAGE_TOKEN_MISMATCH.
      */
     listMessages: {
         path: "/kata.context.v1.MessageService/ListMessages",
@@ -3224,8 +3859,10 @@ exports.MessageServiceService = {
         responseDeserialize: (value) => exports.ListMessagesResponse.decode(value),
     },
     /**
-     * Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     * Lists revisions, newest first: everything that happened to the context, and to its ancestors before the fork, up to
+     * the latest revision at the walk's first page, or to the snapshot that is named.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+     * PAGE_TOKEN_MISMATCH.
      */
     listHistory: {
         path: "/kata.context.v1.MessageService/ListHistory",
@@ -3240,7 +3877,7 @@ exports.MessageServiceService = {
      * Returns the longest run of newest groups that fits the budget beside the messages that are always in: the system's,
      * pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
      * receive limit (often 4 MiB) for large windows, or use StreamWindow.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE,
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
      * RESPONSE_TOO_LARGE.
      */
     getWindow: {
@@ -3254,7 +3891,8 @@ exports.MessageServiceService = {
     },
     /**
      * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
-     * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request.
+     * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
+     * same window, also where `at_time` or `at_tag` means another snapshot by then.
      * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     streamWindow: {

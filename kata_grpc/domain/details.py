@@ -1,0 +1,68 @@
+"""What a revision did beyond its kind, and how that is stored beside it: as a JSON object of the fields."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from kata_grpc.domain.contexts import RevisionKind
+
+
+@dataclass(frozen=True, slots=True)
+class TagDetail:
+    """What a tag names since, nothing when it was deleted, and what it named before, nothing when it is new."""
+
+    name: str
+    version: int | None
+    revision: int | None
+    previous_version: int | None
+    previous_revision: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ForkDetail:
+    """Where a fork left its parent."""
+
+    parent_id: str
+    fork_version: int
+    fork_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateDetail:
+    """The fields of the context that an update set, in order."""
+
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalDetail:
+    """The runs of versions that were removed or restored, whole groups."""
+
+    ranges: tuple[tuple[int, int], ...]
+
+
+Detail = TagDetail | ForkDetail | UpdateDetail | RemovalDetail
+
+
+def detail_to_json(detail: Detail) -> str:
+    """Return a detail as it is stored."""
+    return json.dumps(asdict(detail))
+
+
+def detail_from_json(kind: RevisionKind, text: str | None) -> Detail | None:
+    """Read the detail of a revision of a kind; None where it has none."""
+    if text is None:
+        return None
+    fields = json.loads(text)
+    match kind:
+        case RevisionKind.TAG | RevisionKind.UNTAG:
+            return TagDetail(**fields)
+        case RevisionKind.FORK:
+            return ForkDetail(**fields)
+        case RevisionKind.UPDATE:
+            return UpdateDetail(tuple(fields["fields"]))
+        case RevisionKind.REMOVE | RevisionKind.RESTORE:
+            return RemovalDetail(tuple((first, last) for first, last in fields["ranges"]))
+        case _:
+            return None
