@@ -23,6 +23,7 @@ from kata_grpc.services.contexts import Contexts
 from kata_grpc.services.forking import ForkLimits, Forks
 from kata_grpc.services.hints import Hints
 from kata_grpc.services.importing import Imports
+from kata_grpc.services.lineages import Lineages
 from kata_grpc.services.messages import Messages
 from kata_grpc.services.policies import Policies
 from kata_grpc.services.watching import Watching
@@ -32,6 +33,7 @@ from kata_grpc.transport.auth import Authenticator, FixedTenant
 from kata_grpc.transport.calls import Calls
 from kata_grpc.transport.contexts import ContextServicer
 from kata_grpc.transport.draining import Draining
+from kata_grpc.transport.lineages import LineageServicer
 from kata_grpc.transport.messages import MessageServicer
 from kata_grpc.transport.policies import PolicyServicer
 from kata_grpc.transport.tls import Certificates
@@ -115,7 +117,10 @@ class Server:
         fork_limits = ForkLimits(depth=settings.max_fork_depth, children=settings.max_forks)
         forks = Forks(database, messages, fork_limits, hints.changed)
         servicers = (
-            (ContextServicer(Contexts(database, hints.changed), forks, tokens),),
+            (
+                ContextServicer(Contexts(database, hints.changed), forks, tokens),
+                LineageServicer(Lineages(database), tokens),
+            ),
             (
                 MessageServicer(messages, Imports(database), Windows(database, tokenizers), tokens, self._draining),
                 WatchServicer(watching, tokens, self._draining),

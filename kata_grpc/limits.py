@@ -34,6 +34,8 @@ MAX_TOKENIZER_CHARS = 64
 MAX_FORK_DEPTH = 32
 MAX_FORKS = 100_000
 """Of one context. Both are defaults of settings."""
+MAX_ANCESTORS = 1_000
+"""That a lineage shows: beyond MAX_FORK_DEPTH there are those from before a context was flattened."""
 
 MAX_TOKEN_BUDGET = 10_000_000
 MAX_TOOLS_BYTES = 1 * MIB
@@ -51,6 +53,8 @@ DEFAULT_HISTORY_PAGE = 50
 MAX_PAGE = 1_000
 PAGE_BYTES = 2 * MIB
 """A page of messages ends at this much content or at one message."""
+COMPARED_BYTES = 1 * MIB
+"""A page of a comparison does on each side."""
 
 FRAME_BYTES = 1 * MIB
 """A chunk of a streamed window ends at this much content or at one message."""

@@ -12,6 +12,9 @@ from uuid import UUID  # noqa: TC003 - the fields of a named tuple are looked at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
+
+    from kata_grpc.domain.contexts import ForkPoint
 
 ENDLESS = 2**62
 """The last version and revision of a context's own log, which grows."""
@@ -65,6 +68,11 @@ class Lineage:
         """Return the segments that have versions in a range, cut to it, from the oldest on."""
         return list(self._cut(first, last))
 
+    def columns(self, last: int) -> tuple[list[UUID], list[int], list[int]]:
+        """Return source, first and last version of each segment that has versions up to one."""
+        segments = self.between(1, last)
+        return [s.source for s in segments], [s.first for s in segments], [s.last for s in segments]
+
     def _cut(self, first: int, last: int) -> Iterator[Segment]:
         for segment in self.segments:
             cut = segment._replace(first=max(first, segment.first), last=min(last, segment.last))
@@ -81,3 +89,19 @@ class Lineage:
             for segment in self.segments
         )
         return Lineage((*inherited, Segment(child, version + 1, ENDLESS, ENDLESS)))
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """What a tree of forks shows of a context."""
+
+    id: UUID
+    name: str
+    fork: ForkPoint | None
+    depth: int
+    latest_version: int
+    latest_revision: int
+    total_tokens: int
+    create_time: datetime
+    delete_time: datetime | None
+    has_forks: bool

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
-from kata.context.v1 import context_pb2, window_pb2
+from kata.context.v1 import context_pb2, lineage_pb2, window_pb2
 from kata.context.v1 import context_service_pb2 as cs
 from kata.context.v1 import message_pb2 as pb
 from kata.context.v1 import message_service_pb2 as ms
@@ -116,6 +116,28 @@ ROWS: dict[str, Bad] = {
         ms.GetMessageRequest(context_id=HERE, version=3),
         reason="MESSAGE_NOT_FOUND",
         code=grpc.StatusCode.NOT_FOUND,
+    ),
+    "an unknown id to show the lineage of": Bad(
+        "GetLineage",
+        cs.GetLineageRequest(context_id=unknown_id()),
+        reason="CONTEXT_NOT_FOUND",
+        code=grpc.StatusCode.NOT_FOUND,
+    ),
+    "a lineage of nothing": Bad(
+        "GetLineage", cs.GetLineageRequest(page_size=-1), [("context_id", "REQUIRED"), ("page_size", "TOO_SMALL")]
+    ),
+    "a comparison of nothing": Bad(
+        "CompareContexts",
+        cs.CompareContextsRequest(
+            left=lineage_pb2.ContextPoint(context_id="x", at_version=-1, at_revision=-2), page_size=-1
+        ),
+        [
+            ("left.at_version", "TOO_SMALL"),
+            ("left.at_revision", "TOO_SMALL"),
+            ("left.context_id", "MALFORMED_ID"),
+            ("right.context_id", "REQUIRED"),
+            ("page_size", "TOO_SMALL"),
+        ],
     ),
     # tokens
     "a page token that is none": Bad(
@@ -549,8 +571,7 @@ ROWS: dict[str, Bad] = {
 async def call(server: Running, row: Bad, context_id: str) -> None:
     request = row.request if isinstance(row.request, bytes) else row.request.SerializeToString()
     request = request.replace(HERE.encode(), context_id.encode())
-    of_contexts = row.method.endswith(("Context", "Contexts")) and row.method != "WatchContext"
-    service = CONTEXTS if of_contexts else MESSAGES
+    service = CONTEXTS if row.method in cs.DESCRIPTOR.services_by_name["ContextService"].methods_by_name else MESSAGES
     path = f"/{service}/{row.method}"
     if row.method in ("StreamWindow", "WatchContext"):
         async for _ in methods(server.channel).unary_stream(path)(request):

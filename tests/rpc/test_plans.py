@@ -30,6 +30,7 @@ QUERIES = {
     **load("kata_grpc.repositories", "sql/messages.sql"),
     **load("kata_grpc.repositories", "sql/contexts.sql"),
     **load("kata_grpc.repositories", "sql/watching.sql"),
+    **load("kata_grpc.repositories", "sql/lineage.sql"),
 }
 NEVER = "9999-12-31 00:00:00+00"
 LAST_ID = UUID(int=2**128 - 1)
@@ -120,6 +121,10 @@ USES: dict[str, Use] = {
     "newest_child": Use([], 2),
     "count_children": Use([10], 11),
     "version_at_revision": Use([LOG // 2], 2),
+    # lineage
+    "get_ancestors": Use([1_000], 10),
+    "list_children": Use([0, UUID(int=0), 51], 110),
+    "find_shared_version": Use([TENANT, *ROOT, *ROOT, LOG + 1], 100, with_context=False),
     # watches
     "find_watch_start": Use([LOG // 2], 6),
     "find_changed_contexts": Use([[7]], 3, of_arrays=True),

@@ -25,11 +25,12 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from kata.context.v1 import context_pb2 as kata_dot_context_dot_v1_dot_context__pb2
+from kata.context.v1 import lineage_pb2 as kata_dot_context_dot_v1_dot_lineage__pb2
 from kata.context.v1 import message_pb2 as kata_dot_context_dot_v1_dot_message__pb2
 from kata.context.v1 import policy_pb2 as kata_dot_context_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%kata/context/v1/context_service.proto\x12\x0fkata.context.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1dkata/context/v1/context.proto\x1a\x1dkata/context/v1/message.proto\x1a\x1ckata/context/v1/policy.proto\"\xa6\x02\n\x14\x43reateContextRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x41\n\x06labels\x18\x02 \x03(\x0b\x32\x31.kata.context.v1.CreateContextRequest.LabelsEntry\x12)\n\x08metadata\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\ttokenizer\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x13\n\x0bunique_name\x18\x06 \x01(\x08\x12\'\n\x06origin\x18\x07 \x01(\x0b\x32\x17.kata.context.v1.Origin\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"T\n\x15\x43reateContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\'\n\x11GetContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\"?\n\x12GetContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\"\xd8\x01\n\x13ListContextsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12@\n\x06labels\x18\x03 \x03(\x0b\x32\x30.kata.context.v1.ListContextsRequest.LabelsEntry\x12\x13\n\x0bname_prefix\x18\x04 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x05 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"[\n\x14ListContextsResponse\x12*\n\x08\x63ontexts\x18\x01 \x03(\x0b\x32\x18.kata.context.v1.Context\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x86\x01\n\x14UpdateContextRequest\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"f\n\x15UpdateContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"L\n\x14\x44\x65leteContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"f\n\x15\x44\x65leteContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"@\n\x16UndeleteContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"h\n\x17UndeleteContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\xa1\x03\n\x12\x46orkContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x17\n\nat_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x03 \x01(\t\x12?\n\x06labels\x18\x04 \x03(\x0b\x32/.kata.context.v1.ForkContextRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x18\n\x0b\x61t_revision\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12)\n\x08metadata\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x13\n\x0bunique_name\x18\x08 \x01(\x08\x12\'\n\x06policy\x18\t \x01(\x0b\x32\x17.kata.context.v1.Policy\x12*\n\x08messages\x18\n \x03(\x0b\x32\x18.kata.context.v1.Message\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\r\n\x0b_at_versionB\x0e\n\x0c_at_revision\"\x99\x01\n\x13\x46orkContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12\x15\n\rfirst_version\x18\x03 \x01(\x03\x12\x14\n\x0clast_version\x18\x04 \x01(\x03\x12\x18\n\x10pending_call_ids\x18\x05 \x03(\t2\xa4\x05\n\x0e\x43ontextService\x12^\n\rCreateContext\x12%.kata.context.v1.CreateContextRequest\x1a&.kata.context.v1.CreateContextResponse\x12U\n\nGetContext\x12\".kata.context.v1.GetContextRequest\x1a#.kata.context.v1.GetContextResponse\x12[\n\x0cListContexts\x12$.kata.context.v1.ListContextsRequest\x1a%.kata.context.v1.ListContextsResponse\x12^\n\rUpdateContext\x12%.kata.context.v1.UpdateContextRequest\x1a&.kata.context.v1.UpdateContextResponse\x12^\n\rDeleteContext\x12%.kata.context.v1.DeleteContextRequest\x1a&.kata.context.v1.DeleteContextResponse\x12\x64\n\x0fUndeleteContext\x12\'.kata.context.v1.UndeleteContextRequest\x1a(.kata.context.v1.UndeleteContextResponse\x12X\n\x0b\x46orkContext\x12#.kata.context.v1.ForkContextRequest\x1a$.kata.context.v1.ForkContextResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%kata/context/v1/context_service.proto\x12\x0fkata.context.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1dkata/context/v1/context.proto\x1a\x1dkata/context/v1/lineage.proto\x1a\x1dkata/context/v1/message.proto\x1a\x1ckata/context/v1/policy.proto\"\xa6\x02\n\x14\x43reateContextRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x41\n\x06labels\x18\x02 \x03(\x0b\x32\x31.kata.context.v1.CreateContextRequest.LabelsEntry\x12)\n\x08metadata\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\ttokenizer\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x13\n\x0bunique_name\x18\x06 \x01(\x08\x12\'\n\x06origin\x18\x07 \x01(\x0b\x32\x17.kata.context.v1.Origin\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"T\n\x15\x43reateContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\'\n\x11GetContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\"?\n\x12GetContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\"\xd8\x01\n\x13ListContextsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12@\n\x06labels\x18\x03 \x03(\x0b\x32\x30.kata.context.v1.ListContextsRequest.LabelsEntry\x12\x13\n\x0bname_prefix\x18\x04 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x05 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"[\n\x14ListContextsResponse\x12*\n\x08\x63ontexts\x18\x01 \x03(\x0b\x32\x18.kata.context.v1.Context\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x86\x01\n\x14UpdateContextRequest\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"f\n\x15UpdateContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"L\n\x14\x44\x65leteContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"f\n\x15\x44\x65leteContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"@\n\x16UndeleteContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"h\n\x17UndeleteContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\xa1\x03\n\x12\x46orkContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x17\n\nat_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x03 \x01(\t\x12?\n\x06labels\x18\x04 \x03(\x0b\x32/.kata.context.v1.ForkContextRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x18\n\x0b\x61t_revision\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12)\n\x08metadata\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x13\n\x0bunique_name\x18\x08 \x01(\x08\x12\'\n\x06policy\x18\t \x01(\x0b\x32\x17.kata.context.v1.Policy\x12*\n\x08messages\x18\n \x03(\x0b\x32\x18.kata.context.v1.Message\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\r\n\x0b_at_versionB\x0e\n\x0c_at_revision\"\x99\x01\n\x13\x46orkContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12\x15\n\rfirst_version\x18\x03 \x01(\x03\x12\x14\n\x0clast_version\x18\x04 \x01(\x03\x12\x18\n\x10pending_call_ids\x18\x05 \x03(\t\"N\n\x11GetLineageRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\xf9\x01\n\x12GetLineageResponse\x12\x30\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1f.kata.context.v1.LineageContext\x12\x32\n\tancestors\x18\x02 \x03(\x0b\x32\x1f.kata.context.v1.LineageContext\x12\x31\n\x08segments\x18\x03 \x03(\x0b\x32\x1f.kata.context.v1.LineageSegment\x12\x31\n\x08\x63hildren\x18\x04 \x03(\x0b\x32\x1f.kata.context.v1.LineageContext\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\"\x9a\x01\n\x16\x43ompareContextsRequest\x12+\n\x04left\x18\x01 \x01(\x0b\x32\x1d.kata.context.v1.ContextPoint\x12,\n\x05right\x18\x02 \x01(\x0b\x32\x1d.kata.context.v1.ContextPoint\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\xaa\x02\n\x17\x43ompareContextsResponse\x12\x1a\n\x12\x63ommon_ancestor_id\x18\x01 \x01(\t\x12\x16\n\x0eshared_version\x18\x02 \x01(\x03\x12.\n\x04left\x18\x03 \x01(\x0b\x32 .kata.context.v1.ComparedContext\x12/\n\x05right\x18\x04 \x01(\x0b\x32 .kata.context.v1.ComparedContext\x12/\n\rleft_messages\x18\x05 \x03(\x0b\x32\x18.kata.context.v1.Message\x12\x30\n\x0eright_messages\x18\x06 \x03(\x0b\x32\x18.kata.context.v1.Message\x12\x17\n\x0fnext_page_token\x18\x07 \x01(\t2\xe1\x06\n\x0e\x43ontextService\x12^\n\rCreateContext\x12%.kata.context.v1.CreateContextRequest\x1a&.kata.context.v1.CreateContextResponse\x12U\n\nGetContext\x12\".kata.context.v1.GetContextRequest\x1a#.kata.context.v1.GetContextResponse\x12[\n\x0cListContexts\x12$.kata.context.v1.ListContextsRequest\x1a%.kata.context.v1.ListContextsResponse\x12^\n\rUpdateContext\x12%.kata.context.v1.UpdateContextRequest\x1a&.kata.context.v1.UpdateContextResponse\x12^\n\rDeleteContext\x12%.kata.context.v1.DeleteContextRequest\x1a&.kata.context.v1.DeleteContextResponse\x12\x64\n\x0fUndeleteContext\x12\'.kata.context.v1.UndeleteContextRequest\x1a(.kata.context.v1.UndeleteContextResponse\x12X\n\x0b\x46orkContext\x12#.kata.context.v1.ForkContextRequest\x1a$.kata.context.v1.ForkContextResponse\x12U\n\nGetLineage\x12\".kata.context.v1.GetLineageRequest\x1a#.kata.context.v1.GetLineageResponse\x12\x64\n\x0f\x43ompareContexts\x12\'.kata.context.v1.CompareContextsRequest\x1a(.kata.context.v1.CompareContextsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,40 +43,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCONTEXTSREQUEST_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._loaded_options = None
   _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_CREATECONTEXTREQUEST']._serialized_start=215
-  _globals['_CREATECONTEXTREQUEST']._serialized_end=509
-  _globals['_CREATECONTEXTREQUEST_LABELSENTRY']._serialized_start=464
-  _globals['_CREATECONTEXTREQUEST_LABELSENTRY']._serialized_end=509
-  _globals['_CREATECONTEXTRESPONSE']._serialized_start=511
-  _globals['_CREATECONTEXTRESPONSE']._serialized_end=595
-  _globals['_GETCONTEXTREQUEST']._serialized_start=597
-  _globals['_GETCONTEXTREQUEST']._serialized_end=636
-  _globals['_GETCONTEXTRESPONSE']._serialized_start=638
-  _globals['_GETCONTEXTRESPONSE']._serialized_end=701
-  _globals['_LISTCONTEXTSREQUEST']._serialized_start=704
-  _globals['_LISTCONTEXTSREQUEST']._serialized_end=920
-  _globals['_LISTCONTEXTSREQUEST_LABELSENTRY']._serialized_start=464
-  _globals['_LISTCONTEXTSREQUEST_LABELSENTRY']._serialized_end=509
-  _globals['_LISTCONTEXTSRESPONSE']._serialized_start=922
-  _globals['_LISTCONTEXTSRESPONSE']._serialized_end=1013
-  _globals['_UPDATECONTEXTREQUEST']._serialized_start=1016
-  _globals['_UPDATECONTEXTREQUEST']._serialized_end=1150
-  _globals['_UPDATECONTEXTRESPONSE']._serialized_start=1152
-  _globals['_UPDATECONTEXTRESPONSE']._serialized_end=1254
-  _globals['_DELETECONTEXTREQUEST']._serialized_start=1256
-  _globals['_DELETECONTEXTREQUEST']._serialized_end=1332
-  _globals['_DELETECONTEXTRESPONSE']._serialized_start=1334
-  _globals['_DELETECONTEXTRESPONSE']._serialized_end=1436
-  _globals['_UNDELETECONTEXTREQUEST']._serialized_start=1438
-  _globals['_UNDELETECONTEXTREQUEST']._serialized_end=1502
-  _globals['_UNDELETECONTEXTRESPONSE']._serialized_start=1504
-  _globals['_UNDELETECONTEXTRESPONSE']._serialized_end=1608
-  _globals['_FORKCONTEXTREQUEST']._serialized_start=1611
-  _globals['_FORKCONTEXTREQUEST']._serialized_end=2028
-  _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._serialized_start=464
-  _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._serialized_end=509
-  _globals['_FORKCONTEXTRESPONSE']._serialized_start=2031
-  _globals['_FORKCONTEXTRESPONSE']._serialized_end=2184
-  _globals['_CONTEXTSERVICE']._serialized_start=2187
-  _globals['_CONTEXTSERVICE']._serialized_end=2863
+  _globals['_CREATECONTEXTREQUEST']._serialized_start=246
+  _globals['_CREATECONTEXTREQUEST']._serialized_end=540
+  _globals['_CREATECONTEXTREQUEST_LABELSENTRY']._serialized_start=495
+  _globals['_CREATECONTEXTREQUEST_LABELSENTRY']._serialized_end=540
+  _globals['_CREATECONTEXTRESPONSE']._serialized_start=542
+  _globals['_CREATECONTEXTRESPONSE']._serialized_end=626
+  _globals['_GETCONTEXTREQUEST']._serialized_start=628
+  _globals['_GETCONTEXTREQUEST']._serialized_end=667
+  _globals['_GETCONTEXTRESPONSE']._serialized_start=669
+  _globals['_GETCONTEXTRESPONSE']._serialized_end=732
+  _globals['_LISTCONTEXTSREQUEST']._serialized_start=735
+  _globals['_LISTCONTEXTSREQUEST']._serialized_end=951
+  _globals['_LISTCONTEXTSREQUEST_LABELSENTRY']._serialized_start=495
+  _globals['_LISTCONTEXTSREQUEST_LABELSENTRY']._serialized_end=540
+  _globals['_LISTCONTEXTSRESPONSE']._serialized_start=953
+  _globals['_LISTCONTEXTSRESPONSE']._serialized_end=1044
+  _globals['_UPDATECONTEXTREQUEST']._serialized_start=1047
+  _globals['_UPDATECONTEXTREQUEST']._serialized_end=1181
+  _globals['_UPDATECONTEXTRESPONSE']._serialized_start=1183
+  _globals['_UPDATECONTEXTRESPONSE']._serialized_end=1285
+  _globals['_DELETECONTEXTREQUEST']._serialized_start=1287
+  _globals['_DELETECONTEXTREQUEST']._serialized_end=1363
+  _globals['_DELETECONTEXTRESPONSE']._serialized_start=1365
+  _globals['_DELETECONTEXTRESPONSE']._serialized_end=1467
+  _globals['_UNDELETECONTEXTREQUEST']._serialized_start=1469
+  _globals['_UNDELETECONTEXTREQUEST']._serialized_end=1533
+  _globals['_UNDELETECONTEXTRESPONSE']._serialized_start=1535
+  _globals['_UNDELETECONTEXTRESPONSE']._serialized_end=1639
+  _globals['_FORKCONTEXTREQUEST']._serialized_start=1642
+  _globals['_FORKCONTEXTREQUEST']._serialized_end=2059
+  _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._serialized_start=495
+  _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._serialized_end=540
+  _globals['_FORKCONTEXTRESPONSE']._serialized_start=2062
+  _globals['_FORKCONTEXTRESPONSE']._serialized_end=2215
+  _globals['_GETLINEAGEREQUEST']._serialized_start=2217
+  _globals['_GETLINEAGEREQUEST']._serialized_end=2295
+  _globals['_GETLINEAGERESPONSE']._serialized_start=2298
+  _globals['_GETLINEAGERESPONSE']._serialized_end=2547
+  _globals['_COMPARECONTEXTSREQUEST']._serialized_start=2550
+  _globals['_COMPARECONTEXTSREQUEST']._serialized_end=2704
+  _globals['_COMPARECONTEXTSRESPONSE']._serialized_start=2707
+  _globals['_COMPARECONTEXTSRESPONSE']._serialized_end=3005
+  _globals['_CONTEXTSERVICE']._serialized_start=3008
+  _globals['_CONTEXTSERVICE']._serialized_end=3873
 # @@protoc_insertion_point(module_scope)

@@ -73,6 +73,16 @@ class ContextServiceStub:
                 request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextRequest.SerializeToString,
                 response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextResponse.FromString,
                 _registered_method=True)
+        self.GetLineage = channel.unary_unary(
+                '/kata.context.v1.ContextService/GetLineage',
+                request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.GetLineageRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.GetLineageResponse.FromString,
+                _registered_method=True)
+        self.CompareContexts = channel.unary_unary(
+                '/kata.context.v1.ContextService/CompareContexts',
+                request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsResponse.FromString,
+                _registered_method=True)
 
 
 class ContextServiceServicer:
@@ -141,6 +151,25 @@ class ContextServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetLineage(self, request, context):
+        """Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
+        such, and a soft-deleted context has its lineage, too.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareContexts(self, request, context):
+        """Compares two contexts by lineage, not by text: what both have of the same log is shared, and each side's messages
+        beyond it are listed, as they were appended. Contexts without a common ancestor share nothing. Both sides are walked
+        at once, up to where they were at the walk's first page.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ContextServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -178,6 +207,16 @@ def add_ContextServiceServicer_to_server(servicer, server):
                     servicer.ForkContext,
                     request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextRequest.FromString,
                     response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextResponse.SerializeToString,
+            ),
+            'GetLineage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLineage,
+                    request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.GetLineageRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.GetLineageResponse.SerializeToString,
+            ),
+            'CompareContexts': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareContexts,
+                    request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -373,6 +412,60 @@ class ContextService:
             '/kata.context.v1.ContextService/ForkContext',
             kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextRequest.SerializeToString,
             kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLineage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.ContextService/GetLineage',
+            kata_dot_context_dot_v1_dot_context__service__pb2.GetLineageRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_context__service__pb2.GetLineageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareContexts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.ContextService/CompareContexts',
+            kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -68,6 +68,17 @@ class ContextServiceStub:
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
     REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
     """
+    GetLineage: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.GetLineageRequest, _context_service_pb2.GetLineageResponse]
+    """Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
+    such, and a soft-deleted context has its lineage, too.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+    """
+    CompareContexts: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.CompareContextsRequest, _context_service_pb2.CompareContextsResponse]
+    """Compares two contexts by lineage, not by text: what both have of the same log is shared, and each side's messages
+    beyond it are listed, as they were appended. Contexts without a common ancestor share nothing. Both sides are walked
+    at once, up to where they were at the walk's first page.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+    """
 
 @_typing.type_check_only
 class ContextServiceAsyncStub(ContextServiceStub):
@@ -108,6 +119,17 @@ class ContextServiceAsyncStub(ContextServiceStub):
     parent later reaches it. Repeatable with `request_id`: the answer is the same child.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
     REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+    """
+    GetLineage: _aio.UnaryUnaryMultiCallable[_context_service_pb2.GetLineageRequest, _context_service_pb2.GetLineageResponse]  # type: ignore[assignment]
+    """Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
+    such, and a soft-deleted context has its lineage, too.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+    """
+    CompareContexts: _aio.UnaryUnaryMultiCallable[_context_service_pb2.CompareContextsRequest, _context_service_pb2.CompareContextsResponse]  # type: ignore[assignment]
+    """Compares two contexts by lineage, not by text: what both have of the same log is shared, and each side's messages
+    beyond it are listed, as they were appended. Contexts without a common ancestor share nothing. Both sides are walked
+    at once, up to where they were at the walk's first page.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
     """
 
 class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -188,6 +210,29 @@ class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
         parent later reaches it. Repeatable with `request_id`: the answer is the same child.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
         REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+        """
+
+    @_abc_1.abstractmethod
+    def GetLineage(
+        self,
+        request: _context_service_pb2.GetLineageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_context_service_pb2.GetLineageResponse, _abc.Awaitable[_context_service_pb2.GetLineageResponse]]:
+        """Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
+        such, and a soft-deleted context has its lineage, too.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def CompareContexts(
+        self,
+        request: _context_service_pb2.CompareContextsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_context_service_pb2.CompareContextsResponse, _abc.Awaitable[_context_service_pb2.CompareContextsResponse]]:
+        """Compares two contexts by lineage, not by text: what both have of the same log is shared, and each side's messages
+        beyond it are listed, as they were appended. Contexts without a common ancestor share nothing. Both sides are walked
+        at once, up to where they were at the walk's first page.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
         """
 
 def add_ContextServiceServicer_to_server(servicer: ContextServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
