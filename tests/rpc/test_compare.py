@@ -38,6 +38,7 @@ async def compare(
         assert page_size == 0 or max(len(page.left_messages), len(page.right_messages)) <= page_size
         token = page.next_page_token
         whole.MergeFrom(page)
+        whole.ClearField("next_page_token")
         if not token:
             return whole
 
