@@ -31,6 +31,8 @@ COMMANDS = {
     "window": ("window", "show what would be sent to a model now, and why"),
     "policy": ("policy", "show or set how the windows of a context are shaped"),
     "history": ("history", "list what happened to a context"),
+    "tree": ("tree", "draw contexts and their forks"),
+    "diff": ("diff", "show two contexts side by side, from where they parted"),
     "watch": ("watch", "show what happens to a context, as it happens"),
     "demo": ("demo", "see what the service does, on a real conversation"),
     "bench": ("bench", "measure the service on this machine, every figure beside its floor"),
