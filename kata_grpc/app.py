@@ -20,6 +20,7 @@ from kata_grpc.dialects import surcharge
 from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.services.changes import Changes
 from kata_grpc.services.contexts import Contexts
+from kata_grpc.services.flattening import Flattening
 from kata_grpc.services.forking import ForkLimits, Forks
 from kata_grpc.services.hints import Hints
 from kata_grpc.services.importing import Imports
@@ -119,7 +120,7 @@ class Server:
         servicers = (
             (
                 ContextServicer(Contexts(database, hints.changed), forks, tokens),
-                LineageServicer(Lineages(database), tokens),
+                LineageServicer(Lineages(database), Flattening(database, hints.changed), tokens),
             ),
             (
                 MessageServicer(messages, Imports(database), Windows(database, tokenizers), tokens, self._draining),

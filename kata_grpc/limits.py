@@ -36,6 +36,10 @@ MAX_FORKS = 100_000
 """Of one context. Both are defaults of settings."""
 MAX_ANCESTORS = 1_000
 """That a lineage shows: beyond MAX_FORK_DEPTH there are those from before a context was flattened."""
+FLATTEN_MESSAGES = 1_000
+FLATTEN_BYTES = 8 * MIB
+FLATTEN_REVISIONS = 10_000
+"""What flattening copies in one transaction."""
 
 MAX_TOKEN_BUDGET = 10_000_000
 MAX_TOOLS_BYTES = 1 * MIB

@@ -92,6 +92,7 @@ class RevisionKind(StrEnum):
     UNDELETE = "undelete"
     POLICY = "policy"
     FORK = "fork"
+    FLATTEN = "flatten"
 
 
 @dataclass(frozen=True, slots=True)

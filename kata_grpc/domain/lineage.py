@@ -48,6 +48,11 @@ class Lineage:
         """The segment of the context itself."""
         return self.segments[-1]
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether all is in the context's own log."""
+        return len(self.segments) == 1
+
     def source(self, version: int) -> UUID:
         """Return the context that appended a version."""
         return next(segment.source for segment in reversed(self.segments) if segment.first <= version <= segment.last)
@@ -55,6 +60,11 @@ class Lineage:
     def at_revision(self, revision: int) -> Segment:
         """Return the segment in whose context a revision was made."""
         return next(segment for segment in self.segments if revision <= segment.last_revision)
+
+    def revision_before(self, segment: Segment) -> int:
+        """Return the newest revision that is read before a segment, 0 for none."""
+        place = self.segments.index(segment)
+        return self.segments[place - 1].last_revision if place else 0
 
     def until_revision(self, revision: int) -> list[Segment]:
         """Return the segment of a revision and those before it, from the newest on."""

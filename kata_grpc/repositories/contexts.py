@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from kata_grpc.db.errors import ConstraintViolated
@@ -32,6 +32,9 @@ _SQL = load("kata_grpc.repositories", "sql/contexts.sql")
 
 _BEFORE_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 """Where a walk from the newest context starts. Always a place, so that every page is read along the index."""
+
+_CHILD_OF_FLAT = 2
+"""Segments of a child whose parent's log begins with itself."""
 
 
 def context_from_row(row: Row) -> Context:
@@ -68,8 +71,19 @@ def lineage_of(context_id: UUID, fork_version: int | None, segments: Sequence[Se
     return Lineage((*inherited, Segment(context_id, fork_version + 1, ENDLESS, ENDLESS)))
 
 
-def _segments_json(lineage: Lineage) -> str:
+def segments_json(lineage: Lineage) -> str:
+    """Spell the segments of the ancestors as a context's row has them."""
     return json.dumps([[str(source), *numbers] for source, *numbers in lineage.segments[:-1]])
+
+
+def _within(revision: Row, last: int) -> Row:
+    """Return a revision as it is in the history of a lineage that has its log up to a version."""
+    if revision["last_version"] <= last:
+        return revision
+    clipped = dict(cast("Mapping[str, Any]", revision)) | {"last_version": last}
+    if (revision["first_version"] or 0) > last:
+        clipped |= {"first_version": None, "role": None, "record_start": None}
+    return clipped
 
 
 class ContextRepository:
@@ -117,7 +131,9 @@ class ContextRepository:
         request_id: str | None,
         fingerprint: bytes,
     ) -> Context | None:
-        """Create a child of a live context that knows it up to a revision; None when its id is taken or there is none.
+        """Create a child of a live context that knows it up to a revision.
+
+        None when its id is taken, or there is no such context, or it reads other logs than is believed.
 
         Raises ContextExists for a unique name that is held.
         """
@@ -134,7 +150,7 @@ class ContextRepository:
                 parent.id,
                 version,
                 revision,
-                _segments_json(lineage),
+                segments_json(lineage),
                 lineage.source(version) if version else parent.id,
                 lineage.at_revision(revision).source,
                 policy,
@@ -142,6 +158,7 @@ class ContextRepository:
                 inherited.revision if inherited else 0,
                 request_id,
                 fingerprint,
+                len(lineage.segments) == _CHILD_OF_FLAT,
             )
         except ConstraintViolated as violated:
             if violated.constraint == "context_names_pk":
@@ -289,10 +306,12 @@ class ContextRepository:
         else:
             query, segments = _SQL.list_revisions_after, lineage.from_revision(after + 1)
         for segment in segments:
-            start = min(after, segment.last_revision + 1) if newest_first else after
-            page += await self._db.fetch(
+            before = lineage.revision_before(segment)
+            start = min(after, segment.last_revision + 1) if newest_first else max(after, before)
+            rows = await self._db.fetch(
                 query, segment.source, tenant, start, segment.last_revision, limit - len(page), preview_bytes
             )
+            page += [_within(row, segment.last) for row in rows if row["revision"] > before]
             if len(page) == limit:
                 break
         return page

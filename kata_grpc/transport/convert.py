@@ -63,6 +63,7 @@ _KIND_NUMBERS = {
     RevisionKind.UNDELETE: message_service_pb2.REVISION_KIND_UNDELETE,
     RevisionKind.POLICY: message_service_pb2.REVISION_KIND_POLICY,
     RevisionKind.FORK: message_service_pb2.REVISION_KIND_FORK,
+    RevisionKind.FLATTEN: message_service_pb2.REVISION_KIND_FLATTEN,
 }
 KINDS: dict[int, RevisionKind] = {number: kind for kind, number in _KIND_NUMBERS.items()}
 

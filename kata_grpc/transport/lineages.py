@@ -13,12 +13,14 @@ from kata_grpc import limits
 from kata_grpc.services.lineages import Point
 from kata_grpc.services.snapshots import At
 from kata_grpc.transport import frames
+from kata_grpc.transport.convert import context_to_proto
 from kata_grpc.transport.tokens import TokenMaker, bind
 from kata_grpc.transport.validate import Checker
 
 if TYPE_CHECKING:
     from kata_grpc.domain.contexts import TenantId
     from kata_grpc.domain.lineage import Relative, Segment
+    from kata_grpc.services.flattening import Flattening
     from kata_grpc.services.lineages import Lineages, Side
 
 _LINEAGE_LAYOUT = ">q16s"
@@ -33,9 +35,21 @@ RIGHT_MESSAGES = b"\x32"
 class LineageServicer:
     """Methods of ContextService, under their names on the wire."""
 
-    def __init__(self, lineages: Lineages, tokens: TokenMaker) -> None:
+    def __init__(self, lineages: Lineages, flattening: Flattening, tokens: TokenMaker) -> None:
         self._lineages = lineages
+        self._flattening = flattening
         self._tokens = tokens
+
+    async def FlattenContext(self, tenant: TenantId, request: pb.FlattenContextRequest) -> pb.FlattenContextResponse:
+        """Give a fork a log of its own."""
+        check = Checker()
+        context_id = check.context_id(request.context_id)
+        request_id = check.request_id(request.request_id)
+        check.done()
+        changed = await self._flattening.flatten(tenant, context_id, request_id)
+        return pb.FlattenContextResponse(
+            context=context_to_proto(changed.context), revision=changed.revision, replayed=changed.replayed
+        )
 
     async def GetLineage(self, tenant: TenantId, request: pb.GetLineageRequest) -> pb.GetLineageResponse:
         """Return a context's lineage."""

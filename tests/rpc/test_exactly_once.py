@@ -56,6 +56,13 @@ async def fork(server: Running, context_id: str, request_id: str, content: str) 
     return await server.contexts.ForkContext(request)
 
 
+async def flatten(server: Running, context_id: str, request_id: str, content: str) -> Any:
+    if content != "first":
+        return await update(server, context_id, request_id, content)
+    request = cs.FlattenContextRequest(context_id=context_id, request_id=request_id)
+    return await server.contexts.FlattenContext(request)
+
+
 async def append(server: Running, context_id: str, request_id: str, content: str) -> Any:
     return await server.append(context_id, b.user(content), request_id=request_id)
 
@@ -91,6 +98,7 @@ MUTATIONS: dict[str, Mutation] = {
     "DeleteContext": delete,
     "UndeleteContext": undelete,
     "ForkContext": fork,
+    "FlattenContext": flatten,
     "AppendMessages": append,
     "StreamAppends": stream,
     "ImportMessages": import_,
@@ -121,6 +129,10 @@ async def prepared(server: Running, name: str) -> str:
     context_id = (await server.create()).context_id
     if name == "UndeleteContext":
         await server.contexts.DeleteContext(cs.DeleteContextRequest(context_id=context_id))
+    if name == "FlattenContext":
+        await server.append(context_id, b.user("inherited"))
+        forked = await server.contexts.ForkContext(cs.ForkContextRequest(context_id=context_id))
+        return forked.context.context_id
     return context_id
 
 

@@ -56,7 +56,7 @@ cross join lateral (
   from unnest($12, $13, $14) as g(source_id, first, last)
   cross join lateral (
     select * from messages
-    where context_id = g.source_id and tenant_id = $2 and version <= least(l.version, g.last)
+    where context_id = g.source_id and tenant_id = $2 and version between g.first and least(l.version, g.last)
       and role in ('system', 'developer')
     order by version
     limit l.pinned
@@ -72,7 +72,7 @@ cross join lateral (
   cross join lateral (
     select * from messages
     where context_id = g.source_id and tenant_id = $2 and version <= least(l.version, g.last)
-      and version > l.version - l.newest
+      and version >= greatest(l.version - l.newest + 1, g.first)
     order by version desc
     limit l.newest
   ) m

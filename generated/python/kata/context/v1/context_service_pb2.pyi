@@ -588,6 +588,64 @@ class ForkContextResponse(_message.Message):
 Global___ForkContextResponse: _TypeAlias = ForkContextResponse  # noqa: Y015
 
 @_typing.final
+class FlattenContextRequest(_message.Message):
+    """FlattenContextRequest names the fork to flatten."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    context_id: _builtins.str
+    """Identifies the context. Required."""
+    request_id: _builtins.str
+    """Makes the call repeatable; 1 to 128 characters, unique within the context."""
+    def __init__(
+        self,
+        *,
+        context_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FlattenContextRequest: _TypeAlias = FlattenContextRequest  # noqa: Y015
+
+@_typing.final
+class FlattenContextResponse(_message.Message):
+    """FlattenContextResponse answers FlattenContext."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Is the revision that the change took."""
+    replayed: _builtins.bool
+    """Says that an earlier call with this request_id flattened it."""
+    @_builtins.property
+    def context(self) -> _context_pb2.Context:
+        """Is the context, as it is now."""
+
+    def __init__(
+        self,
+        *,
+        context: _context_pb2.Context | None = ...,
+        revision: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "replayed", b"replayed", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FlattenContextResponse: _TypeAlias = FlattenContextResponse  # noqa: Y015
+
+@_typing.final
 class GetLineageRequest(_message.Message):
     """GetLineageRequest names a context, and pages its forks."""
 

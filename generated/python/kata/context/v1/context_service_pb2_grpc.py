@@ -73,6 +73,11 @@ class ContextServiceStub:
                 request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextRequest.SerializeToString,
                 response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextResponse.FromString,
                 _registered_method=True)
+        self.FlattenContext = channel.unary_unary(
+                '/kata.context.v1.ContextService/FlattenContext',
+                request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.FlattenContextRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.FlattenContextResponse.FromString,
+                _registered_method=True)
         self.GetLineage = channel.unary_unary(
                 '/kata.context.v1.ContextService/GetLineage',
                 request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.GetLineageRequest.SerializeToString,
@@ -151,6 +156,18 @@ class ContextServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FlattenContext(self, request, context):
+        """Gives a fork a log of its own: copies what it reads in its ancestors', and has it read the copies. Versions, revisions,
+        records and windows stay as they are, a message still says who appended it; the fork has depth 0, and its ancestors can
+        be purged, unless others read them, as the fork's own forks do that were made before. Copies in batches, beside readers
+        and writers; a call that is cut off, as one for a very long log may be by its deadline, leaves what it has copied, and
+        the next one goes on there. One revision, at the end. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_IS_FLAT, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetLineage(self, request, context):
         """Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
         such, and a soft-deleted context has its lineage, too.
@@ -207,6 +224,11 @@ def add_ContextServiceServicer_to_server(servicer, server):
                     servicer.ForkContext,
                     request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextRequest.FromString,
                     response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextResponse.SerializeToString,
+            ),
+            'FlattenContext': grpc.unary_unary_rpc_method_handler(
+                    servicer.FlattenContext,
+                    request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.FlattenContextRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.FlattenContextResponse.SerializeToString,
             ),
             'GetLineage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLineage,
@@ -412,6 +434,33 @@ class ContextService:
             '/kata.context.v1.ContextService/ForkContext',
             kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextRequest.SerializeToString,
             kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FlattenContext(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.ContextService/FlattenContext',
+            kata_dot_context_dot_v1_dot_context__service__pb2.FlattenContextRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_context__service__pb2.FlattenContextResponse.FromString,
             options,
             channel_credentials,
             insecure,

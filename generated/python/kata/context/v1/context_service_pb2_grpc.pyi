@@ -68,6 +68,14 @@ class ContextServiceStub:
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
     REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
     """
+    FlattenContext: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.FlattenContextRequest, _context_service_pb2.FlattenContextResponse]
+    """Gives a fork a log of its own: copies what it reads in its ancestors', and has it read the copies. Versions, revisions,
+    records and windows stay as they are, a message still says who appended it; the fork has depth 0, and its ancestors can
+    be purged, unless others read them, as the fork's own forks do that were made before. Copies in batches, beside readers
+    and writers; a call that is cut off, as one for a very long log may be by its deadline, leaves what it has copied, and
+    the next one goes on there. One revision, at the end. Repeatable with `request_id`.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_IS_FLAT, REQUEST_ID_REUSED.
+    """
     GetLineage: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.GetLineageRequest, _context_service_pb2.GetLineageResponse]
     """Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
     such, and a soft-deleted context has its lineage, too.
@@ -119,6 +127,14 @@ class ContextServiceAsyncStub(ContextServiceStub):
     parent later reaches it. Repeatable with `request_id`: the answer is the same child.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
     REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+    """
+    FlattenContext: _aio.UnaryUnaryMultiCallable[_context_service_pb2.FlattenContextRequest, _context_service_pb2.FlattenContextResponse]  # type: ignore[assignment]
+    """Gives a fork a log of its own: copies what it reads in its ancestors', and has it read the copies. Versions, revisions,
+    records and windows stay as they are, a message still says who appended it; the fork has depth 0, and its ancestors can
+    be purged, unless others read them, as the fork's own forks do that were made before. Copies in batches, beside readers
+    and writers; a call that is cut off, as one for a very long log may be by its deadline, leaves what it has copied, and
+    the next one goes on there. One revision, at the end. Repeatable with `request_id`.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_IS_FLAT, REQUEST_ID_REUSED.
     """
     GetLineage: _aio.UnaryUnaryMultiCallable[_context_service_pb2.GetLineageRequest, _context_service_pb2.GetLineageResponse]  # type: ignore[assignment]
     """Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
@@ -210,6 +226,20 @@ class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
         parent later reaches it. Repeatable with `request_id`: the answer is the same child.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, FORK_TOO_DEEP, TOO_MANY_FORKS, CONTEXT_EXISTS,
         REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+        """
+
+    @_abc_1.abstractmethod
+    def FlattenContext(
+        self,
+        request: _context_service_pb2.FlattenContextRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_context_service_pb2.FlattenContextResponse, _abc.Awaitable[_context_service_pb2.FlattenContextResponse]]:
+        """Gives a fork a log of its own: copies what it reads in its ancestors', and has it read the copies. Versions, revisions,
+        records and windows stay as they are, a message still says who appended it; the fork has depth 0, and its ancestors can
+        be purged, unless others read them, as the fork's own forks do that were made before. Copies in batches, beside readers
+        and writers; a call that is cut off, as one for a very long log may be by its deadline, leaves what it has copied, and
+        the next one goes on there. One revision, at the end. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_IS_FLAT, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod

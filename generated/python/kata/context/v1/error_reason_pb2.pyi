@@ -94,6 +94,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The context has as many forks as the server allows: 100,000, unless it is set otherwise.
     Metadata: context_id, max.
     """
+    ERROR_REASON_CONTEXT_IS_FLAT: _ErrorReason.ValueType  # 30
+    """The context has all of its messages in its own log, being no fork or flattened already. Metadata: context_id."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call failed.
@@ -173,6 +175,8 @@ ERROR_REASON_TOO_MANY_FORKS: ErrorReason.ValueType  # 24
 """The context has as many forks as the server allows: 100,000, unless it is set otherwise.
 Metadata: context_id, max.
 """
+ERROR_REASON_CONTEXT_IS_FLAT: ErrorReason.ValueType  # 30
+"""The context has all of its messages in its own log, being no fork or flattened already. Metadata: context_id."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 STATUS_CODE_FIELD_NUMBER: _builtins.int

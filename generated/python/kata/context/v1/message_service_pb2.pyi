@@ -68,6 +68,8 @@ class _RevisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Revision
     """Set the policy."""
     REVISION_KIND_FORK: _RevisionKind.ValueType  # 6
     """Made the context, as a fork."""
+    REVISION_KIND_FLATTEN: _RevisionKind.ValueType  # 12
+    """Gave a fork a log of its own, with copies of what it had read in its ancestors'."""
 
 class RevisionKind(_RevisionKind, metaclass=_RevisionKindEnumTypeWrapper):
     """RevisionKind says what a revision did. Grows with what can happen to a context."""
@@ -86,6 +88,8 @@ REVISION_KIND_POLICY: RevisionKind.ValueType  # 5
 """Set the policy."""
 REVISION_KIND_FORK: RevisionKind.ValueType  # 6
 """Made the context, as a fork."""
+REVISION_KIND_FLATTEN: RevisionKind.ValueType  # 12
+"""Gave a fork a log of its own, with copies of what it had read in its ancestors'."""
 Global___RevisionKind: _TypeAlias = RevisionKind  # noqa: Y015
 
 @_typing.final

@@ -181,6 +181,22 @@ export interface ForkContextResponse {
      */
     pendingCallIds: string[];
 }
+/** FlattenContextRequest names the fork to flatten. */
+export interface FlattenContextRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    requestId: string;
+}
+/** FlattenContextResponse answers FlattenContext. */
+export interface FlattenContextResponse {
+    /** Is the context, as it is now. */
+    context: Context | undefined;
+    /** Is the revision that the change took. */
+    revision: bigint;
+    /** Says that an earlier call with this request_id flattened it. */
+    replayed: boolean;
+}
 /** GetLineageRequest names a context, and pages its forks. */
 export interface GetLineageRequest {
     /** Identifies the context. Required. */
@@ -254,6 +270,8 @@ export declare const UndeleteContextResponse: MessageFns<UndeleteContextResponse
 export declare const ForkContextRequest: MessageFns<ForkContextRequest>;
 export declare const ForkContextRequest_LabelsEntry: MessageFns<ForkContextRequest_LabelsEntry>;
 export declare const ForkContextResponse: MessageFns<ForkContextResponse>;
+export declare const FlattenContextRequest: MessageFns<FlattenContextRequest>;
+export declare const FlattenContextResponse: MessageFns<FlattenContextResponse>;
 export declare const GetLineageRequest: MessageFns<GetLineageRequest>;
 export declare const GetLineageResponse: MessageFns<GetLineageResponse>;
 export declare const CompareContextsRequest: MessageFns<CompareContextsRequest>;
@@ -361,6 +379,23 @@ export declare const ContextServiceService: {
         readonly responseDeserialize: (value: Buffer) => ForkContextResponse;
     };
     /**
+     * Gives a fork a log of its own: copies what it reads in its ancestors', and has it read the copies. Versions, revisions,
+     * records and windows stay as they are, a message still says who appended it; the fork has depth 0, and its ancestors can
+     * be purged, unless others read them, as the fork's own forks do that were made before. Copies in batches, beside readers
+     * and writers; a call that is cut off, as one for a very long log may be by its deadline, leaves what it has copied, and
+     * the next one goes on there. One revision, at the end. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_IS_FLAT, REQUEST_ID_REUSED.
+     */
+    readonly flattenContext: {
+        readonly path: "/kata.context.v1.ContextService/FlattenContext";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: FlattenContextRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => FlattenContextRequest;
+        readonly responseSerialize: (value: FlattenContextResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => FlattenContextResponse;
+    };
+    /**
      * Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
      * such, and a soft-deleted context has its lineage, too.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
@@ -430,6 +465,15 @@ export interface ContextServiceServer extends UntypedServiceImplementation {
      */
     forkContext: handleUnaryCall<ForkContextRequest, ForkContextResponse>;
     /**
+     * Gives a fork a log of its own: copies what it reads in its ancestors', and has it read the copies. Versions, revisions,
+     * records and windows stay as they are, a message still says who appended it; the fork has depth 0, and its ancestors can
+     * be purged, unless others read them, as the fork's own forks do that were made before. Copies in batches, beside readers
+     * and writers; a call that is cut off, as one for a very long log may be by its deadline, leaves what it has copied, and
+     * the next one goes on there. One revision, at the end. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_IS_FLAT, REQUEST_ID_REUSED.
+     */
+    flattenContext: handleUnaryCall<FlattenContextRequest, FlattenContextResponse>;
+    /**
      * Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
      * such, and a soft-deleted context has its lineage, too.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
@@ -496,6 +540,17 @@ export interface ContextServiceClient extends Client {
     forkContext(request: ForkContextRequest, callback: (error: ServiceError | null, response: ForkContextResponse) => void): ClientUnaryCall;
     forkContext(request: ForkContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: ForkContextResponse) => void): ClientUnaryCall;
     forkContext(request: ForkContextRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ForkContextResponse) => void): ClientUnaryCall;
+    /**
+     * Gives a fork a log of its own: copies what it reads in its ancestors', and has it read the copies. Versions, revisions,
+     * records and windows stay as they are, a message still says who appended it; the fork has depth 0, and its ancestors can
+     * be purged, unless others read them, as the fork's own forks do that were made before. Copies in batches, beside readers
+     * and writers; a call that is cut off, as one for a very long log may be by its deadline, leaves what it has copied, and
+     * the next one goes on there. One revision, at the end. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_IS_FLAT, REQUEST_ID_REUSED.
+     */
+    flattenContext(request: FlattenContextRequest, callback: (error: ServiceError | null, response: FlattenContextResponse) => void): ClientUnaryCall;
+    flattenContext(request: FlattenContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: FlattenContextResponse) => void): ClientUnaryCall;
+    flattenContext(request: FlattenContextRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: FlattenContextResponse) => void): ClientUnaryCall;
     /**
      * Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
      * such, and a soft-deleted context has its lineage, too.

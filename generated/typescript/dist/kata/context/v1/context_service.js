@@ -5,7 +5,7 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/context_service.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.ContextServiceClient = exports.ContextServiceService = exports.CompareContextsResponse = exports.CompareContextsRequest = exports.GetLineageResponse = exports.GetLineageRequest = exports.ForkContextResponse = exports.ForkContextRequest_LabelsEntry = exports.ForkContextRequest = exports.UndeleteContextResponse = exports.UndeleteContextRequest = exports.DeleteContextResponse = exports.DeleteContextRequest = exports.UpdateContextResponse = exports.UpdateContextRequest = exports.ListContextsResponse = exports.ListContextsRequest_LabelsEntry = exports.ListContextsRequest = exports.GetContextResponse = exports.GetContextRequest = exports.CreateContextResponse = exports.CreateContextRequest_LabelsEntry = exports.CreateContextRequest = void 0;
+exports.ContextServiceClient = exports.ContextServiceService = exports.CompareContextsResponse = exports.CompareContextsRequest = exports.GetLineageResponse = exports.GetLineageRequest = exports.FlattenContextResponse = exports.FlattenContextRequest = exports.ForkContextResponse = exports.ForkContextRequest_LabelsEntry = exports.ForkContextRequest = exports.UndeleteContextResponse = exports.UndeleteContextRequest = exports.DeleteContextResponse = exports.DeleteContextRequest = exports.UpdateContextResponse = exports.UpdateContextRequest = exports.ListContextsResponse = exports.ListContextsRequest_LabelsEntry = exports.ListContextsRequest = exports.GetContextResponse = exports.GetContextRequest = exports.CreateContextResponse = exports.CreateContextRequest_LabelsEntry = exports.CreateContextRequest = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const grpc_1 = require("../../../grpc");
@@ -1401,6 +1401,146 @@ exports.ForkContextResponse = {
         return message;
     },
 };
+function createBaseFlattenContextRequest() {
+    return { contextId: "", requestId: "" };
+}
+exports.FlattenContextRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.requestId !== "") {
+            writer.uint32(18).string(message.requestId);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseFlattenContextRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.requestId = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.FlattenContextRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseFlattenContextRequest();
+        message.contextId = object.contextId ?? "";
+        message.requestId = object.requestId ?? "";
+        return message;
+    },
+};
+function createBaseFlattenContextResponse() {
+    return { context: undefined, revision: 0n, replayed: false };
+}
+exports.FlattenContextResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.context !== undefined) {
+            context_1.Context.encode(message.context, writer.uint32(10).fork()).join();
+        }
+        if (message.revision !== 0n) {
+            if (BigInt.asIntN(64, message.revision) !== message.revision) {
+                throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+            }
+            writer.uint32(16).int64(message.revision);
+        }
+        if (message.replayed !== false) {
+            writer.uint32(24).bool(message.replayed);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseFlattenContextResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.context = context_1.Context.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.revision = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.replayed = reader.bool();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.FlattenContextResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseFlattenContextResponse();
+        message.context = (object.context !== undefined && object.context !== null)
+            ? context_1.Context.fromPartial(object.context)
+            : undefined;
+        message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+        message.replayed = object.replayed ?? false;
+        return message;
+    },
+};
 function createBaseGetLineageRequest() {
     return { contextId: "", pageSize: 0, pageToken: "" };
 }
@@ -1887,6 +2027,23 @@ exports.ContextServiceService = {
         requestDeserialize: (value) => exports.ForkContextRequest.decode(value),
         responseSerialize: (value) => Buffer.from(exports.ForkContextResponse.encode(value).finish()),
         responseDeserialize: (value) => exports.ForkContextResponse.decode(value),
+    },
+    /**
+     * Gives a fork a log of its own: copies what it reads in its ancestors', and has it read the copies. Versions, revisions,
+     * records and windows stay as they are, a message still says who appended it; the fork has depth 0, and its ancestors can
+     * be purged, unless others read them, as the fork's own forks do that were made before. Copies in batches, beside readers
+     * and writers; a call that is cut off, as one for a very long log may be by its deadline, leaves what it has copied, and
+     * the next one goes on there. One revision, at the end. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_IS_FLAT, REQUEST_ID_REUSED.
+     */
+    flattenContext: {
+        path: "/kata.context.v1.ContextService/FlattenContext",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.FlattenContextRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.FlattenContextRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.FlattenContextResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.FlattenContextResponse.decode(value),
     },
     /**
      * Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as

@@ -86,5 +86,7 @@ export declare enum ErrorReason {
      * Metadata: context_id, max.
      */
     ERROR_REASON_TOO_MANY_FORKS = 24,
+    /** ERROR_REASON_CONTEXT_IS_FLAT - The context has all of its messages in its own log, being no fork or flattened already. Metadata: context_id. */
+    ERROR_REASON_CONTEXT_IS_FLAT = 30,
     UNRECOGNIZED = -1
 }

@@ -96,5 +96,7 @@ var ErrorReason;
      * Metadata: context_id, max.
      */
     ErrorReason[ErrorReason["ERROR_REASON_TOO_MANY_FORKS"] = 24] = "ERROR_REASON_TOO_MANY_FORKS";
+    /** ERROR_REASON_CONTEXT_IS_FLAT - The context has all of its messages in its own log, being no fork or flattened already. Metadata: context_id. */
+    ErrorReason[ErrorReason["ERROR_REASON_CONTEXT_IS_FLAT"] = 30] = "ERROR_REASON_CONTEXT_IS_FLAT";
     ErrorReason[ErrorReason["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(ErrorReason || (exports.ErrorReason = ErrorReason = {}));

@@ -32,6 +32,8 @@ export declare enum RevisionKind {
     REVISION_KIND_POLICY = 5,
     /** REVISION_KIND_FORK - Made the context, as a fork. */
     REVISION_KIND_FORK = 6,
+    /** REVISION_KIND_FLATTEN - Gave a fork a log of its own, with copies of what it had read in its ancestors'. */
+    REVISION_KIND_FLATTEN = 12,
     UNRECOGNIZED = -1
 }
 /** AppendMessagesRequest is one batch of messages. */

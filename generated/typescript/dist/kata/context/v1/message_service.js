@@ -43,6 +43,8 @@ var RevisionKind;
     RevisionKind[RevisionKind["REVISION_KIND_POLICY"] = 5] = "REVISION_KIND_POLICY";
     /** REVISION_KIND_FORK - Made the context, as a fork. */
     RevisionKind[RevisionKind["REVISION_KIND_FORK"] = 6] = "REVISION_KIND_FORK";
+    /** REVISION_KIND_FLATTEN - Gave a fork a log of its own, with copies of what it had read in its ancestors'. */
+    RevisionKind[RevisionKind["REVISION_KIND_FLATTEN"] = 12] = "REVISION_KIND_FLATTEN";
     RevisionKind[RevisionKind["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(RevisionKind || (exports.RevisionKind = RevisionKind = {}));
 function createBaseAppendMessagesRequest() {
