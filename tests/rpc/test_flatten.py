@@ -253,7 +253,7 @@ async def test_what_is_shared_is_still_known(server: Running) -> None:
     both = [(of.deep, of.root, of.root, 8), (of.deep, of.child, of.child, 9), (sibling, of.deep, of.child, 9)]
     both += [(later, of.deep, of.deep, 11), (later, sibling, of.child, 9), (of.root, later, of.root, 8)]
     for left, right, ancestor, shared in both:
-        request = cs.CompareContextsRequest(left={"context_id": left}, right={"context_id": right})  # type: ignore[arg-type]
+        request = cs.CompareContextsRequest(left={"context_id": left}, right={"context_id": right})
         found = await server.contexts.CompareContexts(request)
         assert (found.common_ancestor_id, found.shared_version) == (ancestor, shared)
     lineage = await server.contexts.GetLineage(cs.GetLineageRequest(context_id=of.deep))
