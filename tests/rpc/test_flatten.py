@@ -138,12 +138,11 @@ async def held(server: Running, sql: str, *args: object) -> AsyncIterator[None]:
         await connection.close()
 
 
-async def waits(server: Running) -> None:
-    """Waits until a statement of the server waits for a lock."""
+async def waits(server: Running, count: int = 1) -> None:
+    """Waits until so many statements of the server wait for a lock."""
+    waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     async with asyncio.timeout(SECONDS):
-        while not await server.query(
-            "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-        ):
+        while len(await server.query(waiting)) < count:
             await asyncio.sleep(0.02)
 
 
@@ -372,20 +371,26 @@ async def test_two_at_the_same_time_are_one(server: Running) -> None:
 
 
 async def test_a_fork_that_was_on_its_way_reads_the_log_as_it_is_then(server: Running) -> None:
-    """It looked at the parent before, and writes its row after: what it would name may be purged by then."""
+    """It looked at its parent before that was flattened, and writes after: what it would name may be purged by then."""
     of = await line(server)
     key = UUID(of.deep)
-    async with held(server, "select from contexts where id = $1 for update", key):
-        forking = asyncio.ensure_future(fork(server, of.deep, request_id="on its way"))
-        await waits(server)
-        # What flattening does in the end, in the transaction that holds the row.
-        flattening = asyncio.ensure_future(flatten(server, of.deep))
-        await asyncio.sleep(0.2)
+    connection = await asyncpg.connect(server.url)
+    try:
+        async with connection.transaction():
+            await connection.fetch("select from contexts where id = $1 for update", key)
+            flattening = asyncio.ensure_future(flatten(server, of.deep))
+            await waits(server)  # with all that is to copy copied
+            forking = asyncio.ensure_future(fork(server, of.deep, request_id=f"of {of.deep}"))
+            await waits(server, 2)
+            await connection.execute("update contexts set segments = null, depth = 0 where id = $1", key)
+    finally:
+        await connection.close()
     child = (await forking).context
-    await flattening
-    (row,) = await server.query("select segments::text as s from contexts where id = $1::text::uuid", child.context_id)
-    assert of.deep in row["s"]
+    assert (await refused(flattening)).reason == "CONTEXT_IS_FLAT", "somebody else was faster"
+    found = await server.contexts.GetLineage(cs.GetLineageRequest(context_id=child.context_id))
+    assert [segment.context_id for segment in found.segments] == [of.deep, child.context_id]
     assert [m.version for m in await server.log(child.context_id)] == list(range(1, 13))
+    assert child.depth == 1
 
 
 @pytest.mark.parametrize("first", ["erasure", "copy"])
