@@ -50,7 +50,8 @@ async def line(server: Running) -> Line:
     await server.append(root, b.system("Be brief."), b.user("m2", labels=["goal"]), request_id="r")
     await server.policies.SetPolicy(ps.SetPolicyRequest(context_id=root, policy=policy(3)))
     await server.append(root, b.calls("a", "b"), b.user("m4"), b.result("a"))
-    await server.append(root, b.result("b"), b.assistant("m7"), b.user("m8"), b.user("m9"), b.user("m10"))
+    await server.append(root, b.result("b"), b.assistant("m7"), b.user("m8"))
+    await server.append(root, b.user("m9"), b.user("m10"))
     await server.policies.SetPolicy(ps.SetPolicyRequest(context_id=root, policy=policy(500)))
     child = await child_of(server, root, at_version=8, name="child")
     await server.append(child, b.system("Be briefer."), b.user("c10"), request_id="r")
@@ -211,14 +212,14 @@ async def test_a_copy_is_the_original_in_every_column_but_whose_log_it_is_in(ser
         assert row | {"context_id": row["origin_id"], "origin_id": None} == original
 
     revisions = [row for row in await stored(server, "revisions", of.deep) if row["origin_id"]]
-    assert sorted(row["revision"] for row in revisions) == list(range(8)), "from the root's creation on"
+    assert sorted(row["revision"] for row in revisions) == list(range(9)), "from the root's creation on"
     for row in revisions:
         original = await own_row(server, row, "revisions", "revision")
         assert row["last_version"] == min(original["last_version"], 8 if row["origin_id"] == of.root else 9)
         same = {"last_version": row["last_version"], "first_version": row["first_version"], "request_id": None}
         assert row | {"context_id": row["origin_id"], "origin_id": None} == original | same
 
-    assert {row["revision"] for row in await stored(server, "policies", of.deep)} == {2, 5}
+    assert {row["revision"] for row in await stored(server, "policies", of.deep)} == {2, 6}
     removals = await stored(server, "removals", of.deep)
     assert [(row["first_version"], row["revision"]) for row in removals] == [(2, 4)], "known, and within the lineage"
     assert [row["version"] for row in await stored(server, "redactions", of.deep)] == [4]
@@ -305,7 +306,7 @@ async def test_a_flattening_that_is_cut_off_goes_on_where_it_was(server: Running
         async with watching(server.messages, of.deep, from_revision=context.fork_revision) as watch:
             frame = await watch.frame()
             assert frame.event.revision.revision == context.fork_revision + 1
-        early = await refused(first_frame(server, of.deep, context.fork_revision - 1))
+        early = await refused(first_frame(server, of.deep, from_revision=context.fork_revision - 1))
         assert early.reason == "VERSION_OUT_OF_RANGE"
         if end == "the client goes away":
             running.cancel()
@@ -327,8 +328,26 @@ async def test_a_flattening_that_is_cut_off_goes_on_where_it_was(server: Running
     assert await everything(server, of.deep, context.latest_revision) == read
 
 
-async def first_frame(server: Running, context_id: str, revision: int) -> ms.WatchContextResponse:
-    async with watching(server.messages, context_id, from_revision=revision) as watch:
+@pytest.mark.holds("I3")
+async def test_what_is_copied_is_not_read_before_all_of_it_is(server: Running) -> None:
+    of = await line(server)
+    context = await server.get(of.deep)
+    read = await everything(server, of.deep, context.latest_revision)
+    async with held(server, "select from contexts where id = $1 for update", UUID(of.deep)):
+        running = asyncio.ensure_future(flatten(server, of.deep))
+        await waits(server)
+        assert await everything(server, of.deep, context.latest_revision) == read
+        for start in ({"from_revision": 0}, {"from_revision": context.fork_revision - 1}, {"from_version": 0}):
+            assert (await refused(first_frame(server, of.deep, **start))).reason == "VERSION_OUT_OF_RANGE"
+    await running
+    async with watching(server.messages, of.deep, from_revision=0, include_messages=True) as watch:
+        events = [frame.event for frame in await watch.caught_up() if frame.HasField("event")]
+    assert [event.revision.revision for event in events] == list(range(1, context.latest_revision + 2))
+    assert [m.version for event in events for m in event.messages] == list(range(1, 13)), "the log is its own now"
+
+
+async def first_frame(server: Running, context_id: str, **start: int) -> ms.WatchContextResponse:
+    async with watching(server.messages, context_id, **start) as watch:
         return await watch.frame()
 
 
