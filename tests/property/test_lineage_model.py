@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pytest
 from kata.context.v1 import context_service_pb2 as cs
@@ -15,9 +15,6 @@ from kata_grpc import limits
 from tests.rpc import build as b
 from tests.rpc.forks import fork, history
 from tests.rpc.serving import Running, loop, refused
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 pytestmark = [loop, pytest.mark.holds("I1", "I8", "P14", "P15")]
 
@@ -42,6 +39,7 @@ class Trees:
         self.server = server
         self.random = random.Random(seed)
         self.models: dict[str, Model] = {}
+        self.done: Counter[str] = Counter()
 
     async def step(self) -> None:
         """Does one thing to a context, or makes one."""
@@ -51,10 +49,11 @@ class Trees:
             return
         context_id = self.random.choice(list(self.models))
         model = self.models[context_id]
-        what = self.random.choices(
+        (what,) = self.random.choices(
             ("append", "fork", "flatten", "check"), (5, 3 if len(self.models) < MOST else 0, 1, 3)
         )
-        await getattr(self, what[0])(context_id, model)
+        self.done[what] += 1
+        await getattr(self, what)(context_id, model)
 
     async def append(self, context_id: str, model: Model) -> None:
         count = self.random.randint(1, 4)
@@ -130,8 +129,7 @@ async def run(server: Running, seed: int, steps: int) -> None:
         await trees.step()
     for context_id, model in trees.models.items():
         await trees.check(context_id, model)
-    states: Mapping[str, bool] = {context_id: model.flat for context_id, model in trees.models.items()}
-    assert len(set(states.values())) == 2, "some are flat, some are not"
+    assert min(trees.done[what] for what in ("append", "fork", "flatten", "check")) > 0
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -142,6 +140,6 @@ async def test_trees_of_forks_are_what_lists_say(server: Running, seed: int, mon
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("seed", range(100, 120))
+@pytest.mark.parametrize("seed", range(100, 150))
 async def test_many_trees_of_forks(server: Running, seed: int) -> None:
-    await run(server, seed, 1_500)
+    await run(server, seed, 300)
