@@ -20,9 +20,11 @@ from kata_grpc.dialects import surcharge
 from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.services.changes import Changes
 from kata_grpc.services.contexts import Contexts
+from kata_grpc.services.flattening import Flattening
 from kata_grpc.services.forking import ForkLimits, Forks
 from kata_grpc.services.hints import Hints
 from kata_grpc.services.importing import Imports
+from kata_grpc.services.lineages import Lineages
 from kata_grpc.services.messages import Messages
 from kata_grpc.services.policies import Policies
 from kata_grpc.services.removing import Removals
@@ -34,6 +36,7 @@ from kata_grpc.transport.auth import Authenticator, FixedTenant
 from kata_grpc.transport.calls import Calls
 from kata_grpc.transport.contexts import ContextServicer
 from kata_grpc.transport.draining import Draining
+from kata_grpc.transport.lineages import LineageServicer
 from kata_grpc.transport.messages import MessageServicer
 from kata_grpc.transport.policies import PolicyServicer
 from kata_grpc.transport.removing import RemovalServicer
@@ -122,6 +125,7 @@ class Server:
             (
                 ContextServicer(Contexts(database, hints.changed), forks, tokens),
                 TagServicer(Tags(database, hints.changed), tokens),
+                LineageServicer(Lineages(database), Flattening(database, hints.changed), tokens),
             ),
             (
                 MessageServicer(messages, Imports(database), Windows(database, tokenizers), tokens, self._draining),

@@ -35,6 +35,12 @@ MAX_TAG_CHARS = 128
 MAX_FORK_DEPTH = 32
 MAX_FORKS = 100_000
 """Of one context. Both are defaults of settings."""
+MAX_ANCESTORS = 1_000
+"""That a lineage shows: beyond MAX_FORK_DEPTH there are those from before a context was flattened."""
+FLATTEN_MESSAGES = 1_000
+FLATTEN_BYTES = 8 * MIB
+FLATTEN_REVISIONS = 10_000
+"""What flattening copies in one transaction."""
 
 MAX_VERSION_RANGES = 1_000
 """In one removal or restoration."""
@@ -58,6 +64,8 @@ HISTORY_LOOK = 1_000
 """How many revisions a page of some kinds looks at: what is rare in a long history takes several pages to find."""
 PAGE_BYTES = 2 * MIB
 """A page of messages ends at this much content or at one message."""
+COMPARED_BYTES = 1 * MIB
+"""A page of a comparison does on each side."""
 
 FRAME_BYTES = 1 * MIB
 """A chunk of a streamed window ends at this much content or at one message."""

@@ -133,6 +133,22 @@ NUMBERS: list[tuple[str, str, list[object]]] = [
         [limits.MAX_APPEND_MESSAGES],
     ),
     ("message_service.proto", "inherited ones among them: 1 to {} ranges", [limits.MAX_VERSION_RANGES]),
+    ("context_service.proto", "its parent last; the nearest {}.", [limits.MAX_ANCESTORS]),
+    (
+        "context_service.proto",
+        "messages of each side to return at most: 0 is the default of {}; above {} it is {}",
+        [limits.DEFAULT_MESSAGE_PAGE, limits.MAX_PAGE, limits.MAX_PAGE],
+    ),
+    (
+        "context_service.proto",
+        "also ends at {} MiB of content or one message of a side",
+        [limits.COMPARED_BYTES // limits.MIB],
+    ),
+    (
+        "context_service.proto",
+        "forks to return at most: 0 is the default of {}; above {} it is {}",
+        [limits.DEFAULT_CONTEXT_PAGE, limits.MAX_PAGE, limits.MAX_PAGE],
+    ),
     ("error_reason.proto", "deeper than the server allows: {}", [limits.MAX_FORK_DEPTH]),
     ("error_reason.proto", "as many forks as the server allows: {}", [limits.MAX_FORKS]),
     ("error_reason.proto", "as many watches as it takes, {} for each worker", [limits.MAX_WATCHERS]),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import uvloop
 from rich.console import Console
 
-from bench.peers import contenders, histories, rates, windows
+from bench.peers import contenders, forks, histories, rates, windows
 from bench.peers.orders import ROOT, OrderError, worker
 from kata_grpc.cli.bench.figures import Figure, MeasurementError, show
 from kata_grpc.cli.bench.load import Load
@@ -27,11 +27,11 @@ from kata_grpc.db.embedded import EmbeddedPostgres
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SUBJECTS = ("rates", "histories", "windows")
+SUBJECTS = ("rates", "histories", "forks", "windows")
 DESCRIPTION = """\
-Measure Kata beside libraries that keep conversations in PostgreSQL: appends, reads, growth with history, and windows.
-Starts an embedded PostgreSQL, a server and a process for each library. Ratios are taken inside one run, one after the
-other in each repetition, and are the medians of five. Exits 1 when a target is missed."""
+Measure Kata beside libraries that keep conversations in PostgreSQL: appends, reads, growth with history, forks, and
+windows. Starts an embedded PostgreSQL, a server and a process for each library. Ratios are taken inside one run, one
+after the other in each repetition, and are the medians of five. Exits 1 when a target is missed."""
 
 
 def main() -> int:
@@ -89,6 +89,8 @@ async def _measure(
                     figures += await rates.measure(workers, scale, say)
                 if "histories" in args.only:
                     figures += await histories.measure(workers, url, scale, say)
+        if "forks" in args.only:
+            figures += await forks.measure(args.python, url, server.address, home, scale, say)
         if "windows" in args.only:
             where = await contenders.database(url, "windows")
             module = "bench.peers.libraries.langchain_windows"

@@ -36,7 +36,7 @@ class Appending:
 
     def __init__(self, contender: Library) -> None:
         self._library = contender
-        self._turns = _turns()
+        self._turns = turns()
         self._names = count()
         self._newest: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=LAST))
         self._sizes: dict[str, int] = defaultdict(int)
@@ -99,10 +99,10 @@ class Appending:
         await self._library.close()
 
     async def _append(self, thread: str, size: int) -> None:
-        turns = [next(self._turns) for _ in range(size)]
+        batch = [next(self._turns) for _ in range(size)]
         self._sizes[thread] += size
-        self._newest[thread].extend(turn.text for turn in turns)
-        await self._library.append(thread, turns)
+        self._newest[thread].extend(turn.text for turn in batch)
+        await self._library.append(thread, batch)
 
     async def _timed(self, call: Awaitable[None]) -> float:
         started = time.perf_counter()
@@ -110,7 +110,7 @@ class Appending:
         return time.perf_counter() - started
 
 
-def _turns() -> Iterator[Turn]:
+def turns() -> Iterator[Turn]:
     """Yield messages of the same length for ever, user and assistant in turn; no text comes again soon."""
     chosen = random.Random(1)  # noqa: S311 - the same texts for every contender
     words, made = _WORDS.split(), []

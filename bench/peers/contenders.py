@@ -46,10 +46,12 @@ class Scale:
     conversations: int
     adds_at: tuple[int, ...]
     reads_at: tuple[int, ...]
+    forked: int
+    """Messages of the conversation that is forked; a LangGraph thread stores each state whole."""
 
 
-FULL = Scale(5, 1.0, 64, 8, 150, (10, 1_000, 5_000), (1_000, 10_000))
-QUICK = Scale(2, 0.3, 32, 3, 20, (10, 200, 500), (200, 1_000))
+FULL = Scale(5, 1.0, 64, 8, 150, (10, 1_000, 5_000), (1_000, 10_000), 500)
+QUICK = Scale(2, 0.3, 32, 3, 20, (10, 200, 500), (200, 1_000), 100)
 
 
 @asynccontextmanager

@@ -32,6 +32,8 @@ COMMANDS = {
     "policy": ("policy", "show or set how the windows of a context are shaped"),
     "history": ("history", "list what happened to a context"),
     "tag": ("tag", "name a point of a context, to come back to"),
+    "tree": ("tree", "draw contexts and their forks"),
+    "diff": ("diff", "show two contexts side by side, from where they parted"),
     "watch": ("watch", "show what happens to a context, as it happens"),
     "demo": ("demo", "see what the service does, on a real conversation"),
     "bench": ("bench", "measure the service on this machine, every figure beside its floor"),

@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING
 
 import grpc
 import uvloop
-from kata.context.v1 import message_pb2
+from kata.context.v1 import context_service_pb2, message_pb2
 from kata.context.v1 import message_service_pb2 as pb
+from kata.context.v1.context_service_pb2_grpc import ContextServiceStub
+from kata.context.v1.lineage_pb2 import ContextPoint
 from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
 from rich.text import Text
 
 import kata_grpc.samples
 from kata_grpc.app import Server
-from kata_grpc.cli import history, main, window
+from kata_grpc.cli import diff, history, main, tree, window
 from kata_grpc.cli.importing import Importer, Report
 from kata_grpc.cli.listing import output
 from kata_grpc.cli.remote import Remote
@@ -43,9 +45,11 @@ if TYPE_CHECKING:
     from kata_grpc.cli import Commands
 
 DESCRIPTION = """\
-Show what the service does, step by step, on a conversation with tool calls: import, windows, retries, conflicts and
-history. Starts a PostgreSQL and a server of its own in a temporary directory, and leaves nothing behind."""
+Show what the service does, step by step, on a conversation with tool calls: import, windows, retries, conflicts,
+history and forks. Starts a PostgreSQL and a server of its own in a temporary directory, and leaves nothing behind."""
 
+_FORKS_SHOWN = 50
+_DIFFERENCES_SHOWN = 10
 _GOOD_LENGTH = range(16, 33)
 """Messages of a conversation that fits a screen and still has something to leave out."""
 
@@ -104,6 +108,7 @@ class Demo:
         self._heading("Everything that happened has a revision, and stays", f"history {context.context_id}")
         listed = await self._messages.ListHistory(pb.ListHistoryRequest(context_id=context.context_id))
         history.show(listed.revisions, self._console)
+        await self._fork(context)
 
     def _heading(self, text: str, command: str = "") -> None:
         self._step += 1
@@ -171,6 +176,35 @@ class Demo:
             await self._messages.AppendMessages(request)
         except grpc.aio.AioRpcError as error:
             self._say(self._remote.explain(error))
+
+    async def _fork(self, context: context_pb2.Context) -> None:
+        at = max(1, context.latest_version // 2)
+        self._heading(f"A fork goes on from version {at}: it costs one row, however long the conversation is")
+        contexts = ContextServiceStub(self._channel)
+        forks: list[context_pb2.Context] = []
+        for name, version, text in (
+            ("another try", at, "Let us take another way from here."),
+            ("and one more", at + 1, "Or this one."),
+        ):
+            request = context_service_pb2.ForkContextRequest(
+                context_id=(forks[-1] if forks else context).context_id,
+                at_version=version,
+                name=name,
+                messages=[message_pb2.Message(role=message_pb2.ROLE_USER, text=text)],
+            )
+            forks.append((await contexts.ForkContext(request)).context)
+            self._say(f"{name}: {forks[-1].context_id} at version {forks[-1].latest_version}")
+        first, _ = forks
+        self._heading("The tree of forks", f"tree {first.context_id}")
+        with self._remote.channel() as channel:
+            stub = ContextServiceStub(channel)
+            drawn = await asyncio.to_thread(tree.read, stub, first.context_id, _FORKS_SHOWN)
+            tree.show([drawn], self._console, marked=first.context_id)
+            self._heading(
+                "Two branches, side by side from where they parted", f"diff {context.context_id} {first.context_id}"
+            )
+            left, right = (ContextPoint(context_id=one.context_id) for one in (context, first))
+            diff.show(await asyncio.to_thread(diff.read, stub, left, right, _DIFFERENCES_SHOWN), self._console)
 
 
 def _rounded(tokens: int) -> int:

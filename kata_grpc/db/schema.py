@@ -100,6 +100,7 @@ revisions = sa.Table(
     sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
     sa.Column("chain", sa.LargeBinary(), nullable=False),
     sa.Column("detail", pg.JSONB()),
+    sa.Column("origin_id", pg.UUID()),
     sa.PrimaryKeyConstraint("context_id", "revision", name="revisions_pk"),
     # No foreign key: what inserts a revision has just locked the row of its context.
     comment="Every change of a context, in commit order; the claim of its request_id.",

@@ -99,6 +99,7 @@ class RevisionKind(StrEnum):
     RESTORE = "restore"
     TAG = "tag"
     UNTAG = "untag"
+    FLATTEN = "flatten"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ KataError
 │   ├── TooManyOpenCalls
 │   ├── ForkTooDeep
 │   ├── TooManyForks
+│   ├── ContextIsFlat
 │   └── ResponseTooLarge
 ├── OutOfRange                 a version or revision beyond the latest, or before the earliest
 ├── TooManyWatchers
@@ -251,6 +252,14 @@ class TooManyForks(Precondition):
         self.context_id = context_id
         self.maximum = maximum
         super().__init__(f"Context {context_id} has {maximum} forks, and more are not allowed.")
+
+
+class ContextIsFlat(Precondition):
+    """The context reads no ancestor's log."""
+
+    def __init__(self, context_id: str) -> None:
+        self.context_id = context_id
+        super().__init__(f"Context {context_id} has all of its messages in its own log: there is nothing to flatten.")
 
 
 class ResponseTooLarge(Precondition):

@@ -12,6 +12,9 @@ from uuid import UUID  # noqa: TC003 - the fields of a named tuple are looked at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
+
+    from kata_grpc.domain.contexts import ForkPoint
 
 ENDLESS = 2**62
 """The last version and revision of a context's own log, which grows."""
@@ -45,6 +48,11 @@ class Lineage:
         """The segment of the context itself."""
         return self.segments[-1]
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether all is in the context's own log."""
+        return len(self.segments) == 1
+
     def source(self, version: int) -> UUID:
         """Return the context that appended a version."""
         return next(segment.source for segment in reversed(self.segments) if segment.first <= version <= segment.last)
@@ -57,19 +65,24 @@ class Lineage:
         """Return the segment of a revision and those before it, from the newest on."""
         return list(reversed(self.segments[: self.segments.index(self.at_revision(revision)) + 1]))
 
-    def revisions(self, first: int, last: int) -> list[tuple[UUID, int, int]]:
-        """Return who made which part of a range of revisions, from the oldest on."""
-        parts, before = [], 0
+    def revisions(self, first: int, last: int) -> list[tuple[UUID, int, int, int]]:
+        """Return who made which part of a range of revisions, with the last version had of it, from the oldest on."""
+        parts, before = [], -1
         for segment in self.segments:
-            part = segment.source, max(first, before + 1), min(last, segment.last_revision)
-            if part[1] <= part[2]:
-                parts.append(part)
+            begin, end = max(first, before + 1), min(last, segment.last_revision)
+            if begin <= end:
+                parts.append((segment.source, begin, end, segment.last))
             before = segment.last_revision
         return parts
 
     def between(self, first: int, last: int) -> list[Segment]:
         """Return the segments that have versions in a range, cut to it, from the oldest on."""
         return list(self._cut(first, last))
+
+    def columns(self, last: int) -> tuple[list[UUID], list[int], list[int]]:
+        """Return source, first and last version of each segment that has versions up to one."""
+        segments = self.between(1, last)
+        return [s.source for s in segments], [s.first for s in segments], [s.last for s in segments]
 
     def _cut(self, first: int, last: int) -> Iterator[Segment]:
         for segment in self.segments:
@@ -87,3 +100,19 @@ class Lineage:
             for segment in self.segments
         )
         return Lineage((*inherited, Segment(child, version + 1, ENDLESS, ENDLESS)))
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """What a tree of forks shows of a context."""
+
+    id: UUID
+    name: str
+    fork: ForkPoint | None
+    depth: int
+    latest_version: int
+    latest_revision: int
+    total_tokens: int
+    create_time: datetime
+    delete_time: datetime | None
+    has_forks: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from kata_grpc.db.errors import ConstraintViolated
@@ -35,6 +35,9 @@ _SQL = load("kata_grpc.repositories", "sql/contexts.sql")
 
 _BEFORE_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 """Where a walk from the newest context starts. Always a place, so that every page is read along the index."""
+
+_CHILD_OF_FLAT = 2
+"""Segments of a child whose parent's log begins with itself."""
 
 
 def context_from_row(row: Row) -> Context:
@@ -77,8 +80,19 @@ def _with_lineage(row: Row) -> tuple[Context, Lineage]:
     return context_from_row(row), lineage_of(row["id"], row["fork_version"], segments)
 
 
-def _segments_json(lineage: Lineage) -> str:
+def segments_json(lineage: Lineage) -> str:
+    """Spell the segments of the ancestors as a context's row has them."""
     return json.dumps([[str(source), *numbers] for source, *numbers in lineage.segments[:-1]])
+
+
+def _within(revision: Row, last: int) -> Row:
+    """Return a revision as it is in the history of a lineage that has its log up to a version."""
+    if revision["last_version"] <= last:
+        return revision
+    clipped = dict(cast("Mapping[str, Any]", revision)) | {"last_version": last}
+    if (revision["first_version"] or 0) > last:
+        clipped |= {"first_version": None, "role": None, "record_start": None}
+    return clipped
 
 
 class ContextRepository:
@@ -126,7 +140,9 @@ class ContextRepository:
         request_id: str | None,
         fingerprint: bytes,
     ) -> Context | None:
-        """Create a child of a live context that knows it up to a revision; None when its id is taken or there is none.
+        """Create a child of a live context that knows it up to a revision.
+
+        None when its id is taken, or there is no such context, or it reads other logs than is believed.
 
         Raises ContextExists for a unique name that is held.
         """
@@ -143,7 +159,7 @@ class ContextRepository:
                 parent.id,
                 version,
                 revision,
-                _segments_json(lineage),
+                segments_json(lineage),
                 lineage.source(version) if version else parent.id,
                 lineage.at_revision(revision).source,
                 policy,
@@ -151,6 +167,7 @@ class ContextRepository:
                 inherited.revision if inherited else 0,
                 request_id,
                 fingerprint,
+                len(lineage.segments) == _CHILD_OF_FLAT,
             )
         except ConstraintViolated as violated:
             if violated.constraint == "context_names_pk":
@@ -175,7 +192,7 @@ class ContextRepository:
         """Return the newest revision up to the latest that a lineage had at a time; 0 before the first."""
         if not latest:
             return 0
-        sources, first, last = zip(*lineage.revisions(1, latest), strict=True)
+        sources, first, last, _ = zip(*lineage.revisions(1, latest), strict=True)
         step = 1 << latest.bit_length() - 1
         found: int = await self._db.fetchval(_SQL.find_revision_at, tenant, sources, first, last, time, step)
         return found
@@ -361,11 +378,11 @@ class ContextRepository:
         query, parts = _SQL.list_revisions_after, lineage.revisions(first, last)
         if newest_first:
             query, parts = _SQL.list_revisions_before, parts[::-1]
-        for part in parts:
-            source, *bounds = part
-            page += await self._db.fetch(
-                query, source, tenant, *bounds, list(kinds) or None, limit - len(page), preview_bytes
+        for source, begin, end, last_version in parts:
+            rows = await self._db.fetch(
+                query, source, tenant, begin, end, list(kinds) or None, limit - len(page), preview_bytes
             )
+            page += [_within(row, last_version) for row in rows]
             if len(page) == limit:
                 break
         return page

@@ -142,7 +142,7 @@ class MessageRepository:
         for segment in segments:
             if len(page) == limit or max_bytes <= 0:
                 return page, True
-            start = segment.last + 1 if newest_first else segment.first - 1
+            start = segment.first if newest_first else segment.first - 1
             rows = await self._db.fetch(
                 query, segment.source, tenant, start, segment.last, roles, max_bytes, limit - len(page)
             )

@@ -78,11 +78,6 @@ class WindowRepository:
         self._lineage = lineage
         self._tenant = tenant
 
-    def _sources(self, last: int) -> tuple[list[UUID], list[int], list[int]]:
-        """Return source, first and last version of each segment that has versions up to one."""
-        segments = self._lineage.between(1, last)
-        return [s.source for s in segments], [s.first for s in segments], [s.last for s in segments]
-
     async def look(
         self,
         at_version: int | None,
@@ -115,7 +110,7 @@ class WindowRepository:
             most,
             most_pinned,
             max_bytes,
-            *self._sources(ENDLESS if at_version is None else at_version),
+            *self._lineage.columns(ENDLESS if at_version is None else at_version),
             then.source,
             then.last,
         )
@@ -153,7 +148,7 @@ class WindowRepository:
         before: int = await self._db.fetchval(
             _SQL.find_start,
             self._tenant,
-            *self._sources(version),
+            *self._lineage.columns(version),
             version,
             running_cost,
             allowance,
@@ -198,7 +193,7 @@ class WindowRepository:
     async def pinned_groups(self, versions: Collection[int], labels: Collection[str], last: int) -> Sequence[Row]:
         """Return the groups of messages that are pinned by version or label, whole up to `last`, without records."""
         return await self._db.fetch(
-            _SQL.list_pinned_groups, self._tenant, *self._sources(last), list(versions), list(labels)
+            _SQL.list_pinned_groups, self._tenant, *self._lineage.columns(last), list(versions), list(labels)
         )
 
     async def records(self, versions: Collection[int]) -> Sequence[Row]:
@@ -243,7 +238,9 @@ class WindowRepository:
         """Return the newest versions up to one at which the user opened a turn, newest first."""
         found: list[int] = []
         for segment in reversed(self._lineage.between(1, version)):
-            rows = await self._db.fetch(_SQL.list_turns, segment.source, self._tenant, segment.last, limit - len(found))
+            rows = await self._db.fetch(
+                _SQL.list_turns, segment.source, self._tenant, segment.first, segment.last, limit - len(found)
+            )
             found += [row["version"] for row in rows]
             if len(found) == limit:
                 break

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kata_grpc.domain.contexts import Context, ContextSpec, StoredPolicy, TenantId
-from kata_grpc.domain.errors import ContextNotFound, ForkTooDeep, TooManyForks, TooManyOpenCalls
+from kata_grpc.domain.errors import ForkTooDeep, TooManyForks, TooManyOpenCalls
 from kata_grpc.limits import MAX_OPEN_CALLS
 from kata_grpc.repositories.contexts import ContextRepository, context_from_row
 from kata_grpc.repositories.messages import MessageRepository
@@ -91,10 +91,10 @@ class Forks:
         made = await self._make(tenant, child_id, snapshot, spec, policy, inherited, drafts, request_id, wanted)
         if made is not None:
             return made
-        # A twin was faster, or the parent is gone.
+        # A twin was faster, the parent is gone, or it was flattened meanwhile.
         if request_id is not None and (replayed := await self._replay(tenant, child_id, request_id, wanted, drafts)):
             return replayed
-        raise ContextNotFound(str(parent_id))
+        return await self.fork(tenant, parent_id, at, spec, policy, drafts, request_id)
 
     async def _policy(self, tenant: TenantId, snapshot: Snapshot) -> StoredPolicy | None:
         log = WindowRepository(self._db, snapshot.lineage, tenant)

@@ -260,7 +260,7 @@ class Messages:
         limit: int,
         view: View = View.CURRENT,
     ) -> tuple[Snapshot, Sequence[Row], int | None]:
-        """Return a snapshot, a page of its messages beyond version `after`, and after which version it goes on, or None.
+        """Return a snapshot, a page of its messages beyond version `after`, and where the next page goes on, or None.
 
         It goes on with the version and the revision of the snapshot.
         """

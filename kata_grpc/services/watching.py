@@ -230,7 +230,7 @@ class _Log:
         `up_to` may serve many appends.
         """
         whole = Position(revision.revision, revision.last_version)
-        if revision.kind is not RevisionKind.APPEND or not self._wanted.messages:
+        if not revision.first_version or not self._wanted.messages:
             yield Event(whole, revision, (), last=True)
             return
         version = max(revision.first_version - 1, self.position.version)

@@ -71,6 +71,7 @@ _KIND_NUMBERS = {
     RevisionKind.RESTORE: message_service_pb2.REVISION_KIND_RESTORE,
     RevisionKind.TAG: message_service_pb2.REVISION_KIND_TAG,
     RevisionKind.UNTAG: message_service_pb2.REVISION_KIND_UNTAG,
+    RevisionKind.FLATTEN: message_service_pb2.REVISION_KIND_FLATTEN,
 }
 KINDS: dict[int, RevisionKind] = {number: kind for kind, number in _KIND_NUMBERS.items()}
 

@@ -119,6 +119,7 @@ TABLE: dict[type[errors.KataError], Row] = {
         "FORK_TOO_DEEP", lambda e: {"context_id": e.context_id, "depth": e.depth, "max": e.maximum}, _precondition
     ),
     errors.TooManyForks: Row("TOO_MANY_FORKS", lambda e: {"context_id": e.context_id, "max": e.maximum}, _precondition),
+    errors.ContextIsFlat: Row("CONTEXT_IS_FLAT", lambda e: {"context_id": e.context_id}, _precondition),
     errors.ResponseTooLarge: Row(
         "RESPONSE_TOO_LARGE", lambda e: {"bytes": e.size, "max_bytes": e.maximum}, _precondition
     ),

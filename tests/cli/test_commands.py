@@ -43,6 +43,8 @@ HELP = {
     "policy": ["where a request does not say", "--set", "as a whole", "clearToolResults"],
     "history": ["newest first", "--limit", "default 50, 0 for all", "--json", "--kind", "--at-time"],
     "tag": ["List the tags", "--move", "--delete", "--at-tag", "stays where it is until"],
+    "tree": ["forked from it", "--all", "--mermaid", "default 50, 0 for all", "--ids"],
+    "diff": ["side by side", "by lineage, not by text", "CONTEXT_ID[@VERSION]", "--limit"],
     "watch": ["until Ctrl+C", "--from-version", "--cursor", "--json"],
     "demo": ["step by step", "leaves nothing behind"],
 }
@@ -200,7 +202,7 @@ def test_imports_for_machines(kata: Command, tmp_path: Path) -> None:
     assert kata.ok("import", path).text == "2 conversations with 7 messages, 7 of them there already\n"
 
 
-@pytest.mark.parametrize("command", ["window", "policy", "history", "tag", "export"])
+@pytest.mark.parametrize("command", ["window", "policy", "history", "tag", "export", "tree"])
 def test_a_context_that_is_not_there(kata: Command, command: str) -> None:
     missing = str(uuid4())
     done = kata.run(command, missing)
@@ -224,7 +226,7 @@ def test_everything_that_is_wrong_with_a_request_is_said(kata: Command) -> None:
     assert "Traceback" not in done.errors
 
 
-@pytest.mark.parametrize("command", ["import", "export", "window", "policy", "history", "tag", "health"])
+@pytest.mark.parametrize("command", ["import", "export", "window", "policy", "history", "tag", "tree", "health"])
 def test_a_server_that_is_not_there_is_said_in_one_sentence(command: str, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -42,7 +42,7 @@ def test_the_demo_shows_every_step_and_leaves_nothing_behind(tmp_path: Path, rec
     )
 
     assert (done.status, done.errors) == (0, "")
-    assert re.findall(r"^(\d)\. ", done.output, re.MULTILINE) == list("12345678")
+    assert re.findall(r"^(\d+)\. ", done.output, re.MULTILINE) == [str(step) for step in range(1, 12)]
     assert done.output.count("tokens (o200k_base, openai_chat)") == 3
     assert "nothing is twice" in done.output
     assert "of them in whatever the budget: older than what fits the budget" in done.output
@@ -51,5 +51,9 @@ def test_the_demo_shows_every_step_and_leaves_nothing_behind(tmp_path: Path, rec
     assert "replayed: True" in done.output
     assert "ABORTED: The context is at version" in done.output
     assert "append  user" in done.output
+    assert re.search(
+        r"└── another try  [0-9a-f]{8}  at \d+: \+1 message, [\d,]+ tokens  ◀\n    └── and one more  ", done.output
+    )
+    assert re.search(r"^shared up to version \d+, common ancestor [-0-9a-f]{36}$", done.output, re.MULTILINE)
     assert list(tmp_path.iterdir()) == []
     assert list(_working_in(tmp_path)) == []

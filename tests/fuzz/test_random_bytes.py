@@ -94,10 +94,10 @@ async def check_nothing_is_left(server: Running) -> None:
     assert (row["all"] <= POOL + LISTENERS, row["busy"]) == (True, 0)
     wrong = await server.query(
         "select c.id from contexts c left join lateral ("
-        "select count(*) as count, coalesce(sum(token_count), 0) as sum, "
-        "coalesce(max(version), c.fork_version, 0) as latest from messages where context_id = c.id) m on true "
-        "where (c.latest_version - coalesce(c.fork_version, 0), c.latest_version) is distinct from (m.count, m.latest) "
-        "or (c.parent_id is null and c.total_tokens <> m.sum)"
+        "select count(*) as count, coalesce(sum(token_count), 0) as sum, coalesce(max(version), 0) as latest "
+        "from messages where context_id = c.id) m on true "
+        "where c.segments is null "
+        "and (c.latest_version, c.total_tokens, c.latest_version) is distinct from (m.count, m.sum, m.latest)"
     )
     assert not wrong
     await server.create()

@@ -97,9 +97,9 @@ class Running:
             await connection.close()
 
     async def rows(self) -> dict[str, int]:
-        """Counts what is stored."""
-        tables = ("contexts", "context_names", "revisions", "messages")
-        counts = ", ".join(f"(select count(*) from {table}) as {table}" for table in tables)
+        """Counts what is stored, but not what flattening has copied."""
+        tables = ("contexts", "context_names", "revisions where origin_id is null", "messages where origin_id is null")
+        counts = ", ".join(f"(select count(*) from {table}) as {table.partition(' ')[0]}" for table in tables)
         return dict((await self.query(f"select {counts}, (select sum(latest_revision) from contexts) as changes"))[0])
 
 

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
-from kata.context.v1 import context_pb2, window_pb2
+from kata.context.v1 import context_pb2, lineage_pb2, window_pb2
 from kata.context.v1 import context_service_pb2 as cs
 from kata.context.v1 import message_pb2 as pb
 from kata.context.v1 import message_service_pb2 as ms
@@ -159,6 +159,28 @@ ROWS: dict[str, Bad] = {
     "an unknown tag": Bad("GetWindow", window(10, at_tag="t"), reason="TAG_NOT_FOUND", code=grpc.StatusCode.NOT_FOUND),
     "a negative page of tags": Bad(
         "ListTags", cs.ListTagsRequest(context_id=HERE, page_size=-1), [("page_size", "TOO_SMALL")]
+    ),
+    "an unknown id to show the lineage of": Bad(
+        "GetLineage",
+        cs.GetLineageRequest(context_id=unknown_id()),
+        reason="CONTEXT_NOT_FOUND",
+        code=grpc.StatusCode.NOT_FOUND,
+    ),
+    "a lineage of nothing": Bad(
+        "GetLineage", cs.GetLineageRequest(page_size=-1), [("context_id", "REQUIRED"), ("page_size", "TOO_SMALL")]
+    ),
+    "a comparison of nothing": Bad(
+        "CompareContexts",
+        cs.CompareContextsRequest(
+            left=lineage_pb2.ContextPoint(context_id="x", at_version=-1, at_revision=-2), page_size=-1
+        ),
+        [
+            ("left.at_version", "TOO_SMALL"),
+            ("left.at_revision", "TOO_SMALL"),
+            ("left.context_id", "MALFORMED_ID"),
+            ("right.context_id", "REQUIRED"),
+            ("page_size", "TOO_SMALL"),
+        ],
     ),
     # tokens
     "a page token that is none": Bad(

@@ -56,6 +56,7 @@ EXAMPLES: list[errors.KataError] = [
     errors.TooManyOpenCalls("id", 256),
     errors.ForkTooDeep("id", 33, 32),
     errors.TooManyForks("id", 100_000),
+    errors.ContextIsFlat("id"),
     errors.ResponseTooLarge(5, 4),
     errors.OutOfRange("at_version", 5, 4),
     errors.OutOfRange("from_revision", 1, 4, earliest=3),
@@ -242,6 +243,13 @@ async def test_forks_beyond_the_limits(fresh_url: FreshDatabase) -> None:
         for context, reason in ((parent, "TOO_MANY_FORKS"), (forked.context, "FORK_TOO_DEEP")):
             fork = server.contexts.ForkContext(cs.ForkContextRequest(context_id=context.context_id))
             assert check(await refused(fork)).reason == reason
+
+
+@loop
+async def test_flattening_what_is_flat(server: Running) -> None:
+    flat = cs.FlattenContextRequest(context_id=(await server.create()).context_id)
+    error = check(await refused(server.contexts.FlattenContext(flat)))
+    assert (error.code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "CONTEXT_IS_FLAT")
 
 
 @loop

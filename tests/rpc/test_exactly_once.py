@@ -80,6 +80,13 @@ async def untag(server: Running, context_id: str, request_id: str, content: str)
     return await server.contexts.DeleteTag(request)
 
 
+async def flatten(server: Running, context_id: str, request_id: str, content: str) -> Any:
+    if content != "first":
+        return await update(server, context_id, request_id, content)
+    request = cs.FlattenContextRequest(context_id=context_id, request_id=request_id)
+    return await server.contexts.FlattenContext(request)
+
+
 async def append(server: Running, context_id: str, request_id: str, content: str) -> Any:
     return await server.append(context_id, b.user(content), request_id=request_id)
 
@@ -119,6 +126,7 @@ MUTATIONS: dict[str, Mutation] = {
     "RestoreMessages": restore,
     "TagVersion": tag,
     "DeleteTag": untag,
+    "FlattenContext": flatten,
     "AppendMessages": append,
     "StreamAppends": stream,
     "ImportMessages": import_,
@@ -153,6 +161,10 @@ async def prepared(server: Running, name: str) -> str:
         await server.append(context_id, b.user("x"), b.user("y"))
     if name == "DeleteTag":
         await tag(server, context_id, "", "first")
+    if name == "FlattenContext":
+        await server.append(context_id, b.user("inherited"))
+        forked = await server.contexts.ForkContext(cs.ForkContextRequest(context_id=context_id))
+        return forked.context.context_id
     return context_id
 
 

@@ -11,6 +11,7 @@ from kata.context.v1 import policy_pb2, window_pb2
 from kata.context.v1 import policy_service_pb2 as ps
 
 from tests.rpc import build as b
+from tests.rpc.forks import child_of, fork, history, texts, told
 from tests.rpc.serving import FreshDatabase, Running, loop, refused, serve, unknown_id
 
 if TYPE_CHECKING:
@@ -19,37 +20,6 @@ if TYPE_CHECKING:
 pytestmark = [loop, pytest.mark.holds("I8")]
 
 PLENTY = 1_000_000
-
-
-async def told(server: Running, count: int, **fields: Any) -> str:
-    """Makes a context of so many messages, each appended by itself."""
-    context_id = (await server.create(**fields)).context_id
-    for number in range(1, count + 1):
-        await server.append(context_id, b.user(f"m{number}"))
-    return context_id
-
-
-async def fork(server: Running, context_id: str, **fields: Any) -> cs.ForkContextResponse:
-    return await server.contexts.ForkContext(cs.ForkContextRequest(context_id=context_id, **fields))
-
-
-async def child_of(server: Running, context_id: str, **fields: Any) -> str:
-    return (await fork(server, context_id, **fields)).context.context_id
-
-
-async def texts(server: Running, context_id: str) -> list[str]:
-    return [message.text for message in await server.log(context_id)]
-
-
-async def history(server: Running, context_id: str, **fields: Any) -> list[ms.Revision]:
-    request = ms.ListHistoryRequest(context_id=context_id, **fields)
-    found: list[ms.Revision] = []
-    while True:
-        page = await server.messages.ListHistory(request)
-        found.extend(page.revisions)
-        if not page.next_page_token:
-            return found
-        request.page_token = page.next_page_token
 
 
 async def test_a_child_goes_on_where_it_left_its_parent(server: Running) -> None:

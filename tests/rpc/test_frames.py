@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from kata.context.v1 import context_service_pb2 as cs
 from kata.context.v1 import message_pb2 as pb
 from kata.context.v1 import message_service_pb2 as ms
 from kata.context.v1 import window_pb2
@@ -28,7 +29,7 @@ from kata_grpc.codec import (
 )
 from kata_grpc.domain.messages import TokenCountSource
 from kata_grpc.limits import PREVIEW_CHARS
-from kata_grpc.transport import frames
+from kata_grpc.transport import frames, lineages
 from tests.fuzz.requests import messages
 from tests.rpc import build as b
 from tests.rpc.serving import Running, loop
@@ -166,6 +167,10 @@ def test_pages_and_chunks_of_records_are_those_of_protobuf(bodies: list[bytes], 
     wanted = [pb.Message.FromString(body) for body in bodies]
     page = ms.ListMessagesResponse.FromString(frames.repeated(frames.CHUNK_MESSAGES, records))
     assert list(page.messages) == wanted
+    sides = cs.CompareContextsResponse.FromString(
+        frames.repeated(lineages.LEFT_MESSAGES, records) + frames.repeated(lineages.RIGHT_MESSAGES, records[1:])
+    )
+    assert (list(sides.left_messages), list(sides.right_messages)) == (wanted, wanted[1:])
     if records:
         sent = ms.StreamWindowResponse.FromString(frames.chunk(frames.CHUNK_MESSAGES.join(records), token)).chunk
         assert sent == window_pb2.WindowChunk(messages=wanted, resume_token=token)

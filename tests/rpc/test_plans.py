@@ -31,6 +31,8 @@ QUERIES = {
     **load("kata_grpc.repositories", "sql/contexts.sql"),
     **load("kata_grpc.repositories", "sql/tags.sql"),
     **load("kata_grpc.repositories", "sql/watching.sql"),
+    **load("kata_grpc.repositories", "sql/lineage.sql"),
+    **load("kata_grpc.repositories", "sql/flattening.sql"),
 }
 NEVER = "9999-12-31 00:00:00+00"
 LAST_ID = UUID(int=2**128 - 1)
@@ -86,7 +88,7 @@ USES: dict[str, Use] = {
     "read_window_digests": Use([LOG // 2, LOG // 2 + 8_192, LOG // 2, "{}", []], 9_000),
     "read_window_rows": Use([LOG // 2, LOG // 2 + 512, LOG // 2, "{}", [], 1 << 20], 1_100),
     "read_pinned_page": Use([0, LOG, 64, 1 << 20, [7, 9]], 320),
-    "list_turns": Use([LOG, 16], 40),
+    "list_turns": Use([1, LOG, 16], 40),
     "read_overlays": Use(
         [TENANT, [CONTEXT], [2**62], [2**62], [1, LOG - 500], [10, LOG], True, True], 10, with_context=False
     ),
@@ -118,13 +120,26 @@ USES: dict[str, Use] = {
     "find_tag": Use(["t7"], 2),
     "list_tags": Use(["t", 51], 60),
     "drop_tag": Use(["t7"], 4),
+    # lineage
+    "get_ancestors": Use([1_000], 10),
+    "list_children": Use([0, UUID(int=0), 51], 110),
+    "find_shared_version": Use([TENANT, *ROOT, *ROOT, LOG + 1], 100, with_context=False),
+    # flattening
+    "copied_version": Use([LOG // 2], 2),
+    "copied_revision": Use([LOG // 2], 2),
+    "copy_messages": Use([LAST_ID, LOG // 2, LOG, 100, 8 << 20], 210),
+    "copy_revisions": Use([LAST_ID, LOG // 2, LOG // 2 + 100, LOG], 110),
+    "copy_policies": Use([[CONTEXT], [0], [LOG]], 5),
+    "copy_removals": Use([[CONTEXT], [0], [LOG], [LOG]], 5),
+    "copy_redactions": Use([[CONTEXT], [1], [LOG]], 5),
+    "lock_against_forks": Use([], 4),
     # watches
     "find_watch_start": Use([LOG // 2], 6),
     "find_changed_contexts": Use([[7]], 3, of_arrays=True),
 }
 NOT_ABOUT_ONE_LOG = {
-    "insert_context", "insert_fork", "change_context", "change_removals", "take_revision", "set_policy", "put_tag",
-    "hold_name", "free_name", "get_token_key", "list_contexts_with_labels", "tell_listeners",
+    "insert_context", "insert_fork", "change_context", "change_removals", "flatten_context", "take_revision",
+    "set_policy", "put_tag", "hold_name", "free_name", "get_token_key", "list_contexts_with_labels", "tell_listeners",
 }  # fmt: skip
 
 

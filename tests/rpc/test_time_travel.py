@@ -522,7 +522,9 @@ async def test_revisions_say_what_they_did(server: Running) -> None:
         None,
     ]
     assert details == expected
-    for context_id, of in ((parent, revisions[:8]), (child, revisions[8:])):
+    last_of_parent = (await history(server, parent, order=ASCENDING))[:8]
+    assert revisions[:5] == last_of_parent[:5], "the fork has its parent's, as far as it has its messages"
+    for context_id, of in ((parent, last_of_parent), (child, revisions[8:])):
         async with watching(server.messages, context_id, from_revision=of[0].revision - 1) as watch:
             sent = [(await watch.frame()).event.revision for _ in of]
         assert sent == of, "a watch sends the same"

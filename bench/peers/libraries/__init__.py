@@ -50,6 +50,16 @@ class Library(Protocol):
         """Disconnect."""
 
 
+class Forkable(Library, Protocol):
+    """A contender that can go back."""
+
+    async def fork(self, thread: str, at: int, turn: Turn) -> None:
+        """Go on with a message from the point after `at` messages that were appended one by one."""
+
+    async def history(self, thread: str) -> int:
+        """Read all points that a thread can be forked at; return how many there are."""
+
+
 def library(name: str) -> Library:
     """Return a contender; only its own library is imported."""
     made: Library = importlib.import_module(f"bench.peers.libraries.{MODULES[name]}").Library()

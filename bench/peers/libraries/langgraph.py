@@ -6,6 +6,7 @@ A saver holds a lock around each of its queries, so each connection has a saver 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ class Library:
 
     def __init__(self) -> None:
         self._connections: list[psycopg.AsyncConnection[dict[str, Any]]] = []
+        self._points: defaultdict[str, list[Any]] = defaultdict(list)
         self._idle: asyncio.LifoQueue[Any] = asyncio.LifoQueue()
 
     async def open(self, address: str) -> None:
@@ -49,7 +51,19 @@ class Library:
         """Update the state, as the node of the model would."""
         messages = [(HumanMessage if turn.by_user else AIMessage)(content=turn.text) for turn in turns]
         async with self._graph() as graph:
-            await graph.aupdate_state(_config(thread), {"messages": messages}, as_node="model")
+            point = await graph.aupdate_state(_config(thread), {"messages": messages}, as_node="model")
+        self._points[thread].append(point)
+
+    async def fork(self, thread: str, at: int, turn: Turn) -> None:
+        """Update the state of an old checkpoint: what comes of it stands beside what came then, in the same thread."""
+        message = (HumanMessage if turn.by_user else AIMessage)(content=turn.text)
+        async with self._graph() as graph:
+            await graph.aupdate_state(self._points[thread][at - 1], {"messages": [message]}, as_node="model")
+
+    async def history(self, thread: str) -> int:
+        """Read all checkpoints, which is the state after each update."""
+        async with self._graph() as graph:
+            return len([state async for state in graph.aget_state_history(_config(thread))])
 
     async def read_last(self, thread: str, count: int) -> list[str]:
         """Read the whole state, which is the only way, and cut it."""

@@ -46,6 +46,24 @@ class Library:
         )
         return [message.text for message in reversed(listed.messages)]
 
+    async def fork(self, thread: str, at: int, turn: Turn) -> None:
+        """Fork and append in one call."""
+        messages = request(self._ids[thread], [turn]).messages
+        await self.contexts.ForkContext(
+            contexts.ForkContextRequest(context_id=self._ids[thread], at_version=at, messages=messages)
+        )
+
+    async def history(self, thread: str) -> int:
+        """List the revisions."""
+        count, token = 0, ""
+        while True:
+            page = await self.messages.ListHistory(
+                pb.ListHistoryRequest(context_id=self._ids[thread], page_size=1_000, page_token=token)
+            )
+            count, token = count + len(page.revisions), page.next_page_token
+            if not token:
+                return count
+
     async def close(self) -> None:
         """Close the channel."""
         await self._channel.close()

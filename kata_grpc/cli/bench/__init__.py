@@ -19,6 +19,7 @@ from rich.console import Console
 from kata_grpc.cli.bench import (
     agents,
     appends,
+    forks,
     imports,
     replay,
     rig,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 _ON_THE_RIG = {
     "streams": streams.measure,
     "windows": windows.measure,
+    "forks": forks.measure,
     "appends": appends.measure,
     "agents": agents.measure,
     "workers": workers.measure,

@@ -63,11 +63,19 @@ class Scale:
     starts: int = 5
     replays: int = 10
     agents_seconds: float = 60.0
+    forks: int = 10_000
 
 
 FULL = Scale()
 QUICK = Scale(
-    long_messages=100_000, stream_messages=20_000, repetitions=3, calls=50, starts=2, replays=2, agents_seconds=10.0
+    long_messages=100_000,
+    stream_messages=20_000,
+    repetitions=3,
+    calls=50,
+    starts=2,
+    replays=2,
+    agents_seconds=10.0,
+    forks=1_000,
 )
 
 

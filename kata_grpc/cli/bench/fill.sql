@@ -152,3 +152,14 @@ where datname = current_database() and pid <> pg_backend_pid() and application_n
 select count(*) from pg_locks l
 join pg_database d on d.oid = l.database
 where d.datname = current_database() and l.locktype = 'advisory' and l.mode = 'ShareLock' and l.granted;
+
+-- name: fork_storage
+-- How many rows a fork is, and how many bytes they have. $1 context_id, $2 tenant_id
+select count(*) as rows, sum(bytes) as bytes
+from (
+  select pg_column_size(c.*) as bytes from contexts c where id = $1::text::uuid and tenant_id = $2
+  union all
+  select pg_column_size(r.*) from revisions r where context_id = $1::text::uuid and tenant_id = $2
+  union all
+  select pg_column_size(m.*) from messages m where context_id = $1::text::uuid and tenant_id = $2
+) stored;

@@ -29,9 +29,12 @@ select * from created;
 -- same moment may share one. $1 id, $2 tenant_id, $3 name, $4 unique_name, $5 labels, $6 metadata_json, $7 parent's id,
 -- $8 fork version and $9 fork revision, $10 segments of the ancestors, $11 who appended the message at the fork, $12 who
 -- made the revision at it, $13 policy or null, $14 the parent's policy or null, $15 the revision that set that,
--- $16 request_id, $17 fingerprint
+-- $16 request_id, $17 fingerprint, $18 whether the parent's log begins with itself: one that has been flattened meanwhile
+-- is not there
 with parent as (
-  select * from contexts where id = $7 and tenant_id = $2 and delete_time is null for key share
+  select * from contexts
+  where id = $7 and tenant_id = $2 and delete_time is null and (segments is null) = $18::boolean
+  for key share
 ), created as (
   insert into contexts (id, tenant_id, name, unique_name, labels, metadata_json, tokenizer, create_time, update_time,
                         update_revision, latest_revision, latest_version, total_tokens, total_items, inexact_messages,
@@ -245,8 +248,8 @@ delete from context_names where tenant_id = $1 and name = $2 and context_id = $3
 -- name: list_revisions_before
 -- Revisions of a range, newest first, with the beginning of each append's first message.
 -- $1 context_id, $2 tenant_id, $3 first and $4 last revision, $5 kinds or null, $6 limit, $7 bytes of the message's record
-select r.context_id, r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, r.detail, m.role,
-       substring(m.record from 1 for $7) as record_start
+select coalesce(r.origin_id, r.context_id) as context_id, r.revision, r.kind, r.first_version, r.last_version,
+       r.create_time, r.request_id, r.detail, m.role, substring(m.record from 1 for $7) as record_start
 from revisions r
 left join messages m on m.context_id = r.context_id and m.version = r.first_version
 where r.context_id = $1 and r.tenant_id = $2 and r.revision between $3 and $4
@@ -257,8 +260,8 @@ limit $6;
 -- name: list_revisions_after
 -- The same from the oldest on.
 -- $1 context_id, $2 tenant_id, $3 first and $4 last revision, $5 kinds or null, $6 limit, $7 bytes of the message's record
-select r.context_id, r.revision, r.kind, r.first_version, r.last_version, r.create_time, r.request_id, r.detail, m.role,
-       substring(m.record from 1 for $7) as record_start
+select coalesce(r.origin_id, r.context_id) as context_id, r.revision, r.kind, r.first_version, r.last_version,
+       r.create_time, r.request_id, r.detail, m.role, substring(m.record from 1 for $7) as record_start
 from revisions r
 left join messages m on m.context_id = r.context_id and m.version = r.first_version
 where r.context_id = $1 and r.tenant_id = $2 and r.revision between $3 and $4

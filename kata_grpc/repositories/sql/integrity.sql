@@ -16,7 +16,7 @@ cross join lateral (
          coalesce(sum(item_count) filter (where role in ('system', 'developer')), 0)::bigint as items_of_pinned,
          count(*) filter (where total_tokens <> running_tokens or version <> place) as bad_sums,
          count(*) filter (where record is not null and digest is distinct from sha256(kata_body(
-           record, context_id, c.tokenizer, token_count, token_count_source,
+           record, coalesce(origin_id, context_id), c.tokenizer, token_count, token_count_source,
            kata_stamp(version, revision, (extract(epoch from create_time) * 1000000)::bigint)))) as bad_digests
   from (
     select *, sum(token_count) over (order by version) as running_tokens, row_number() over (order by version) as place

@@ -209,7 +209,7 @@ where place <= $7 and (bytes = size or bytes <= $6::bigint)
 order by version;
 
 -- name: list_messages_before
--- The same from the newest on. $1 context_id, $2 tenant_id, $3 versions below this, $4 up to this, $5 roles or null,
+-- The same from the newest on. $1 context_id, $2 tenant_id, $3 versions from this on, $4 up to this, $5 roles or null,
 -- $6 bytes, $7 limit
 select version, group_version, record, found
 from (
@@ -218,7 +218,7 @@ from (
   from (
     select version, group_version, record
     from messages
-    where context_id = $1 and tenant_id = $2 and version < $3 and version <= $4
+    where context_id = $1 and tenant_id = $2 and version >= $3 and version <= $4
       and ($5::text[] is null or role = any ($5))
     order by version desc
     limit $7::int + 1

@@ -1,14 +1,18 @@
 -- Statements of watches: where one starts, which contexts have changed, and telling other processes that some have.
 
 -- name: find_watch_start
--- What the start of a watch is held against: how far the context's own log goes back and forth, and the revisions of the
+-- What the start of a watch is held against: how far the context's own log goes back (before that may be what is being
+-- copied) and forth, and the revisions of the
 -- message at a version and of the next. $1 context_id, $2 tenant_id, $3 version
 select c.latest_revision, c.latest_version, c.delete_time is not null as deleted,
-       (select min(revision) from revisions where context_id = $1 and tenant_id = $2) as first_revision,
-       (select min(version) from messages where context_id = $1 and tenant_id = $2) as first_version,
+       (select min(revision) from revisions
+        where context_id = $1 and tenant_id = $2 and revision > coalesce(o.revision, -1)) as first_revision,
+       (select min(version) from messages
+        where context_id = $1 and tenant_id = $2 and version > coalesce(o.version, 0)) as first_version,
        (select revision from messages where context_id = $1 and tenant_id = $2 and version = $3) as revision,
        (select revision from messages where context_id = $1 and tenant_id = $2 and version = $3 + 1) as next_revision
 from contexts c
+left join lateral (select c.fork_revision as revision, c.fork_version as version) o on c.segments is not null
 where c.id = $1 and c.tenant_id = $2;
 
 -- name: find_changed_contexts

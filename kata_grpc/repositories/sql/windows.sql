@@ -60,7 +60,7 @@ cross join lateral (
   from unnest($12, $13, $14) as g(source_id, first, last)
   cross join lateral (
     select * from messages
-    where context_id = g.source_id and tenant_id = $2 and version <= least(l.version, g.last)
+    where context_id = g.source_id and tenant_id = $2 and version between g.first and least(l.version, g.last)
       and role in ('system', 'developer')
     order by version
     limit l.pinned
@@ -76,7 +76,7 @@ cross join lateral (
   cross join lateral (
     select * from messages
     where context_id = g.source_id and tenant_id = $2 and version <= least(l.version, g.last)
-      and version > l.version - l.newest
+      and version >= greatest(l.version - l.newest + 1, g.first)
     order by version desc
     limit l.newest
   ) m
@@ -166,17 +166,17 @@ order by version desc
 limit 1;
 
 -- name: list_turns
--- The newest versions up to one at which the user opened a turn. $1 context_id, $2 tenant_id, $3 versions up to this,
--- $4 limit
+-- The newest versions of a range at which the user opened a turn. $1 context_id, $2 tenant_id, $3 first and $4 last
+-- version, $5 limit
 select version from messages
-where context_id = $1 and tenant_id = $2 and version <= $3 and group_version >= version and role = 'user'
+where context_id = $1 and tenant_id = $2 and version between $3 and $4 and group_version >= version and role = 'user'
 order by version desc
-limit $4;
+limit $5;
 
 -- name: read_overlays
 -- What touches some ranges of versions, cut to them: the runs that were removed or restored up to a revision, and the
--- groups in which something was redacted, for good and in every view. A run is at most 4,096 versions long. $1 tenant_id, $2 source,
--- $3 last version and $4 last revision of each segment of the lineage, $5 first and $6 last version of each range,
+-- groups in which something was redacted, for good and in every view. A run is at most 4,096 versions long.
+-- $1 tenant_id, $2 source, $3 last version and $4 last revision of each segment of the lineage, $5 first and $6 last version of each range,
 -- $7 whether removals count, $8 whether redactions do
 select greatest(r.first_version, a.first) as first_version, least(r.last_version, a.last, g.last) as last_version,
        r.revision, r.removed as hides, false as erased

@@ -90,7 +90,9 @@ class Context(_message.Message):
     fork_revision: _builtins.int
     """Is the newest revision that a fork knows of its parent; its own revisions follow. Output only."""
     depth: _builtins.int
-    """Counts the contexts between this one and the root whose messages it reads; 0 for a root. Output only."""
+    """Counts the contexts between this one and the root whose messages it reads; 0 for a root, and
+    for a fork that was flattened. Output only.
+    """
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Are the key-value pairs that ListContexts filters by; at most 64, keys of 1 to 63 and values of 0 to 256 characters."""

@@ -26,11 +26,12 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from kata.context.v1 import context_pb2 as kata_dot_context_dot_v1_dot_context__pb2
+from kata.context.v1 import lineage_pb2 as kata_dot_context_dot_v1_dot_lineage__pb2
 from kata.context.v1 import message_pb2 as kata_dot_context_dot_v1_dot_message__pb2
 from kata.context.v1 import policy_pb2 as kata_dot_context_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%kata/context/v1/context_service.proto\x12\x0fkata.context.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkata/context/v1/context.proto\x1a\x1dkata/context/v1/message.proto\x1a\x1ckata/context/v1/policy.proto\"\xa6\x02\n\x14\x43reateContextRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x41\n\x06labels\x18\x02 \x03(\x0b\x32\x31.kata.context.v1.CreateContextRequest.LabelsEntry\x12)\n\x08metadata\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\ttokenizer\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x13\n\x0bunique_name\x18\x06 \x01(\x08\x12\'\n\x06origin\x18\x07 \x01(\x0b\x32\x17.kata.context.v1.Origin\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"T\n\x15\x43reateContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\'\n\x11GetContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\"?\n\x12GetContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\"\xd8\x01\n\x13ListContextsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12@\n\x06labels\x18\x03 \x03(\x0b\x32\x30.kata.context.v1.ListContextsRequest.LabelsEntry\x12\x13\n\x0bname_prefix\x18\x04 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x05 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"[\n\x14ListContextsResponse\x12*\n\x08\x63ontexts\x18\x01 \x03(\x0b\x32\x18.kata.context.v1.Context\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x86\x01\n\x14UpdateContextRequest\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"f\n\x15UpdateContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"L\n\x14\x44\x65leteContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"f\n\x15\x44\x65leteContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"@\n\x16UndeleteContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"h\n\x17UndeleteContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\xde\x03\n\x12\x46orkContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x17\n\nat_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x03 \x01(\t\x12?\n\x06labels\x18\x04 \x03(\x0b\x32/.kata.context.v1.ForkContextRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x18\n\x0b\x61t_revision\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12)\n\x08metadata\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x13\n\x0bunique_name\x18\x08 \x01(\x08\x12\'\n\x06policy\x18\t \x01(\x0b\x32\x17.kata.context.v1.Policy\x12*\n\x08messages\x18\n \x03(\x0b\x32\x18.kata.context.v1.Message\x12+\n\x07\x61t_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61t_tag\x18\x0c \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\r\n\x0b_at_versionB\x0e\n\x0c_at_revision\"\x99\x01\n\x13\x46orkContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12\x15\n\rfirst_version\x18\x03 \x01(\x03\x12\x14\n\x0clast_version\x18\x04 \x01(\x03\x12\x18\n\x10pending_call_ids\x18\x05 \x03(\t\"\xe6\x01\n\x11TagVersionRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x17\n\nat_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x0b\x61t_revision\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12+\n\x07\x61t_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61t_tag\x18\x06 \x01(\t\x12\x0c\n\x04move\x18\x07 \x01(\x08\x12\x12\n\nrequest_id\x18\x08 \x01(\tB\r\n\x0b_at_versionB\x0e\n\x0c_at_revision\"[\n\x12TagVersionResponse\x12!\n\x03tag\x18\x01 \x01(\x0b\x32\x14.kata.context.v1.Tag\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"L\n\x0fListTagsRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"O\n\x10ListTagsResponse\x12\"\n\x04tags\x18\x01 \x03(\x0b\x32\x14.kata.context.v1.Tag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x10\x44\x65leteTagRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"7\n\x11\x44\x65leteTagResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x32\xa0\x07\n\x0e\x43ontextService\x12^\n\rCreateContext\x12%.kata.context.v1.CreateContextRequest\x1a&.kata.context.v1.CreateContextResponse\x12U\n\nGetContext\x12\".kata.context.v1.GetContextRequest\x1a#.kata.context.v1.GetContextResponse\x12[\n\x0cListContexts\x12$.kata.context.v1.ListContextsRequest\x1a%.kata.context.v1.ListContextsResponse\x12^\n\rUpdateContext\x12%.kata.context.v1.UpdateContextRequest\x1a&.kata.context.v1.UpdateContextResponse\x12^\n\rDeleteContext\x12%.kata.context.v1.DeleteContextRequest\x1a&.kata.context.v1.DeleteContextResponse\x12\x64\n\x0fUndeleteContext\x12\'.kata.context.v1.UndeleteContextRequest\x1a(.kata.context.v1.UndeleteContextResponse\x12X\n\x0b\x46orkContext\x12#.kata.context.v1.ForkContextRequest\x1a$.kata.context.v1.ForkContextResponse\x12U\n\nTagVersion\x12\".kata.context.v1.TagVersionRequest\x1a#.kata.context.v1.TagVersionResponse\x12O\n\x08ListTags\x12 .kata.context.v1.ListTagsRequest\x1a!.kata.context.v1.ListTagsResponse\x12R\n\tDeleteTag\x12!.kata.context.v1.DeleteTagRequest\x1a\".kata.context.v1.DeleteTagResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%kata/context/v1/context_service.proto\x12\x0fkata.context.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkata/context/v1/context.proto\x1a\x1dkata/context/v1/lineage.proto\x1a\x1dkata/context/v1/message.proto\x1a\x1ckata/context/v1/policy.proto\"\xa6\x02\n\x14\x43reateContextRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x41\n\x06labels\x18\x02 \x03(\x0b\x32\x31.kata.context.v1.CreateContextRequest.LabelsEntry\x12)\n\x08metadata\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\ttokenizer\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x13\n\x0bunique_name\x18\x06 \x01(\x08\x12\'\n\x06origin\x18\x07 \x01(\x0b\x32\x17.kata.context.v1.Origin\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"T\n\x15\x43reateContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"\'\n\x11GetContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\"?\n\x12GetContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\"\xd8\x01\n\x13ListContextsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12@\n\x06labels\x18\x03 \x03(\x0b\x32\x30.kata.context.v1.ListContextsRequest.LabelsEntry\x12\x13\n\x0bname_prefix\x18\x04 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x05 \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"[\n\x14ListContextsResponse\x12*\n\x08\x63ontexts\x18\x01 \x03(\x0b\x32\x18.kata.context.v1.Context\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x86\x01\n\x14UpdateContextRequest\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"f\n\x15UpdateContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"L\n\x14\x44\x65leteContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"f\n\x15\x44\x65leteContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"@\n\x16UndeleteContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"h\n\x17UndeleteContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\xde\x03\n\x12\x46orkContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x17\n\nat_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x03 \x01(\t\x12?\n\x06labels\x18\x04 \x03(\x0b\x32/.kata.context.v1.ForkContextRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x18\n\x0b\x61t_revision\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12)\n\x08metadata\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x13\n\x0bunique_name\x18\x08 \x01(\x08\x12\'\n\x06policy\x18\t \x01(\x0b\x32\x17.kata.context.v1.Policy\x12*\n\x08messages\x18\n \x03(\x0b\x32\x18.kata.context.v1.Message\x12+\n\x07\x61t_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61t_tag\x18\x0c \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\r\n\x0b_at_versionB\x0e\n\x0c_at_revision\"\x99\x01\n\x13\x46orkContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12\x15\n\rfirst_version\x18\x03 \x01(\x03\x12\x14\n\x0clast_version\x18\x04 \x01(\x03\x12\x18\n\x10pending_call_ids\x18\x05 \x03(\t\"\xe6\x01\n\x11TagVersionRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x17\n\nat_version\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x0b\x61t_revision\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12+\n\x07\x61t_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61t_tag\x18\x06 \x01(\t\x12\x0c\n\x04move\x18\x07 \x01(\x08\x12\x12\n\nrequest_id\x18\x08 \x01(\tB\r\n\x0b_at_versionB\x0e\n\x0c_at_revision\"[\n\x12TagVersionResponse\x12!\n\x03tag\x18\x01 \x01(\x0b\x32\x14.kata.context.v1.Tag\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"L\n\x0fListTagsRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"O\n\x10ListTagsResponse\x12\"\n\x04tags\x18\x01 \x03(\x0b\x32\x14.kata.context.v1.Tag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x10\x44\x65leteTagRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"7\n\x11\x44\x65leteTagResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"?\n\x15\x46lattenContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"g\n\x16\x46lattenContextResponse\x12)\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x18.kata.context.v1.Context\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"N\n\x11GetLineageRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\xf9\x01\n\x12GetLineageResponse\x12\x30\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1f.kata.context.v1.LineageContext\x12\x32\n\tancestors\x18\x02 \x03(\x0b\x32\x1f.kata.context.v1.LineageContext\x12\x31\n\x08segments\x18\x03 \x03(\x0b\x32\x1f.kata.context.v1.LineageSegment\x12\x31\n\x08\x63hildren\x18\x04 \x03(\x0b\x32\x1f.kata.context.v1.LineageContext\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\"\x9a\x01\n\x16\x43ompareContextsRequest\x12+\n\x04left\x18\x01 \x01(\x0b\x32\x1d.kata.context.v1.ContextPoint\x12,\n\x05right\x18\x02 \x01(\x0b\x32\x1d.kata.context.v1.ContextPoint\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\xaa\x02\n\x17\x43ompareContextsResponse\x12\x1a\n\x12\x63ommon_ancestor_id\x18\x01 \x01(\t\x12\x16\n\x0eshared_version\x18\x02 \x01(\x03\x12.\n\x04left\x18\x03 \x01(\x0b\x32 .kata.context.v1.ComparedContext\x12/\n\x05right\x18\x04 \x01(\x0b\x32 .kata.context.v1.ComparedContext\x12/\n\rleft_messages\x18\x05 \x03(\x0b\x32\x18.kata.context.v1.Message\x12\x30\n\x0eright_messages\x18\x06 \x03(\x0b\x32\x18.kata.context.v1.Message\x12\x17\n\x0fnext_page_token\x18\x07 \x01(\t2\xc0\t\n\x0e\x43ontextService\x12^\n\rCreateContext\x12%.kata.context.v1.CreateContextRequest\x1a&.kata.context.v1.CreateContextResponse\x12U\n\nGetContext\x12\".kata.context.v1.GetContextRequest\x1a#.kata.context.v1.GetContextResponse\x12[\n\x0cListContexts\x12$.kata.context.v1.ListContextsRequest\x1a%.kata.context.v1.ListContextsResponse\x12^\n\rUpdateContext\x12%.kata.context.v1.UpdateContextRequest\x1a&.kata.context.v1.UpdateContextResponse\x12^\n\rDeleteContext\x12%.kata.context.v1.DeleteContextRequest\x1a&.kata.context.v1.DeleteContextResponse\x12\x64\n\x0fUndeleteContext\x12\'.kata.context.v1.UndeleteContextRequest\x1a(.kata.context.v1.UndeleteContextResponse\x12X\n\x0b\x46orkContext\x12#.kata.context.v1.ForkContextRequest\x1a$.kata.context.v1.ForkContextResponse\x12U\n\nTagVersion\x12\".kata.context.v1.TagVersionRequest\x1a#.kata.context.v1.TagVersionResponse\x12O\n\x08ListTags\x12 .kata.context.v1.ListTagsRequest\x1a!.kata.context.v1.ListTagsResponse\x12R\n\tDeleteTag\x12!.kata.context.v1.DeleteTagRequest\x1a\".kata.context.v1.DeleteTagResponse\x12\x61\n\x0e\x46lattenContext\x12&.kata.context.v1.FlattenContextRequest\x1a\'.kata.context.v1.FlattenContextResponse\x12U\n\nGetLineage\x12\".kata.context.v1.GetLineageRequest\x1a#.kata.context.v1.GetLineageResponse\x12\x64\n\x0f\x43ompareContexts\x12\'.kata.context.v1.CompareContextsRequest\x1a(.kata.context.v1.CompareContextsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,52 +44,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCONTEXTSREQUEST_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._loaded_options = None
   _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_CREATECONTEXTREQUEST']._serialized_start=248
-  _globals['_CREATECONTEXTREQUEST']._serialized_end=542
-  _globals['_CREATECONTEXTREQUEST_LABELSENTRY']._serialized_start=497
-  _globals['_CREATECONTEXTREQUEST_LABELSENTRY']._serialized_end=542
-  _globals['_CREATECONTEXTRESPONSE']._serialized_start=544
-  _globals['_CREATECONTEXTRESPONSE']._serialized_end=628
-  _globals['_GETCONTEXTREQUEST']._serialized_start=630
-  _globals['_GETCONTEXTREQUEST']._serialized_end=669
-  _globals['_GETCONTEXTRESPONSE']._serialized_start=671
-  _globals['_GETCONTEXTRESPONSE']._serialized_end=734
-  _globals['_LISTCONTEXTSREQUEST']._serialized_start=737
-  _globals['_LISTCONTEXTSREQUEST']._serialized_end=953
-  _globals['_LISTCONTEXTSREQUEST_LABELSENTRY']._serialized_start=497
-  _globals['_LISTCONTEXTSREQUEST_LABELSENTRY']._serialized_end=542
-  _globals['_LISTCONTEXTSRESPONSE']._serialized_start=955
-  _globals['_LISTCONTEXTSRESPONSE']._serialized_end=1046
-  _globals['_UPDATECONTEXTREQUEST']._serialized_start=1049
-  _globals['_UPDATECONTEXTREQUEST']._serialized_end=1183
-  _globals['_UPDATECONTEXTRESPONSE']._serialized_start=1185
-  _globals['_UPDATECONTEXTRESPONSE']._serialized_end=1287
-  _globals['_DELETECONTEXTREQUEST']._serialized_start=1289
-  _globals['_DELETECONTEXTREQUEST']._serialized_end=1365
-  _globals['_DELETECONTEXTRESPONSE']._serialized_start=1367
-  _globals['_DELETECONTEXTRESPONSE']._serialized_end=1469
-  _globals['_UNDELETECONTEXTREQUEST']._serialized_start=1471
-  _globals['_UNDELETECONTEXTREQUEST']._serialized_end=1535
-  _globals['_UNDELETECONTEXTRESPONSE']._serialized_start=1537
-  _globals['_UNDELETECONTEXTRESPONSE']._serialized_end=1641
-  _globals['_FORKCONTEXTREQUEST']._serialized_start=1644
-  _globals['_FORKCONTEXTREQUEST']._serialized_end=2122
-  _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._serialized_start=497
-  _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._serialized_end=542
-  _globals['_FORKCONTEXTRESPONSE']._serialized_start=2125
-  _globals['_FORKCONTEXTRESPONSE']._serialized_end=2278
-  _globals['_TAGVERSIONREQUEST']._serialized_start=2281
-  _globals['_TAGVERSIONREQUEST']._serialized_end=2511
-  _globals['_TAGVERSIONRESPONSE']._serialized_start=2513
-  _globals['_TAGVERSIONRESPONSE']._serialized_end=2604
-  _globals['_LISTTAGSREQUEST']._serialized_start=2606
-  _globals['_LISTTAGSREQUEST']._serialized_end=2682
-  _globals['_LISTTAGSRESPONSE']._serialized_start=2684
-  _globals['_LISTTAGSRESPONSE']._serialized_end=2763
-  _globals['_DELETETAGREQUEST']._serialized_start=2765
-  _globals['_DELETETAGREQUEST']._serialized_end=2837
-  _globals['_DELETETAGRESPONSE']._serialized_start=2839
-  _globals['_DELETETAGRESPONSE']._serialized_end=2894
-  _globals['_CONTEXTSERVICE']._serialized_start=2897
-  _globals['_CONTEXTSERVICE']._serialized_end=3825
+  _globals['_CREATECONTEXTREQUEST']._serialized_start=279
+  _globals['_CREATECONTEXTREQUEST']._serialized_end=573
+  _globals['_CREATECONTEXTREQUEST_LABELSENTRY']._serialized_start=528
+  _globals['_CREATECONTEXTREQUEST_LABELSENTRY']._serialized_end=573
+  _globals['_CREATECONTEXTRESPONSE']._serialized_start=575
+  _globals['_CREATECONTEXTRESPONSE']._serialized_end=659
+  _globals['_GETCONTEXTREQUEST']._serialized_start=661
+  _globals['_GETCONTEXTREQUEST']._serialized_end=700
+  _globals['_GETCONTEXTRESPONSE']._serialized_start=702
+  _globals['_GETCONTEXTRESPONSE']._serialized_end=765
+  _globals['_LISTCONTEXTSREQUEST']._serialized_start=768
+  _globals['_LISTCONTEXTSREQUEST']._serialized_end=984
+  _globals['_LISTCONTEXTSREQUEST_LABELSENTRY']._serialized_start=528
+  _globals['_LISTCONTEXTSREQUEST_LABELSENTRY']._serialized_end=573
+  _globals['_LISTCONTEXTSRESPONSE']._serialized_start=986
+  _globals['_LISTCONTEXTSRESPONSE']._serialized_end=1077
+  _globals['_UPDATECONTEXTREQUEST']._serialized_start=1080
+  _globals['_UPDATECONTEXTREQUEST']._serialized_end=1214
+  _globals['_UPDATECONTEXTRESPONSE']._serialized_start=1216
+  _globals['_UPDATECONTEXTRESPONSE']._serialized_end=1318
+  _globals['_DELETECONTEXTREQUEST']._serialized_start=1320
+  _globals['_DELETECONTEXTREQUEST']._serialized_end=1396
+  _globals['_DELETECONTEXTRESPONSE']._serialized_start=1398
+  _globals['_DELETECONTEXTRESPONSE']._serialized_end=1500
+  _globals['_UNDELETECONTEXTREQUEST']._serialized_start=1502
+  _globals['_UNDELETECONTEXTREQUEST']._serialized_end=1566
+  _globals['_UNDELETECONTEXTRESPONSE']._serialized_start=1568
+  _globals['_UNDELETECONTEXTRESPONSE']._serialized_end=1672
+  _globals['_FORKCONTEXTREQUEST']._serialized_start=1675
+  _globals['_FORKCONTEXTREQUEST']._serialized_end=2153
+  _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._serialized_start=528
+  _globals['_FORKCONTEXTREQUEST_LABELSENTRY']._serialized_end=573
+  _globals['_FORKCONTEXTRESPONSE']._serialized_start=2156
+  _globals['_FORKCONTEXTRESPONSE']._serialized_end=2309
+  _globals['_TAGVERSIONREQUEST']._serialized_start=2312
+  _globals['_TAGVERSIONREQUEST']._serialized_end=2542
+  _globals['_TAGVERSIONRESPONSE']._serialized_start=2544
+  _globals['_TAGVERSIONRESPONSE']._serialized_end=2635
+  _globals['_LISTTAGSREQUEST']._serialized_start=2637
+  _globals['_LISTTAGSREQUEST']._serialized_end=2713
+  _globals['_LISTTAGSRESPONSE']._serialized_start=2715
+  _globals['_LISTTAGSRESPONSE']._serialized_end=2794
+  _globals['_DELETETAGREQUEST']._serialized_start=2796
+  _globals['_DELETETAGREQUEST']._serialized_end=2868
+  _globals['_DELETETAGRESPONSE']._serialized_start=2870
+  _globals['_DELETETAGRESPONSE']._serialized_end=2925
+  _globals['_FLATTENCONTEXTREQUEST']._serialized_start=2927
+  _globals['_FLATTENCONTEXTREQUEST']._serialized_end=2990
+  _globals['_FLATTENCONTEXTRESPONSE']._serialized_start=2992
+  _globals['_FLATTENCONTEXTRESPONSE']._serialized_end=3095
+  _globals['_GETLINEAGEREQUEST']._serialized_start=3097
+  _globals['_GETLINEAGEREQUEST']._serialized_end=3175
+  _globals['_GETLINEAGERESPONSE']._serialized_start=3178
+  _globals['_GETLINEAGERESPONSE']._serialized_end=3427
+  _globals['_COMPARECONTEXTSREQUEST']._serialized_start=3430
+  _globals['_COMPARECONTEXTSREQUEST']._serialized_end=3584
+  _globals['_COMPARECONTEXTSRESPONSE']._serialized_start=3587
+  _globals['_COMPARECONTEXTSRESPONSE']._serialized_end=3885
+  _globals['_CONTEXTSERVICE']._serialized_start=3888
+  _globals['_CONTEXTSERVICE']._serialized_end=5104
 # @@protoc_insertion_point(module_scope)

@@ -11,6 +11,7 @@ from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from kata.context.v1 import context_pb2 as _context_pb2
+from kata.context.v1 import lineage_pb2 as _lineage_pb2
 from kata.context.v1 import message_pb2 as _message_pb2
 from kata.context.v1 import policy_pb2 as _policy_pb2
 import builtins as _builtins
@@ -801,3 +802,233 @@ class DeleteTagResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteTagResponse: _TypeAlias = DeleteTagResponse  # noqa: Y015
+
+@_typing.final
+class FlattenContextRequest(_message.Message):
+    """FlattenContextRequest names the fork to flatten."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    context_id: _builtins.str
+    """Identifies the context. Required."""
+    request_id: _builtins.str
+    """Makes the call repeatable; 1 to 128 characters, unique within the context."""
+    def __init__(
+        self,
+        *,
+        context_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FlattenContextRequest: _TypeAlias = FlattenContextRequest  # noqa: Y015
+
+@_typing.final
+class FlattenContextResponse(_message.Message):
+    """FlattenContextResponse answers FlattenContext."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Is the revision that the change took."""
+    replayed: _builtins.bool
+    """Says that an earlier call with this request_id flattened it."""
+    @_builtins.property
+    def context(self) -> _context_pb2.Context:
+        """Is the context, as it is now."""
+
+    def __init__(
+        self,
+        *,
+        context: _context_pb2.Context | None = ...,
+        revision: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "replayed", b"replayed", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FlattenContextResponse: _TypeAlias = FlattenContextResponse  # noqa: Y015
+
+@_typing.final
+class GetLineageRequest(_message.Message):
+    """GetLineageRequest names a context, and pages its forks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    context_id: _builtins.str
+    """Identifies the context. Required."""
+    page_size: _builtins.int
+    """Is how many forks to return at most: 0 is the default of 50; above 1,000 it is 1,000; negative is refused."""
+    page_token: _builtins.str
+    """Is the `next_page_token` of the page before."""
+    def __init__(
+        self,
+        *,
+        context_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLineageRequest: _TypeAlias = GetLineageRequest  # noqa: Y015
+
+@_typing.final
+class GetLineageResponse(_message.Message):
+    """GetLineageResponse answers GetLineage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    ANCESTORS_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    CHILDREN_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page of forks; empty at the end, and only there."""
+    @_builtins.property
+    def context(self) -> _lineage_pb2.LineageContext:
+        """Is the context."""
+
+    @_builtins.property
+    def ancestors(self) -> _containers.RepeatedCompositeFieldContainer[_lineage_pb2.LineageContext]:
+        """Are the contexts that it comes from, the root first, its parent last; the nearest 1,000. Where an ancestor was purged
+        they begin after it.
+        """
+
+    @_builtins.property
+    def segments(self) -> _containers.RepeatedCompositeFieldContainer[_lineage_pb2.LineageSegment]:
+        """Are the logs that it reads, oldest first, its own last; their versions follow each other without a gap."""
+
+    @_builtins.property
+    def children(self) -> _containers.RepeatedCompositeFieldContainer[_lineage_pb2.LineageContext]:
+        """Are its forks in the order in which they were made."""
+
+    def __init__(
+        self,
+        *,
+        context: _lineage_pb2.LineageContext | None = ...,
+        ancestors: _abc.Iterable[_lineage_pb2.LineageContext] | None = ...,
+        segments: _abc.Iterable[_lineage_pb2.LineageSegment] | None = ...,
+        children: _abc.Iterable[_lineage_pb2.LineageContext] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ancestors", b"ancestors", "children", b"children", "context", b"context", "next_page_token", b"next_page_token", "segments", b"segments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLineageResponse: _TypeAlias = GetLineageResponse  # noqa: Y015
+
+@_typing.final
+class CompareContextsRequest(_message.Message):
+    """CompareContextsRequest names two contexts, and pages what each has that the other has not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEFT_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Is how many messages of each side to return at most: 0 is the default of 100; above 1,000 it is 1,000; negative is
+    refused. A page also ends at 1 MiB of content or one message of a side.
+    """
+    page_token: _builtins.str
+    """Is the `next_page_token` of the page before, with the same sides."""
+    @_builtins.property
+    def left(self) -> _lineage_pb2.ContextPoint:
+        """Is one side. Required."""
+
+    @_builtins.property
+    def right(self) -> _lineage_pb2.ContextPoint:
+        """Is the other side; it may be the same context at another moment. Required."""
+
+    def __init__(
+        self,
+        *,
+        left: _lineage_pb2.ContextPoint | None = ...,
+        right: _lineage_pb2.ContextPoint | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["left", b"left", "right", b"right"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["left", b"left", "page_size", b"page_size", "page_token", b"page_token", "right", b"right"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareContextsRequest: _TypeAlias = CompareContextsRequest  # noqa: Y015
+
+@_typing.final
+class CompareContextsResponse(_message.Message):
+    """CompareContextsResponse is one page of a comparison; all but the messages is the same on each."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMON_ANCESTOR_ID_FIELD_NUMBER: _builtins.int
+    SHARED_VERSION_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    LEFT_MESSAGES_FIELD_NUMBER: _builtins.int
+    RIGHT_MESSAGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    common_ancestor_id: _builtins.str
+    """Identifies the nearest context that both come from, or are; empty where there is none."""
+    shared_version: _builtins.int
+    """Is the last version that both have of the same log; 0 where they share nothing."""
+    next_page_token: _builtins.str
+    """Asks for the next page; empty at the end of both sides, and only there."""
+    @_builtins.property
+    def left(self) -> _lineage_pb2.ComparedContext:
+        """Is what one side has since."""
+
+    @_builtins.property
+    def right(self) -> _lineage_pb2.ComparedContext:
+        """Is what the other side has since."""
+
+    @_builtins.property
+    def left_messages(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Message]:
+        """Are messages of one side beyond the shared version, in order."""
+
+    @_builtins.property
+    def right_messages(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Message]:
+        """Are messages of the other side beyond it, in order. A page may have fewer of one side than of the other."""
+
+    def __init__(
+        self,
+        *,
+        common_ancestor_id: _builtins.str = ...,
+        shared_version: _builtins.int = ...,
+        left: _lineage_pb2.ComparedContext | None = ...,
+        right: _lineage_pb2.ComparedContext | None = ...,
+        left_messages: _abc.Iterable[_message_pb2.Message] | None = ...,
+        right_messages: _abc.Iterable[_message_pb2.Message] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["left", b"left", "right", b"right"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["common_ancestor_id", b"common_ancestor_id", "left", b"left", "left_messages", b"left_messages", "next_page_token", b"next_page_token", "right", b"right", "right_messages", b"right_messages", "shared_version", b"shared_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareContextsResponse: _TypeAlias = CompareContextsResponse  # noqa: Y015

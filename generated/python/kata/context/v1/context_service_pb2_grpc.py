@@ -88,6 +88,21 @@ class ContextServiceStub:
                 request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.DeleteTagRequest.SerializeToString,
                 response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.DeleteTagResponse.FromString,
                 _registered_method=True)
+        self.FlattenContext = channel.unary_unary(
+                '/kata.context.v1.ContextService/FlattenContext',
+                request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.FlattenContextRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.FlattenContextResponse.FromString,
+                _registered_method=True)
+        self.GetLineage = channel.unary_unary(
+                '/kata.context.v1.ContextService/GetLineage',
+                request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.GetLineageRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.GetLineageResponse.FromString,
+                _registered_method=True)
+        self.CompareContexts = channel.unary_unary(
+                '/kata.context.v1.ContextService/CompareContexts',
+                request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsResponse.FromString,
+                _registered_method=True)
 
 
 class ContextServiceServicer:
@@ -181,6 +196,37 @@ class ContextServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FlattenContext(self, request, context):
+        """Gives a fork a log of its own: copies what it reads in its ancestors', and has it read the copies. Versions, revisions,
+        records and windows stay as they are, a message still says who appended it; the fork has depth 0, and its ancestors can
+        be purged, unless others read them, as the fork's own forks do that were made before. Copies in batches, beside readers
+        and writers; a call that is cut off, as one for a very long log may be by its deadline, leaves what it has copied, and
+        the next one goes on there. One revision, at the end. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_IS_FLAT, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLineage(self, request, context):
+        """Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
+        such, and a soft-deleted context has its lineage, too.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareContexts(self, request, context):
+        """Compares two contexts by lineage, not by text: what both have of the same log is shared, and each side's messages
+        beyond it are listed, as they were appended. Contexts without a common ancestor share nothing. Both sides are walked
+        at once, up to where they were at the walk's first page.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ContextServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -233,6 +279,21 @@ def add_ContextServiceServicer_to_server(servicer, server):
                     servicer.DeleteTag,
                     request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.DeleteTagRequest.FromString,
                     response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.DeleteTagResponse.SerializeToString,
+            ),
+            'FlattenContext': grpc.unary_unary_rpc_method_handler(
+                    servicer.FlattenContext,
+                    request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.FlattenContextRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.FlattenContextResponse.SerializeToString,
+            ),
+            'GetLineage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLineage,
+                    request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.GetLineageRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.GetLineageResponse.SerializeToString,
+            ),
+            'CompareContexts': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareContexts,
+                    request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -509,6 +570,87 @@ class ContextService:
             '/kata.context.v1.ContextService/DeleteTag',
             kata_dot_context_dot_v1_dot_context__service__pb2.DeleteTagRequest.SerializeToString,
             kata_dot_context_dot_v1_dot_context__service__pb2.DeleteTagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FlattenContext(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.ContextService/FlattenContext',
+            kata_dot_context_dot_v1_dot_context__service__pb2.FlattenContextRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_context__service__pb2.FlattenContextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLineage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.ContextService/GetLineage',
+            kata_dot_context_dot_v1_dot_context__service__pb2.GetLineageRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_context__service__pb2.GetLineageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareContexts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.ContextService/CompareContexts',
+            kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsResponse.FromString,
             options,
             channel_credentials,
             insecure,

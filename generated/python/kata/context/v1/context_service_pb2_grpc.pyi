@@ -81,6 +81,25 @@ class ContextServiceStub:
     """Deletes a tag; what it named stays. One revision. Repeatable with `request_id`.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, TAG_NOT_FOUND, REQUEST_ID_REUSED.
     """
+    FlattenContext: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.FlattenContextRequest, _context_service_pb2.FlattenContextResponse]
+    """Gives a fork a log of its own: copies what it reads in its ancestors', and has it read the copies. Versions, revisions,
+    records and windows stay as they are, a message still says who appended it; the fork has depth 0, and its ancestors can
+    be purged, unless others read them, as the fork's own forks do that were made before. Copies in batches, beside readers
+    and writers; a call that is cut off, as one for a very long log may be by its deadline, leaves what it has copied, and
+    the next one goes on there. One revision, at the end. Repeatable with `request_id`.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_IS_FLAT, REQUEST_ID_REUSED.
+    """
+    GetLineage: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.GetLineageRequest, _context_service_pb2.GetLineageResponse]
+    """Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
+    such, and a soft-deleted context has its lineage, too.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+    """
+    CompareContexts: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.CompareContextsRequest, _context_service_pb2.CompareContextsResponse]
+    """Compares two contexts by lineage, not by text: what both have of the same log is shared, and each side's messages
+    beyond it are listed, as they were appended. Contexts without a common ancestor share nothing. Both sides are walked
+    at once, up to where they were at the walk's first page.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+    """
 
 @_typing.type_check_only
 class ContextServiceAsyncStub(ContextServiceStub):
@@ -134,6 +153,25 @@ class ContextServiceAsyncStub(ContextServiceStub):
     DeleteTag: _aio.UnaryUnaryMultiCallable[_context_service_pb2.DeleteTagRequest, _context_service_pb2.DeleteTagResponse]  # type: ignore[assignment]
     """Deletes a tag; what it named stays. One revision. Repeatable with `request_id`.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, TAG_NOT_FOUND, REQUEST_ID_REUSED.
+    """
+    FlattenContext: _aio.UnaryUnaryMultiCallable[_context_service_pb2.FlattenContextRequest, _context_service_pb2.FlattenContextResponse]  # type: ignore[assignment]
+    """Gives a fork a log of its own: copies what it reads in its ancestors', and has it read the copies. Versions, revisions,
+    records and windows stay as they are, a message still says who appended it; the fork has depth 0, and its ancestors can
+    be purged, unless others read them, as the fork's own forks do that were made before. Copies in batches, beside readers
+    and writers; a call that is cut off, as one for a very long log may be by its deadline, leaves what it has copied, and
+    the next one goes on there. One revision, at the end. Repeatable with `request_id`.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_IS_FLAT, REQUEST_ID_REUSED.
+    """
+    GetLineage: _aio.UnaryUnaryMultiCallable[_context_service_pb2.GetLineageRequest, _context_service_pb2.GetLineageResponse]  # type: ignore[assignment]
+    """Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
+    such, and a soft-deleted context has its lineage, too.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+    """
+    CompareContexts: _aio.UnaryUnaryMultiCallable[_context_service_pb2.CompareContextsRequest, _context_service_pb2.CompareContextsResponse]  # type: ignore[assignment]
+    """Compares two contexts by lineage, not by text: what both have of the same log is shared, and each side's messages
+    beyond it are listed, as they were appended. Contexts without a common ancestor share nothing. Both sides are walked
+    at once, up to where they were at the walk's first page.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
     """
 
 class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -245,6 +283,43 @@ class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_context_service_pb2.DeleteTagResponse, _abc.Awaitable[_context_service_pb2.DeleteTagResponse]]:
         """Deletes a tag; what it named stays. One revision. Repeatable with `request_id`.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, TAG_NOT_FOUND, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def FlattenContext(
+        self,
+        request: _context_service_pb2.FlattenContextRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_context_service_pb2.FlattenContextResponse, _abc.Awaitable[_context_service_pb2.FlattenContextResponse]]:
+        """Gives a fork a log of its own: copies what it reads in its ancestors', and has it read the copies. Versions, revisions,
+        records and windows stay as they are, a message still says who appended it; the fork has depth 0, and its ancestors can
+        be purged, unless others read them, as the fork's own forks do that were made before. Copies in batches, beside readers
+        and writers; a call that is cut off, as one for a very long log may be by its deadline, leaves what it has copied, and
+        the next one goes on there. One revision, at the end. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_IS_FLAT, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetLineage(
+        self,
+        request: _context_service_pb2.GetLineageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_context_service_pb2.GetLineageResponse, _abc.Awaitable[_context_service_pb2.GetLineageResponse]]:
+        """Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
+        such, and a soft-deleted context has its lineage, too.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def CompareContexts(
+        self,
+        request: _context_service_pb2.CompareContextsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_context_service_pb2.CompareContextsResponse, _abc.Awaitable[_context_service_pb2.CompareContextsResponse]]:
+        """Compares two contexts by lineage, not by text: what both have of the same log is shared, and each side's messages
+        beyond it are listed, as they were appended. Contexts without a common ancestor share nothing. Both sides are walked
+        at once, up to where they were at the walk's first page.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
         """
 
 def add_ContextServiceServicer_to_server(servicer: ContextServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

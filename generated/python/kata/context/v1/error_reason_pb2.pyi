@@ -98,6 +98,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The context has no tag of this name; ResourceInfo names it. A fork has none of its parent's. Metadata: context_id, tag."""
     ERROR_REASON_TAG_EXISTS: _ErrorReason.ValueType  # 26
     """The context has a tag of this name, which `move` would move; ResourceInfo names it. Metadata: context_id, tag."""
+    ERROR_REASON_CONTEXT_IS_FLAT: _ErrorReason.ValueType  # 30
+    """The context has all of its messages in its own log, being no fork or flattened already. Metadata: context_id."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call failed.
@@ -181,6 +183,8 @@ ERROR_REASON_TAG_NOT_FOUND: ErrorReason.ValueType  # 25
 """The context has no tag of this name; ResourceInfo names it. A fork has none of its parent's. Metadata: context_id, tag."""
 ERROR_REASON_TAG_EXISTS: ErrorReason.ValueType  # 26
 """The context has a tag of this name, which `move` would move; ResourceInfo names it. Metadata: context_id, tag."""
+ERROR_REASON_CONTEXT_IS_FLAT: ErrorReason.ValueType  # 30
+"""The context has all of its messages in its own log, being no fork or flattened already. Metadata: context_id."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 STATUS_CODE_FIELD_NUMBER: _builtins.int

@@ -76,6 +76,8 @@ class _RevisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Revision
     """Set a tag, or moved it."""
     REVISION_KIND_UNTAG: _RevisionKind.ValueType  # 11
     """Deleted a tag."""
+    REVISION_KIND_FLATTEN: _RevisionKind.ValueType  # 12
+    """Gave a fork a log of its own, with copies of what it had read in its ancestors'."""
 
 class RevisionKind(_RevisionKind, metaclass=_RevisionKindEnumTypeWrapper):
     """RevisionKind says what a revision did. Grows with what can happen to a context."""
@@ -102,6 +104,8 @@ REVISION_KIND_TAG: RevisionKind.ValueType  # 10
 """Set a tag, or moved it."""
 REVISION_KIND_UNTAG: RevisionKind.ValueType  # 11
 """Deleted a tag."""
+REVISION_KIND_FLATTEN: RevisionKind.ValueType  # 12
+"""Gave a fork a log of its own, with copies of what it had read in its ancestors'."""
 Global___RevisionKind: _TypeAlias = RevisionKind  # noqa: Y015
 
 @_typing.final

@@ -43,7 +43,10 @@ export interface Context {
     forkVersion?: bigint | undefined;
     /** Is the newest revision that a fork knows of its parent; its own revisions follow. Output only. */
     forkRevision?: bigint | undefined;
-    /** Counts the contexts between this one and the root whose messages it reads; 0 for a root. Output only. */
+    /**
+     * Counts the contexts between this one and the root whose messages it reads; 0 for a root, and
+     * for a fork that was flattened. Output only.
+     */
     depth: number;
 }
 export interface Context_LabelsEntry {

@@ -2,6 +2,7 @@ import { BinaryReader, BinaryWriter } from "../../../wire";
 import { type CallOptions, type ChannelCredentials, Client, type ClientOptions, type ClientUnaryCall, type handleUnaryCall, type Metadata, type ServiceError, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { Timestamp } from "../../../google/protobuf/timestamp";
 import { Context, Origin, Tag } from "./context";
+import { ComparedContext, ContextPoint, LineageContext, LineageSegment } from "./lineage";
 import { Message } from "./message";
 import { Policy } from "./policy";
 /** The service that creates, finds and changes contexts. */
@@ -245,6 +246,78 @@ export interface DeleteTagResponse {
     /** Says that an earlier call with this request_id deleted it. */
     replayed: boolean;
 }
+/** FlattenContextRequest names the fork to flatten. */
+export interface FlattenContextRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    requestId: string;
+}
+/** FlattenContextResponse answers FlattenContext. */
+export interface FlattenContextResponse {
+    /** Is the context, as it is now. */
+    context: Context | undefined;
+    /** Is the revision that the change took. */
+    revision: bigint;
+    /** Says that an earlier call with this request_id flattened it. */
+    replayed: boolean;
+}
+/** GetLineageRequest names a context, and pages its forks. */
+export interface GetLineageRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Is how many forks to return at most: 0 is the default of 50; above 1,000 it is 1,000; negative is refused. */
+    pageSize: number;
+    /** Is the `next_page_token` of the page before. */
+    pageToken: string;
+}
+/** GetLineageResponse answers GetLineage. */
+export interface GetLineageResponse {
+    /** Is the context. */
+    context: LineageContext | undefined;
+    /**
+     * Are the contexts that it comes from, the root first, its parent last; the nearest 1,000. Where an ancestor was purged
+     * they begin after it.
+     */
+    ancestors: LineageContext[];
+    /** Are the logs that it reads, oldest first, its own last; their versions follow each other without a gap. */
+    segments: LineageSegment[];
+    /** Are its forks in the order in which they were made. */
+    children: LineageContext[];
+    /** Asks for the next page of forks; empty at the end, and only there. */
+    nextPageToken: string;
+}
+/** CompareContextsRequest names two contexts, and pages what each has that the other has not. */
+export interface CompareContextsRequest {
+    /** Is one side. Required. */
+    left: ContextPoint | undefined;
+    /** Is the other side; it may be the same context at another moment. Required. */
+    right: ContextPoint | undefined;
+    /**
+     * Is how many messages of each side to return at most: 0 is the default of 100; above 1,000 it is 1,000; negative is
+     * refused. A page also ends at 1 MiB of content or one message of a side.
+     */
+    pageSize: number;
+    /** Is the `next_page_token` of the page before, with the same sides. */
+    pageToken: string;
+}
+/** CompareContextsResponse is one page of a comparison; all but the messages is the same on each. */
+export interface CompareContextsResponse {
+    /** Identifies the nearest context that both come from, or are; empty where there is none. */
+    commonAncestorId: string;
+    /** Is the last version that both have of the same log; 0 where they share nothing. */
+    sharedVersion: bigint;
+    /** Is what one side has since. */
+    left: ComparedContext | undefined;
+    /** Is what the other side has since. */
+    right: ComparedContext | undefined;
+    /** Are messages of one side beyond the shared version, in order. */
+    leftMessages: Message[];
+    /** Are messages of the other side beyond it, in order. A page may have fewer of one side than of the other. */
+    rightMessages: Message[];
+    /** Asks for the next page; empty at the end of both sides, and only there. */
+    nextPageToken: string;
+}
 export declare const CreateContextRequest: MessageFns<CreateContextRequest>;
 export declare const CreateContextRequest_LabelsEntry: MessageFns<CreateContextRequest_LabelsEntry>;
 export declare const CreateContextResponse: MessageFns<CreateContextResponse>;
@@ -268,6 +341,12 @@ export declare const ListTagsRequest: MessageFns<ListTagsRequest>;
 export declare const ListTagsResponse: MessageFns<ListTagsResponse>;
 export declare const DeleteTagRequest: MessageFns<DeleteTagRequest>;
 export declare const DeleteTagResponse: MessageFns<DeleteTagResponse>;
+export declare const FlattenContextRequest: MessageFns<FlattenContextRequest>;
+export declare const FlattenContextResponse: MessageFns<FlattenContextResponse>;
+export declare const GetLineageRequest: MessageFns<GetLineageRequest>;
+export declare const GetLineageResponse: MessageFns<GetLineageResponse>;
+export declare const CompareContextsRequest: MessageFns<CompareContextsRequest>;
+export declare const CompareContextsResponse: MessageFns<CompareContextsResponse>;
 /**
  * ContextService keeps contexts.
  *
@@ -410,6 +489,52 @@ export declare const ContextServiceService: {
         readonly responseSerialize: (value: DeleteTagResponse) => Buffer;
         readonly responseDeserialize: (value: Buffer) => DeleteTagResponse;
     };
+    /**
+     * Gives a fork a log of its own: copies what it reads in its ancestors', and has it read the copies. Versions, revisions,
+     * records and windows stay as they are, a message still says who appended it; the fork has depth 0, and its ancestors can
+     * be purged, unless others read them, as the fork's own forks do that were made before. Copies in batches, beside readers
+     * and writers; a call that is cut off, as one for a very long log may be by its deadline, leaves what it has copied, and
+     * the next one goes on there. One revision, at the end. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_IS_FLAT, REQUEST_ID_REUSED.
+     */
+    readonly flattenContext: {
+        readonly path: "/kata.context.v1.ContextService/FlattenContext";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: FlattenContextRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => FlattenContextRequest;
+        readonly responseSerialize: (value: FlattenContextResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => FlattenContextResponse;
+    };
+    /**
+     * Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
+     * such, and a soft-deleted context has its lineage, too.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    readonly getLineage: {
+        readonly path: "/kata.context.v1.ContextService/GetLineage";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: GetLineageRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => GetLineageRequest;
+        readonly responseSerialize: (value: GetLineageResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => GetLineageResponse;
+    };
+    /**
+     * Compares two contexts by lineage, not by text: what both have of the same log is shared, and each side's messages
+     * beyond it are listed, as they were appended. Contexts without a common ancestor share nothing. Both sides are walked
+     * at once, up to where they were at the walk's first page.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    readonly compareContexts: {
+        readonly path: "/kata.context.v1.ContextService/CompareContexts";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: CompareContextsRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => CompareContextsRequest;
+        readonly responseSerialize: (value: CompareContextsResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => CompareContextsResponse;
+    };
 };
 export interface ContextServiceServer extends UntypedServiceImplementation {
     /**
@@ -466,6 +591,28 @@ export interface ContextServiceServer extends UntypedServiceImplementation {
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, TAG_NOT_FOUND, REQUEST_ID_REUSED.
      */
     deleteTag: handleUnaryCall<DeleteTagRequest, DeleteTagResponse>;
+    /**
+     * Gives a fork a log of its own: copies what it reads in its ancestors', and has it read the copies. Versions, revisions,
+     * records and windows stay as they are, a message still says who appended it; the fork has depth 0, and its ancestors can
+     * be purged, unless others read them, as the fork's own forks do that were made before. Copies in batches, beside readers
+     * and writers; a call that is cut off, as one for a very long log may be by its deadline, leaves what it has copied, and
+     * the next one goes on there. One revision, at the end. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_IS_FLAT, REQUEST_ID_REUSED.
+     */
+    flattenContext: handleUnaryCall<FlattenContextRequest, FlattenContextResponse>;
+    /**
+     * Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
+     * such, and a soft-deleted context has its lineage, too.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    getLineage: handleUnaryCall<GetLineageRequest, GetLineageResponse>;
+    /**
+     * Compares two contexts by lineage, not by text: what both have of the same log is shared, and each side's messages
+     * beyond it are listed, as they were appended. Contexts without a common ancestor share nothing. Both sides are walked
+     * at once, up to where they were at the walk's first page.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    compareContexts: handleUnaryCall<CompareContextsRequest, CompareContextsResponse>;
 }
 export interface ContextServiceClient extends Client {
     /**
@@ -542,6 +689,34 @@ export interface ContextServiceClient extends Client {
     deleteTag(request: DeleteTagRequest, callback: (error: ServiceError | null, response: DeleteTagResponse) => void): ClientUnaryCall;
     deleteTag(request: DeleteTagRequest, metadata: Metadata, callback: (error: ServiceError | null, response: DeleteTagResponse) => void): ClientUnaryCall;
     deleteTag(request: DeleteTagRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: DeleteTagResponse) => void): ClientUnaryCall;
+    /**
+     * Gives a fork a log of its own: copies what it reads in its ancestors', and has it read the copies. Versions, revisions,
+     * records and windows stay as they are, a message still says who appended it; the fork has depth 0, and its ancestors can
+     * be purged, unless others read them, as the fork's own forks do that were made before. Copies in batches, beside readers
+     * and writers; a call that is cut off, as one for a very long log may be by its deadline, leaves what it has copied, and
+     * the next one goes on there. One revision, at the end. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_IS_FLAT, REQUEST_ID_REUSED.
+     */
+    flattenContext(request: FlattenContextRequest, callback: (error: ServiceError | null, response: FlattenContextResponse) => void): ClientUnaryCall;
+    flattenContext(request: FlattenContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: FlattenContextResponse) => void): ClientUnaryCall;
+    flattenContext(request: FlattenContextRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: FlattenContextResponse) => void): ClientUnaryCall;
+    /**
+     * Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
+     * such, and a soft-deleted context has its lineage, too.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    getLineage(request: GetLineageRequest, callback: (error: ServiceError | null, response: GetLineageResponse) => void): ClientUnaryCall;
+    getLineage(request: GetLineageRequest, metadata: Metadata, callback: (error: ServiceError | null, response: GetLineageResponse) => void): ClientUnaryCall;
+    getLineage(request: GetLineageRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: GetLineageResponse) => void): ClientUnaryCall;
+    /**
+     * Compares two contexts by lineage, not by text: what both have of the same log is shared, and each side's messages
+     * beyond it are listed, as they were appended. Contexts without a common ancestor share nothing. Both sides are walked
+     * at once, up to where they were at the walk's first page.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    compareContexts(request: CompareContextsRequest, callback: (error: ServiceError | null, response: CompareContextsResponse) => void): ClientUnaryCall;
+    compareContexts(request: CompareContextsRequest, metadata: Metadata, callback: (error: ServiceError | null, response: CompareContextsResponse) => void): ClientUnaryCall;
+    compareContexts(request: CompareContextsRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: CompareContextsResponse) => void): ClientUnaryCall;
 }
 export declare const ContextServiceClient: {
     new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): ContextServiceClient;

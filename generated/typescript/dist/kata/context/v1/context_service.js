@@ -5,7 +5,7 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/context_service.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.ContextServiceClient = exports.ContextServiceService = exports.DeleteTagResponse = exports.DeleteTagRequest = exports.ListTagsResponse = exports.ListTagsRequest = exports.TagVersionResponse = exports.TagVersionRequest = exports.ForkContextResponse = exports.ForkContextRequest_LabelsEntry = exports.ForkContextRequest = exports.UndeleteContextResponse = exports.UndeleteContextRequest = exports.DeleteContextResponse = exports.DeleteContextRequest = exports.UpdateContextResponse = exports.UpdateContextRequest = exports.ListContextsResponse = exports.ListContextsRequest_LabelsEntry = exports.ListContextsRequest = exports.GetContextResponse = exports.GetContextRequest = exports.CreateContextResponse = exports.CreateContextRequest_LabelsEntry = exports.CreateContextRequest = void 0;
+exports.ContextServiceClient = exports.ContextServiceService = exports.CompareContextsResponse = exports.CompareContextsRequest = exports.GetLineageResponse = exports.GetLineageRequest = exports.FlattenContextResponse = exports.FlattenContextRequest = exports.DeleteTagResponse = exports.DeleteTagRequest = exports.ListTagsResponse = exports.ListTagsRequest = exports.TagVersionResponse = exports.TagVersionRequest = exports.ForkContextResponse = exports.ForkContextRequest_LabelsEntry = exports.ForkContextRequest = exports.UndeleteContextResponse = exports.UndeleteContextRequest = exports.DeleteContextResponse = exports.DeleteContextRequest = exports.UpdateContextResponse = exports.UpdateContextRequest = exports.ListContextsResponse = exports.ListContextsRequest_LabelsEntry = exports.ListContextsRequest = exports.GetContextResponse = exports.GetContextRequest = exports.CreateContextResponse = exports.CreateContextRequest_LabelsEntry = exports.CreateContextRequest = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const grpc_1 = require("../../../grpc");
@@ -13,6 +13,7 @@ const field_mask_1 = require("../../../google/protobuf/field_mask");
 const struct_1 = require("../../../google/protobuf/struct");
 const timestamp_1 = require("../../../google/protobuf/timestamp");
 const context_1 = require("./context");
+const lineage_1 = require("./lineage");
 const message_1 = require("./message");
 const policy_1 = require("./policy");
 function createBaseCreateContextRequest() {
@@ -1925,6 +1926,538 @@ exports.DeleteTagResponse = {
         return message;
     },
 };
+function createBaseFlattenContextRequest() {
+    return { contextId: "", requestId: "" };
+}
+exports.FlattenContextRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.requestId !== "") {
+            writer.uint32(18).string(message.requestId);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseFlattenContextRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.requestId = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.FlattenContextRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseFlattenContextRequest();
+        message.contextId = object.contextId ?? "";
+        message.requestId = object.requestId ?? "";
+        return message;
+    },
+};
+function createBaseFlattenContextResponse() {
+    return { context: undefined, revision: 0n, replayed: false };
+}
+exports.FlattenContextResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.context !== undefined) {
+            context_1.Context.encode(message.context, writer.uint32(10).fork()).join();
+        }
+        if (message.revision !== 0n) {
+            if (BigInt.asIntN(64, message.revision) !== message.revision) {
+                throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+            }
+            writer.uint32(16).int64(message.revision);
+        }
+        if (message.replayed !== false) {
+            writer.uint32(24).bool(message.replayed);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseFlattenContextResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.context = context_1.Context.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.revision = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.replayed = reader.bool();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.FlattenContextResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseFlattenContextResponse();
+        message.context = (object.context !== undefined && object.context !== null)
+            ? context_1.Context.fromPartial(object.context)
+            : undefined;
+        message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+        message.replayed = object.replayed ?? false;
+        return message;
+    },
+};
+function createBaseGetLineageRequest() {
+    return { contextId: "", pageSize: 0, pageToken: "" };
+}
+exports.GetLineageRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.pageSize !== 0) {
+            writer.uint32(16).int32(message.pageSize);
+        }
+        if (message.pageToken !== "") {
+            writer.uint32(26).string(message.pageToken);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseGetLineageRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.pageSize = reader.int32();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.pageToken = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.GetLineageRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseGetLineageRequest();
+        message.contextId = object.contextId ?? "";
+        message.pageSize = object.pageSize ?? 0;
+        message.pageToken = object.pageToken ?? "";
+        return message;
+    },
+};
+function createBaseGetLineageResponse() {
+    return { context: undefined, ancestors: [], segments: [], children: [], nextPageToken: "" };
+}
+exports.GetLineageResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.context !== undefined) {
+            lineage_1.LineageContext.encode(message.context, writer.uint32(10).fork()).join();
+        }
+        for (const v of message.ancestors) {
+            lineage_1.LineageContext.encode(v, writer.uint32(18).fork()).join();
+        }
+        for (const v of message.segments) {
+            lineage_1.LineageSegment.encode(v, writer.uint32(26).fork()).join();
+        }
+        for (const v of message.children) {
+            lineage_1.LineageContext.encode(v, writer.uint32(34).fork()).join();
+        }
+        if (message.nextPageToken !== "") {
+            writer.uint32(42).string(message.nextPageToken);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseGetLineageResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.context = lineage_1.LineageContext.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.ancestors.push(lineage_1.LineageContext.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.segments.push(lineage_1.LineageSegment.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.children.push(lineage_1.LineageContext.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 42) {
+                            break;
+                        }
+                        message.nextPageToken = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.GetLineageResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseGetLineageResponse();
+        message.context = (object.context !== undefined && object.context !== null)
+            ? lineage_1.LineageContext.fromPartial(object.context)
+            : undefined;
+        message.ancestors = object.ancestors?.map((e) => lineage_1.LineageContext.fromPartial(e)) || [];
+        message.segments = object.segments?.map((e) => lineage_1.LineageSegment.fromPartial(e)) || [];
+        message.children = object.children?.map((e) => lineage_1.LineageContext.fromPartial(e)) || [];
+        message.nextPageToken = object.nextPageToken ?? "";
+        return message;
+    },
+};
+function createBaseCompareContextsRequest() {
+    return { left: undefined, right: undefined, pageSize: 0, pageToken: "" };
+}
+exports.CompareContextsRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.left !== undefined) {
+            lineage_1.ContextPoint.encode(message.left, writer.uint32(10).fork()).join();
+        }
+        if (message.right !== undefined) {
+            lineage_1.ContextPoint.encode(message.right, writer.uint32(18).fork()).join();
+        }
+        if (message.pageSize !== 0) {
+            writer.uint32(24).int32(message.pageSize);
+        }
+        if (message.pageToken !== "") {
+            writer.uint32(34).string(message.pageToken);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseCompareContextsRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.left = lineage_1.ContextPoint.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.right = lineage_1.ContextPoint.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.pageSize = reader.int32();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.pageToken = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.CompareContextsRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseCompareContextsRequest();
+        message.left = (object.left !== undefined && object.left !== null)
+            ? lineage_1.ContextPoint.fromPartial(object.left)
+            : undefined;
+        message.right = (object.right !== undefined && object.right !== null)
+            ? lineage_1.ContextPoint.fromPartial(object.right)
+            : undefined;
+        message.pageSize = object.pageSize ?? 0;
+        message.pageToken = object.pageToken ?? "";
+        return message;
+    },
+};
+function createBaseCompareContextsResponse() {
+    return {
+        commonAncestorId: "",
+        sharedVersion: 0n,
+        left: undefined,
+        right: undefined,
+        leftMessages: [],
+        rightMessages: [],
+        nextPageToken: "",
+    };
+}
+exports.CompareContextsResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.commonAncestorId !== "") {
+            writer.uint32(10).string(message.commonAncestorId);
+        }
+        if (message.sharedVersion !== 0n) {
+            if (BigInt.asIntN(64, message.sharedVersion) !== message.sharedVersion) {
+                throw new globalThis.Error("value provided for field message.sharedVersion of type int64 too large");
+            }
+            writer.uint32(16).int64(message.sharedVersion);
+        }
+        if (message.left !== undefined) {
+            lineage_1.ComparedContext.encode(message.left, writer.uint32(26).fork()).join();
+        }
+        if (message.right !== undefined) {
+            lineage_1.ComparedContext.encode(message.right, writer.uint32(34).fork()).join();
+        }
+        for (const v of message.leftMessages) {
+            message_1.Message.encode(v, writer.uint32(42).fork()).join();
+        }
+        for (const v of message.rightMessages) {
+            message_1.Message.encode(v, writer.uint32(50).fork()).join();
+        }
+        if (message.nextPageToken !== "") {
+            writer.uint32(58).string(message.nextPageToken);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseCompareContextsResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.commonAncestorId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.sharedVersion = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.left = lineage_1.ComparedContext.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.right = lineage_1.ComparedContext.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 42) {
+                            break;
+                        }
+                        message.leftMessages.push(message_1.Message.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 6: {
+                        if (tag !== 50) {
+                            break;
+                        }
+                        message.rightMessages.push(message_1.Message.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 7: {
+                        if (tag !== 58) {
+                            break;
+                        }
+                        message.nextPageToken = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.CompareContextsResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseCompareContextsResponse();
+        message.commonAncestorId = object.commonAncestorId ?? "";
+        message.sharedVersion = (object.sharedVersion !== undefined && object.sharedVersion !== null)
+            ? BigInt(object.sharedVersion)
+            : 0n;
+        message.left = (object.left !== undefined && object.left !== null)
+            ? lineage_1.ComparedContext.fromPartial(object.left)
+            : undefined;
+        message.right = (object.right !== undefined && object.right !== null)
+            ? lineage_1.ComparedContext.fromPartial(object.right)
+            : undefined;
+        message.leftMessages = object.leftMessages?.map((e) => message_1.Message.fromPartial(e)) || [];
+        message.rightMessages = object.rightMessages?.map((e) => message_1.Message.fromPartial(e)) || [];
+        message.nextPageToken = object.nextPageToken ?? "";
+        return message;
+    },
+};
 exports.ContextServiceService = {
     /**
      * Creates an empty context. Repeatable with `request_id`.
@@ -2059,6 +2592,52 @@ exports.ContextServiceService = {
         requestDeserialize: (value) => exports.DeleteTagRequest.decode(value),
         responseSerialize: (value) => Buffer.from(exports.DeleteTagResponse.encode(value).finish()),
         responseDeserialize: (value) => exports.DeleteTagResponse.decode(value),
+    },
+    /**
+     * Gives a fork a log of its own: copies what it reads in its ancestors', and has it read the copies. Versions, revisions,
+     * records and windows stay as they are, a message still says who appended it; the fork has depth 0, and its ancestors can
+     * be purged, unless others read them, as the fork's own forks do that were made before. Copies in batches, beside readers
+     * and writers; a call that is cut off, as one for a very long log may be by its deadline, leaves what it has copied, and
+     * the next one goes on there. One revision, at the end. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_IS_FLAT, REQUEST_ID_REUSED.
+     */
+    flattenContext: {
+        path: "/kata.context.v1.ContextService/FlattenContext",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.FlattenContextRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.FlattenContextRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.FlattenContextResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.FlattenContextResponse.decode(value),
+    },
+    /**
+     * Returns where a context comes from, which logs it reads, and a page of its forks. Soft-deleted contexts are shown as
+     * such, and a soft-deleted context has its lineage, too.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    getLineage: {
+        path: "/kata.context.v1.ContextService/GetLineage",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.GetLineageRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.GetLineageRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.GetLineageResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.GetLineageResponse.decode(value),
+    },
+    /**
+     * Compares two contexts by lineage, not by text: what both have of the same log is shared, and each side's messages
+     * beyond it are listed, as they were appended. Contexts without a common ancestor share nothing. Both sides are walked
+     * at once, up to where they were at the walk's first page.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+     */
+    compareContexts: {
+        path: "/kata.context.v1.ContextService/CompareContexts",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.CompareContextsRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.CompareContextsRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.CompareContextsResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.CompareContextsResponse.decode(value),
     },
 };
 exports.ContextServiceClient = (0, grpc_1.makeGenericClientConstructor)(exports.ContextServiceService, "kata.context.v1.ContextService");

@@ -90,5 +90,7 @@ export declare enum ErrorReason {
     ERROR_REASON_TAG_NOT_FOUND = 25,
     /** ERROR_REASON_TAG_EXISTS - The context has a tag of this name, which `move` would move; ResourceInfo names it. Metadata: context_id, tag. */
     ERROR_REASON_TAG_EXISTS = 26,
+    /** ERROR_REASON_CONTEXT_IS_FLAT - The context has all of its messages in its own log, being no fork or flattened already. Metadata: context_id. */
+    ERROR_REASON_CONTEXT_IS_FLAT = 30,
     UNRECOGNIZED = -1
 }

@@ -1,6 +1,7 @@
 export * from "./context";
 export * from "./context_service";
 export * from "./error_reason";
+export * from "./lineage";
 export * from "./message";
 export * from "./message_service";
 export * from "./policy";

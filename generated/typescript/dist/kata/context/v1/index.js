@@ -17,6 +17,7 @@ Object.defineProperty(exports, "__esModule", { value: true });
 __exportStar(require("./context"), exports);
 __exportStar(require("./context_service"), exports);
 __exportStar(require("./error_reason"), exports);
+__exportStar(require("./lineage"), exports);
 __exportStar(require("./message"), exports);
 __exportStar(require("./message_service"), exports);
 __exportStar(require("./policy"), exports);

@@ -40,6 +40,8 @@ export declare enum RevisionKind {
     REVISION_KIND_TAG = 10,
     /** REVISION_KIND_UNTAG - Deleted a tag. */
     REVISION_KIND_UNTAG = 11,
+    /** REVISION_KIND_FLATTEN - Gave a fork a log of its own, with copies of what it had read in its ancestors'. */
+    REVISION_KIND_FLATTEN = 12,
     UNRECOGNIZED = -1
 }
 /** AppendMessagesRequest is one batch of messages. */

@@ -51,6 +51,8 @@ var RevisionKind;
     RevisionKind[RevisionKind["REVISION_KIND_TAG"] = 10] = "REVISION_KIND_TAG";
     /** REVISION_KIND_UNTAG - Deleted a tag. */
     RevisionKind[RevisionKind["REVISION_KIND_UNTAG"] = 11] = "REVISION_KIND_UNTAG";
+    /** REVISION_KIND_FLATTEN - Gave a fork a log of its own, with copies of what it had read in its ancestors'. */
+    RevisionKind[RevisionKind["REVISION_KIND_FLATTEN"] = 12] = "REVISION_KIND_FLATTEN";
     RevisionKind[RevisionKind["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(RevisionKind || (exports.RevisionKind = RevisionKind = {}));
 function createBaseAppendMessagesRequest() {

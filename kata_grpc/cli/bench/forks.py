@@ -1,0 +1,156 @@
+"""Forks: of a long context and a short one, of one with many forks, and windows far from the root and long ago."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+from kata.context.v1 import context_service_pb2, message_pb2
+from kata.context.v1 import message_service_pb2 as pb
+
+from kata_grpc.cli.bench.data import SQL, create, prose
+from kata_grpc.cli.bench.figures import Figure, Target, alternate, compared, expect, spread
+from kata_grpc.cli.bench.rig import TENANT
+from kata_grpc.cli.bench.windows import BUDGET
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from kata_grpc.cli.bench.rig import Client, Rig
+
+_SHORT = 10
+_DEPTH = 10
+_APART = 6
+"""Messages of each context on the way down: the window goes through all of them."""
+_FORKS_AT_ONCE = 8
+
+
+async def measure(rig: Rig) -> list[Figure]:
+    """Measure all of it; the long context is forked, and not changed."""
+    rig.say("forks of long, short and often forked contexts; windows through ten forks, and as of long ago")
+    short, few, many = await create(rig.client.contexts, 3)
+    await _append(rig.client, short, _SHORT)
+    for parent in (few, many):
+        await _append(rig.client, parent, 1)
+    await _fork_often(rig.client, many, rig.scale.forks)
+    deep = await _deep(rig.client, rig.data.long)
+    half = rig.scale.long_messages // 2
+    get = rig.client.messages.GetWindow
+    windows = {
+        "deep": pb.GetWindowRequest(context_id=str(deep), token_budget=BUDGET),
+        "latest": pb.GetWindowRequest(context_id=str(rig.data.long), token_budget=BUDGET),
+        "then": pb.GetWindowRequest(context_id=str(rig.data.long), token_budget=BUDGET, at_version=half),
+    }
+    headers = {name: (await get(request)).header for name, request in windows.items()}
+    expect(headers["then"].snapshot_version, half, "snapshot of the window as of long ago")
+    own = rig.scale.long_messages + _DEPTH * _APART
+    expect(headers["deep"].snapshot_version, own, "snapshot of the deep window")
+    expect(
+        headers["deep"].tail_first_version <= rig.scale.long_messages + 1, True, "depth that the window goes through"
+    )
+    series = await alternate(
+        {
+            "of long": lambda: fork(rig.client, rig.data.long),
+            "of short": lambda: fork(rig.client, short),
+            "after many": lambda: fork(rig.client, many),
+            "after few": lambda: fork(rig.client, few),
+            **{name: partial(get, request) for name, request in windows.items()},
+        },
+        repetitions=rig.scale.repetitions,
+        calls=rig.scale.calls,
+    )
+    title = f"window of {BUDGET:,} tokens, GetWindow"
+    return [
+        compared(
+            "fork_length",
+            f"ForkContext of {rig.scale.long_messages:,} messages",
+            series["of long"],
+            f"of {_SHORT}",
+            series["of short"],
+            target=Target("<=", 1.2),
+        ),
+        *await _storage(rig, short),
+        compared(
+            "fork_count",
+            f"ForkContext of a context with {rig.scale.forks:,} forks",
+            series["after many"],
+            "with few",
+            series["after few"],
+            target=Target("<=", 1.2),
+        ),
+        compared(
+            "window_depth",
+            f"{title}, through {_DEPTH} forks ({headers['deep'].message_count} messages)",
+            series["deep"],
+            f"of the root ({headers['latest'].message_count} messages)",
+            series["latest"],
+            target=Target("<=", 2),
+        ),
+        compared(
+            "window_as_of",
+            f"{title}, as of version {half:,} of {rig.scale.long_messages:,}",
+            series["then"],
+            "of the latest",
+            series["latest"],
+            target=Target("<=", 1.2),
+        ),
+    ]
+
+
+async def fork(client: Client, parent: UUID | str) -> str:
+    """Fork a context at its newest message; return the child's id."""
+    answer = await client.contexts.ForkContext(context_service_pb2.ForkContextRequest(context_id=str(parent)))
+    return answer.context.context_id
+
+
+async def _append(client: Client, context_id: UUID | str, count: int) -> None:
+    texts = cycle(prose())
+    messages = [message_pb2.Message(role=message_pb2.ROLE_USER, text=next(texts)) for _ in range(count)]
+    await client.messages.AppendMessages(pb.AppendMessagesRequest(context_id=str(context_id), messages=messages))
+
+
+async def _fork_often(client: Client, parent: UUID, count: int) -> None:
+    async def some(share: int) -> None:
+        for _ in range(share):
+            await fork(client, parent)
+
+    await asyncio.gather(*(some(count // _FORKS_AT_ONCE) for _ in range(_FORKS_AT_ONCE)))
+
+
+async def _deep(client: Client, root: UUID) -> str:
+    """Fork a context, the fork, and so on, each with messages of its own; return the last."""
+    context_id = str(root)
+    for _ in range(_DEPTH):
+        context_id = await fork(client, context_id)
+        await _append(client, context_id, _APART)
+    return context_id
+
+
+async def _storage(rig: Rig, short: UUID) -> list[Figure]:
+    """Count what a fork of the long context is in the database, beside one of the short."""
+    stored = await rig.prepared(SQL.fork_storage)
+    (of_long,), (of_short,) = [await stored(await fork(rig.client, of), TENANT) for of in (rig.data.long, short)]
+    title = f"a fork of {rig.scale.long_messages:,} messages: "
+    return [
+        Figure(
+            key="fork_rows",
+            title=f"{title}rows of contexts, revisions and messages",
+            unit="",
+            value=of_long["rows"],
+            floor_title=f"of {_SHORT}",
+            floor=of_short["rows"],
+            target=Target("<=", 2, of="value"),
+        ),
+        Figure(
+            key="fork_bytes",
+            title=f"{title}bytes of its rows",
+            unit="",
+            value=of_long["bytes"],
+            floor_title=f"of {_SHORT}",
+            floor=of_short["bytes"],
+            ratio=spread([of_long["bytes"] / of_short["bytes"]]),
+            target=Target("<=", 1.2),
+        ),
+    ]
