@@ -109,8 +109,9 @@ _QUANTITY = rf"[$€£¥₹]\s?{_NUMBER}(?:[kKMB]\b)?|{_NUMBER}\s?(?:{_UNITS})(?
 _WORD = r"A-Za-z0-9_\u00c0-\u024f\u0370-\u058f"
 _PIECE = re.compile(
     rf"""
-    (?:https?|ftp|file|s3|gs|git|ssh|wss?)://[^\s\x00-\x1f\x7f"'`<>\\{{}}|^\[\]]++      # an address
-    | [A-Za-z]:\\(?![nrt"'])[^\s\x00-\x1f\x7f"'`<>|*?:(){{}}\[\],;]++          # a path of Windows
+    (?:https?|ftp|file|s3|gs|git|ssh|wss?)://[^\s\x00-\x1f\x7f\ud800-\udfff"'`<>\\{{}}|^\[\]]++      # an address
+    | </[\w:.\-]{{1,80}}+>                    # an end tag, which is no path
+    | [A-Za-z]:\\(?![nrt"'])[^\s\x00-\x1f\x7f\ud800-\udfff"'`<>|*?:(){{}}\[\],;]++          # a path of Windows
     | \\(?:u[0-9a-fA-F]{{4}}|[nrtbf"'\\])                                   # an escape within quoted text
     | (?:def|class|func|function|fn|struct|interface|trait|enum)[ ][A-Za-z_]\w{{1,80}}+(?=\s?[(:<{{])
     | {_QUANTITY}
@@ -156,7 +157,7 @@ _LIKELY = _forms(
     (ArtifactKind.IDENTIFIER, r"#\d{1,10}|[A-Z][A-Z0-9]{1,9}-\d{1,10}"),
     (ArtifactKind.SYMBOL, r"--[a-z][\w\-]+"),
     (ArtifactKind.IDENTIFIER, r"[A-Za-z]+(?:_[A-Za-z]+)*_\d{3,}"),
-    (ArtifactKind.SYMBOL, r"_*[A-Za-z][A-Za-z0-9]*(?:_+[A-Za-z0-9]+)+_*|__?[A-Za-z]\w*"),
+    (ArtifactKind.SYMBOL, r"_*[A-Za-z][A-Za-z0-9]*(?:_+[A-Za-z0-9]+)+_*|__[A-Za-z]\w*|_[a-z]\w+"),
     (ArtifactKind.IDENTIFIER, r"(?=.*\d)(?=.*[A-Za-z])(?!\d+(?:st|nd|rd|th)$)[A-Za-z0-9][A-Za-z0-9_\-]{2,}[A-Za-z0-9]"),
     (ArtifactKind.IDENTIFIER, r"\d{5,}|(?=(?:\D*\d){7})\d+(?:-\d+)+"),
     (ArtifactKind.SYMBOL, r"[A-Z]*[a-z]+(?:[A-Z]+[a-z0-9]+)+[A-Z]*|[a-z]+[A-Z]+|[A-Z]{2,}[a-z]{2,}[A-Za-z]*"),
@@ -266,7 +267,7 @@ def texts(part: Part) -> Iterator[str]:
 
 def _find_in(text: str) -> dict[str, ArtifactKind]:
     """Look into the strings of JSON, where a name of a member is no code symbol: the tool's schema has it."""
-    parsed = _parse(text)
+    parsed = parse(text)
     if parsed is None:
         return find(text)
     values: list[str] = []
@@ -290,7 +291,8 @@ def _find_in(text: str) -> dict[str, ArtifactKind]:
     return found
 
 
-def _parse(text: str) -> dict[str, object] | list[object] | None:
+def parse(text: str) -> dict[str, object] | list[object] | None:
+    """Return the JSON object or array that a text is, numbers as they are spelled, None for any other text."""
     if not text[:64].lstrip().startswith(("{", "[")) or len(text) > _MAX_JSON_CHARS:
         return None
     try:
@@ -362,7 +364,7 @@ def failure(text: str) -> str:
 
     Of a traceback that is its last line; of a JSON object, the member that names the error.
     """
-    parsed = _parse(text) if len(text) < 1 << 16 else None
+    parsed = parse(text) if len(text) < 1 << 16 else None
     if isinstance(parsed, dict):
         told = parsed.get("error") or parsed.get("is_error") is True
         return json.dumps(parsed, ensure_ascii=False)[:DETAIL_CHARS] if told else ""

@@ -6,11 +6,12 @@ questions and artifacts, for which no word is read, and fewer decisions.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from kata_grpc.compaction.artifacts import Outcome, Runs, failure, mentions, texts
+from kata_grpc.compaction.artifacts import Outcome, Runs, failure, mentions, parse, texts
 from kata_grpc.compaction.state import MAX_LEDGER, MAX_NOTES, Entry, Note, Section, State, ranked
 from kata_grpc.domain.messages import Refusal, Role, Text
 
@@ -25,14 +26,18 @@ NOTE_CHARS = 600
 _READ_CHARS = 4_000
 """How much of each end of a text is read for sentences."""
 _MAX_KEY_CHARS = 400
-_SENTENCE = re.compile(r"[^.!?。！？\n]{2,600}+(?:[.!?。！？]++(?!\w))?")
+_MAX_ARGUMENT_CHARS = 80
+_SENTENCE = re.compile(r"(?:[^.!?。！？\n]++|[.!?]++(?=\S)){1,40}+[.!?。！？]*+")
+_LEAST_SENTENCE = 6
+_DECISIONS_PER_MESSAGE = 3
 _DECISION = re.compile(
     r"(?i)\b(?:decid(?:e|ed|ing)|let'?s|let us|we(?:'ll| will| should| need)|i(?:'ll| will|'d like| want| need)"
     r"|agreed?|instead|confirm(?:ed)?|prefer|must|should(?:n't| not)?|don't|do not|never|always|please|fixed|done"
     r"|works?|root cause|because|the (?:problem|issue|fix|reason) (?:is|was))\b"
 )
-_KEYWORD = re.compile(r"[^\W\d_]{4,24}")
-_TOPIC_WORDS = 3
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_KEYWORD = re.compile(r"[^\W\d_]{3,24}")
+_TOPIC_WORDS = 2
 _TOPIC_CHARS = 400
 """How much of a message is read for words that tell what it is about."""
 _SPILL = 2
@@ -117,10 +122,14 @@ class Collector:
         if any(isinstance(part, Refusal) for part in message.parts):
             self._note(Section.FAILURE, version, speaker, f"refused: {said}")
         ends = said if len(said) <= 2 * _READ_CHARS else f"{said[:_READ_CHARS]}\n{said[-_READ_CHARS:]}"
-        for sentence in _SENTENCE.findall(ends):
+        decided = 0
+        for sentence in dict.fromkeys(map(str.strip, _SENTENCE.findall(ends))):
+            if 2 * sum(map(str.isalpha, sentence)) < max(len(sentence), 2 * _LEAST_SENTENCE):
+                continue
             if sentence.endswith(("?", "？")):
                 self._note(Section.QUESTION, version, speaker, sentence)
-            elif _DECISION.search(sentence):
+            elif decided < _DECISIONS_PER_MESSAGE and _DECISION.search(sentence):
+                decided += 1
                 self._note(Section.DECISION, version, speaker, sentence)
         words = list(dict.fromkeys(map(str.lower, _KEYWORD.findall(said[:_TOPIC_CHARS]))))
         if words:
@@ -128,7 +137,7 @@ class Collector:
             self._topics.append((version, speaker, words))
 
     def _note(self, section: Section, version: int, speaker: str, text: str, key: str = "") -> None:
-        text = " ".join(text[: 2 * NOTE_CHARS].split())[:NOTE_CHARS]
+        text = _UNPRINTABLE.sub("", " ".join(text[: 2 * NOTE_CHARS].split()))[:NOTE_CHARS]
         notes = self._notes[section]
         if text and not (section is Section.GOAL and notes):
             notes.append(Note(section, version, speaker, text, key))
@@ -136,18 +145,20 @@ class Collector:
                 del notes[: -MAX_NOTES[section]]
 
     def _chosen_topics(self) -> Iterator[tuple[Section, int, str, str]]:
-        """Yield what messages are about: their rarest words, of those messages that have the rarest."""
-        total = len(self._topics)
+        """Yield what messages are about, in their order: their rarest words, of those messages that have the rarest.
 
-        def told(topic: tuple[int, str, list[str]]) -> tuple[float, int]:
-            rare = sorted(self._words[word] for word in topic[2])[:_TOPIC_WORDS]
-            return sum(1 / count for count in rare), topic[0]
-
-        chosen = sorted(self._topics, key=told, reverse=True)[: MAX_NOTES[Section.TOPIC]]
-        for version, speaker, words in sorted(chosen):
-            # A word of one message may be a slip; of half of them it tells nothing.
-            rare = sorted(words, key=lambda word: (self._words[word] > total // 4, self._words[word], -len(word)))
-            kept = set(rare[:_TOPIC_WORDS])
+        A word that one message in eight has tells nothing; no list of such words is needed, whatever the language.
+        """
+        common = max(2, len(self._topics) // 8)
+        told = []
+        for version, speaker, words in self._topics:
+            rare = sorted((self._words[word], -len(word), word) for word in words if self._words[word] <= common)
+            if rare:
+                told.append((sum(1 / uses for uses, *_ in rare[:_TOPIC_WORDS]), version, speaker, words, rare))
+        for _, version, speaker, words, rare in sorted(
+            sorted(told, reverse=True)[: MAX_NOTES[Section.TOPIC]], key=lambda one: one[1]
+        ):
+            kept = {word for *_, word in rare[:_TOPIC_WORDS]}
             yield Section.TOPIC, version, speaker, " ".join(word for word in words if word in kept)
         self._topics = []
 
@@ -172,4 +183,15 @@ def spoken(message: Message) -> str:
 
 
 def _key(run: ToolRun) -> str:
-    return f"{run.name}({' '.join(run.arguments[: 2 * _MAX_KEY_CHARS].split())[:_MAX_KEY_CHARS]})"
+    """Return a call as it is told: its tool, and the beginnings of its arguments."""
+    parsed = parse(run.arguments)
+    if isinstance(parsed, dict):
+        told = (f"{name}={_beginning(value)}" for name, value in parsed.items())
+        return f"{run.name}({', '.join(told)})"[:_MAX_KEY_CHARS]
+    return f"{run.name}({_beginning(run.arguments)})"
+
+
+def _beginning(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    short = " ".join(text[: 2 * _MAX_ARGUMENT_CHARS].split())
+    return short if len(short) <= _MAX_ARGUMENT_CHARS else f"{short[:_MAX_ARGUMENT_CHARS]}…"

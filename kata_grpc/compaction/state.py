@@ -42,7 +42,7 @@ MAX_NOTES = {
     Section.FAILURE: 32,
     Section.RESULT: 32,
     Section.QUESTION: 8,
-    Section.DECISION: 64,
+    Section.DECISION: 24,
     Section.EARLIER: 64,
     Section.TOPIC: 2_048,
 }

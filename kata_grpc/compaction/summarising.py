@@ -1,13 +1,12 @@
 """A summary without a model: what the state holds, said in as many tokens as there are, current state first.
 
-Every line quotes. Who is quoted and from which version stands before the quotation, the quotation is a JSON string on
-one line, and names of artifacts hold no blank, quote or bracket of their own making: nothing that a message says can
-look like a line of the summary's. Which lines are in is a function of the state, the messages beside it and the target.
+Every line quotes. Who is quoted and from which version stands before the quotation, a quotation is on one line and
+holds no mark that would end it, and names of artifacts hold no bracket: nothing that a message says can look like a line of
+the summary's. Which lines are in is a function of the state, the messages beside it and the target.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
@@ -33,11 +32,13 @@ _INTRODUCTION = (
 )
 _LEAST_EXCERPT = 60
 _EXCERPT_DIVISOR = 6
+_GOAL_EXCERPTS = 2
 _PER_LINE = 8
 """How many artifacts a line has before it ends, so that one citation of neighbouring versions serves several."""
 _MAX_SPAN = 12
 """How far apart in versions the artifacts of one line are at most."""
 _CITATION_TOKENS = 5
+_INNER_QUOTES = str.maketrans("«»", "‹›")
 _CITED = re.compile(r"\[v(\d{1,18})(?:-v(\d{1,18}))?\]")
 
 _TITLES = {
@@ -152,8 +153,8 @@ class _Renderer:
         left = room - self._sum(notes) - self._artifacts_cost(entries)
         chosen = {note for note, _ in notes}
         cited = {note.version for note in chosen}
-        more = [pair for pair in self._lines if pair[0] not in chosen]
-        more += [pair for pair in self._topics if pair[0].version not in cited]
+        more = [pair for pair in self._topics if pair[0].version not in cited]
+        more += [pair for pair in self._lines if pair[0] not in chosen]
         notes += self._fitting(more, left)
         return self._summary(head, [note for note, _ in notes], entries) if notes or entries else self.empty()
 
@@ -234,15 +235,15 @@ class _Renderer:
         if note.section is Section.TOPIC:
             return f"[v{note.version}] {note.text}"
         title = "Failed before" if note.settled else _TITLES[note.section]
-        half = self._excerpt // 2
-        text = note.text if len(note.text) <= self._excerpt else f"{note.text[:half]} … {note.text[-half:]}"
+        most = self._excerpt * (_GOAL_EXCERPTS if note.section is Section.GOAL else 1)
+        text = note.text if len(note.text) <= most else f"{note.text[: most // 2]} … {note.text[-most // 2 :]}"
         # What has a key is a call, which a model worded.
         speaker = _quoted(note.speaker[: self._excerpt]) if note.key else note.speaker
         return f"{title} [v{note.version}] {speaker}: {_quoted(text)}"
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return f"«{text.translate(_INNER_QUOTES)}»"
 
 
 def _by_priority(state: State) -> list[Note]:

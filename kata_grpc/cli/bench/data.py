@@ -62,12 +62,20 @@ class Scale:
     calls: int = 200
     starts: int = 5
     replays: int = 10
+    compacted_messages: int = 100_000
     agents_seconds: float = 60.0
 
 
 FULL = Scale()
 QUICK = Scale(
-    long_messages=100_000, stream_messages=20_000, repetitions=3, calls=50, starts=2, replays=2, agents_seconds=10.0
+    long_messages=100_000,
+    stream_messages=20_000,
+    repetitions=3,
+    calls=50,
+    starts=2,
+    replays=2,
+    compacted_messages=10_000,
+    agents_seconds=10.0,
 )
 
 

@@ -1,0 +1,356 @@
+"""Compaction without a model, on recorded conversations: what is left of them that was needed, and what it costs.
+
+A conversation is cut at a third, a half and two thirds of its tokens, and compacted there to 20 % of what it had. What
+the recorded run needed afterwards is known; asked is whether it is in the window. Beside it stand windows of the same
+size without a summary. Shares do not depend on the machine; seconds do, and stand beside those of reading the messages.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import tracemalloc
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import cycle, islice
+from typing import TYPE_CHECKING
+
+from kata_grpc.cli.bench import probes
+from kata_grpc.cli.bench.figures import Figure, Series, Target, expect, spread
+from kata_grpc.cli.bench.probes import Cut, Talk, Window
+from kata_grpc.codec import decode_body, encode_body, to_proto
+from kata_grpc.compaction import Numbered, State, Summary, extract, summarise
+from kata_grpc.domain.contexts import DEFAULT_TOKENIZER
+from kata_grpc.domain.messages import Message, Role
+from kata_grpc.domain.shaping import clear
+from kata_grpc.tokenizers import Tokenizers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from kata_grpc.cli.bench.data import Scale
+    from kata_grpc.domain.tokens import TextCounter
+
+    Method = Callable[[Cut], Window]
+
+LEAST_TOKENS = 1_000
+"""What a conversation has before a cut, at least: a fifth of less is no window."""
+PARTS = 3
+STEPS = 50
+STEP_TOKENS = 12_000
+STEP_BUDGET = 4_000
+"""A growing conversation is compacted as often as 12,000 tokens came, to 4,000: it then has at most 16,000."""
+_KEPT_RESULTS = 3
+_LOCOMO = "locomo-a"
+_GROWING = "aider-chat"
+_CITED = re.compile(r"\[v(\d+)\]")
+_WORD = re.compile(r"[^\W\d_]{4,}")
+
+
+@dataclass(slots=True)
+class Share:
+    """A sum of shares: how many of how many."""
+
+    held: int = 0
+    of: int = 0
+
+    def add(self, held: int, of: int) -> None:
+        """Add one share."""
+        self.held += held
+        self.of += of
+
+    @property
+    def percent(self) -> float:
+        """The share of all."""
+        return 100 * self.held / self.of if self.of else 0.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """Shares of one probe by source and by method."""
+
+    shares: dict[tuple[str, str], Share] = field(default_factory=dict)
+
+    def add(self, source: str, method: str, held: int, of: int) -> None:
+        """Add a share to its source and to all."""
+        for name in (source, ""):
+            self.shares.setdefault((name, method), Share()).add(held, of)
+
+    def sources(self) -> list[str]:
+        """Return the sources, all of them together first."""
+        return sorted({source for source, _ in self.shares})
+
+
+class Compactor:
+    """The built-in summariser and its rivals, each of which makes a window of a cut."""
+
+    def __init__(self, count: TextCounter) -> None:
+        self.count = count
+        self.cost = probes.coster(count)
+        self._overhead = self.cost(Numbered(0, Message(Role.SYSTEM, "")))
+        self.methods: dict[str, Method] = {
+            "summary": self.summarised,
+            "trimming": self.trimmed,
+            "head and tail": self.ends,
+            "clearing": self.cleared,
+        }
+
+    def summary(self, cut: Cut) -> Summary:
+        """Summarise what is hidden within what the tail leaves of the budget."""
+        room = cut.budget - sum(map(self.cost, cut.tail)) - self._overhead
+        summary = summarise(cut.hidden, self.count, room, beside=[*cut.talk.pinned, *cut.tail])
+        expect(summary.tokens <= max(room, 0), True, f"a summary within {room} tokens of {cut.talk.id}")
+        return summary
+
+    def summarised(self, cut: Cut) -> Window:
+        """Make the window with a summary."""
+        return Window([*cut.talk.pinned, *cut.tail], self.summary(cut).text)
+
+    def trimmed(self, cut: Cut) -> Window:
+        """Keep the newest groups that fit."""
+        return Window([*cut.talk.pinned, *self._newest(cut.past, cut.budget)])
+
+    def ends(self, cut: Cut) -> Window:
+        """Keep the beginning and the end of all that was said, half of the budget each, cut anywhere."""
+        text = "\n".join(probes.readable(message) for group in cut.past for _, message in group)
+        head, tail = 0, len(text)
+        for place in (1 << bit for bit in reversed(range(len(text).bit_length()))):
+            if head + place <= len(text) and self.count(text[: head + place]) <= cut.budget // 2:
+                head += place
+            if tail - place >= 0 and self.count(text[tail - place :]) <= cut.budget // 2:
+                tail -= place
+        return Window(cut.talk.pinned, text[:head], text[tail:])
+
+    def cleared(self, cut: Cut) -> Window:
+        """Clear all tool results but the newest as windows do; where that is not enough, keep the newest groups."""
+        answered = [one.version for group in cut.past for one in group if any(True for _ in one.message.results())]
+        kept = frozenset(sorted(answered)[-_KEPT_RESULTS:])
+        groups = [
+            [
+                one
+                if one.version in kept
+                else Numbered(one.version, clear(one.message, one.version, {}, frozenset(), self.count)[0])
+                for one in group
+            ]
+            for group in cut.past
+        ]
+        return Window([*cut.talk.pinned, *self._newest(groups, cut.budget)])
+
+    def _newest(self, groups: Sequence[probes.Group], room: int) -> list[Numbered]:
+        costs = [sum(map(self.cost, group)) for group in groups]
+        return [one for group in groups[len(groups) - probes.fitting(costs, room) :] for one in group]
+
+
+def measure(scale: Scale, say: Callable[[str], None]) -> list[Figure]:
+    """Measure everything about compaction without a model."""
+    compactor = Compactor(lru_cache(1 << 16)(Tokenizers().counter(DEFAULT_TOKENIZER)))
+    say("compaction of recorded conversations, beside windows without a summary")
+    conversations = list(probes.talks())
+    figures = [*_at_cuts(conversations, compactor), *_recall(conversations, compactor)]
+    say(f"{STEPS} compactions of one growing conversation")
+    figures += _drift(conversations, compactor)
+    say(f"compaction of {scale.compacted_messages:,} messages, beside reading them")
+    return figures + _speed(conversations, compactor.count, scale)
+
+
+def _at_cuts(conversations: Sequence[Talk], compactor: Compactor) -> Iterator[Figure]:
+    """Ask for what came again: artifacts, and the arguments of calls."""
+    artifacts, arguments = Tally(), Tally()
+    counted: Counter[str] = Counter()
+    for talk in conversations:
+        for cut in probes.cuts(talk, compactor.cost, PARTS, LEAST_TOKENS):
+            counted.update((talk.source, ""))
+            past = Window([*cut.talk.pinned, *(one for group in cut.past for one in group)])
+            known = [value for value in cut.arguments if past.holds(value)]
+            for name, method in compactor.methods.items():
+                window = method(cut)
+                artifacts.add(talk.source, name, *window.share(cut.needed))
+                arguments.add(talk.source, name, *window.share(known))
+    target = Target(">=", 95, "value")
+    yield from _compared("artifacts", "artifacts that come again", artifacts, counted, compactor, target)
+    yield from _compared(
+        "arguments", "values of later calls that were there before", arguments, counted, compactor, None
+    )
+
+
+def _compared(
+    key: str, what: str, tally: Tally, counted: Counter[str], compactor: Compactor, target: Target | None
+) -> Iterator[Figure]:
+    """Yield a figure for all sources beside each rival, and one for each source beside the best of them."""
+    rivals = [name for name in compactor.methods if name != "summary"]
+    for source in tally.sources():
+        share = tally.shares[source, "summary"]
+        if share.of:
+            title = f"{source or 'all'}, {counted[source]:,} compactions to 20 %: {share.of:,} {what}, in the window"
+            best = max(rivals, key=lambda rival: tally.shares[source, rival].percent)
+            for rival in rivals if not source else [best]:
+                yield Figure(
+                    key="_".join(filter(None, ("compaction", key, source, rival.replace(" ", "_")))),
+                    title=title,
+                    unit="%",
+                    value=share.percent,
+                    floor_title=rival,
+                    floor=tally.shares[source, rival].percent,
+                    target=target if not source else None,
+                )
+
+
+def _recall(conversations: Sequence[Talk], compactor: Compactor) -> Iterator[Figure]:
+    """Ask questions about whole conversations: is the evidence in the window, or cited there, by what it is about?"""
+    asked = probes.questions(_LOCOMO)
+    tail, cited, told, ends = Share(), Share(), Share(), Share()
+    for talk in conversations:
+        if talk.id not in asked:
+            continue
+        cut = probes.whole(talk, compactor.cost)
+        versions = probes.message_ids(talk)
+        summary = compactor.summary(cut)
+        in_tail = {one.version for one in cut.tail}
+        lines: dict[int, str] = {}
+        for line in summary.text.splitlines()[1:]:
+            for found in _CITED.findall(line):
+                lines[int(found)] = lines.get(int(found), "") + line
+        trimmed = compactor.trimmed(cut)
+        messages = {one.version: one for group in talk.groups for one in group}
+        for question in asked[talk.id]:
+            words = _words(f"{question['query']} {question.get('answer', '')}")
+            for version in (versions[one] for one in question["relevant"] if one in versions):
+                tail.add(version in in_tail, 1)
+                cited.add(version in in_tail or version in lines, 1)
+                told.add(version in in_tail or bool(words & _words(lines.get(version, ""))), 1)
+                ends.add(trimmed.holds(probes.readable(messages[version].message)), 1)
+    if tail.of:
+        title = f"LoCoMo at 20 %, {tail.of:,} messages that answer questions: "
+        for key, what, share in (
+            ("verbatim", "in the window", tail),
+            ("cited", "in the window or cited in the summary, a step away", cited),
+            ("told", "in the window, or cited with a word of the question or its answer", told),
+        ):
+            yield Figure(
+                key=f"compaction_recall_{key}",
+                title=title + what,
+                unit="%",
+                value=share.percent,
+                floor_title="trimming",
+                floor=ends.percent,
+            )
+
+
+def _words(text: str) -> set[str]:
+    return set(map(str.lower, _WORD.findall(text)))
+
+
+def _drift(conversations: Sequence[Talk], compactor: Compactor) -> Iterator[Figure]:
+    """Compact one growing conversation over and over; each time ask for what comes again before the next time.
+
+    The conversation is a developer's log, its sessions one behind the other. Asked are the artifacts of all that was
+    ever hidden, so that what the fiftieth summary has lost of what the first had counts.
+    """
+    parts = list(islice(_steps(conversations, compactor), STEPS + 1))
+    if len(parts) <= STEPS:
+        return
+    shares: list[Share] = []
+    hidden: set[str] = set()
+    state: State | None = None
+    tail: list[probes.Group] = []
+    for part, following in zip(parts, parts[1:], strict=False):
+        groups = [*tail, *part]
+        costs = [sum(map(compactor.cost, group)) for group in groups]
+        stay = probes.fitting(costs, STEP_BUDGET // 2)
+        gone, tail = groups[: len(groups) - stay], groups[len(groups) - stay :]
+        now = [one for group in gone for one in group]
+        kept = [one for group in tail for one in group]
+        room = STEP_BUDGET - sum(map(compactor.cost, kept)) - compactor.cost(Numbered(0, Message(Role.SYSTEM, "")))
+        summary = summarise(now, compactor.count, room, previous=state, beside=kept)
+        expect(summary.tokens <= room, True, f"a summary within {room} tokens")
+        state = State.from_json(summary.state.to_json())
+        hidden.update(artifact.text for artifact in extract(now))
+        again = {artifact.text for artifact in extract([one for group in following for one in group])}
+        shares.append(Share(*Window(kept, summary.text).share(hidden & again)))
+    first, last = _mean(shares[:5]), _mean(shares[-5:])
+    title = f"{STEPS} compactions of a growing conversation, every {STEP_TOKENS:,} tokens to {STEP_BUDGET:,}: "
+    yield Figure(
+        key="compaction_drift",
+        title=title + "points of artifact recall lost from the first five to the last five",
+        unit="%",
+        value=first - last,
+        floor_title="recall of the first five",
+        floor=first,
+        target=Target("<=", 5, "value"),
+    )
+    yield Figure(
+        key="compaction_drift_all",
+        title=title + "artifacts of all that was hidden that come again before the next one, in the window",
+        unit="%",
+        value=_mean(shares),
+        floor_title=f"least: {min(share.percent for share in shares if share.of):.0f} %, last",
+        floor=shares[-1].percent,
+    )
+
+
+def _steps(conversations: Sequence[Talk], compactor: Compactor) -> Iterator[list[probes.Group]]:
+    """Yield as many groups as come between two compactions, numbered through."""
+    part: list[probes.Group] = []
+    tokens = version = 0
+    for talk in conversations:
+        for group in talk.groups if talk.source == _GROWING else ():
+            numbered = [Numbered(version + place, one.message) for place, one in enumerate(group, 1)]
+            version += len(group)
+            part.append(numbered)
+            tokens += sum(map(compactor.cost, numbered))
+            if tokens >= STEP_TOKENS:
+                yield part
+                part, tokens = [], 0
+
+
+def _mean(shares: Sequence[Share]) -> float:
+    return Share(sum(share.held for share in shares), sum(share.of for share in shares)).percent
+
+
+def _speed(conversations: Sequence[Talk], count: TextCounter, scale: Scale) -> list[Figure]:
+    """Compact many messages at once, as they are read from their stored bytes."""
+    real = (one.message for talk in conversations for group in talk.groups for one in group)
+    bodies = list(islice(cycle([encode_body(to_proto(message)) for message in real]), scale.compacted_messages))
+
+    def read() -> Iterator[Numbered]:
+        return (Numbered(version, decode_body(body)) for version, body in enumerate(bodies, 1))
+
+    def compact() -> Summary:
+        return summarise(read(), count, STEP_BUDGET)
+
+    series = {"compact": Series([[]]), "read": Series([[]])}
+    for _ in range(scale.repetitions):
+        for name, operation in (("read", lambda: sum(1 for _ in read())), ("compact", compact)):
+            started = time.perf_counter()
+            operation()
+            series[name].repetitions.append([time.perf_counter() - started])
+    for one in series.values():
+        del one.repetitions[0]
+    tracemalloc.start()
+    compact()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    seconds = series["compact"].p50
+    title = f"compaction of {len(bodies):,} messages at once ({len(bodies) / seconds:,.0f} messages/s)"
+    return [
+        Figure(
+            key="compaction_seconds",
+            title=title,
+            unit="s",
+            value=seconds,
+            floor_title="reading them from their bytes",
+            floor=series["read"].p50,
+            ratio=spread(
+                [whole / floor for whole, floor in zip(series["compact"].medians, series["read"].medians, strict=True)]
+            ),
+        ),
+        Figure(
+            key="compaction_memory",
+            title="the same: most memory at a time, beside the bytes of the messages",
+            unit="MiB",
+            value=peak / (1 << 20),
+            floor_title="the bytes",
+            floor=sum(map(len, bodies)) / (1 << 20),
+        ),
+    ]
