@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class ArtifactKind(StrEnum):
-    """What an artifact is."""
+    """What an artifact is; ARGUMENT is a short value that was given to a tool and has no other form."""
 
     PATH = "path"
     URL = "url"
@@ -40,6 +40,7 @@ class ArtifactKind(StrEnum):
     IDENTIFIER = "identifier"
     QUANTITY = "quantity"
     SYMBOL = "symbol"
+    ARGUMENT = "argument"
 
 
 class Outcome(StrEnum):
@@ -89,6 +90,8 @@ class Artifact:
 
 MAX_ARTIFACT_CHARS = 512
 """What is longer is content, not a detail of it."""
+MAX_ARGUMENT_CHARS = 48
+"""A longer value of an argument is content as well."""
 DETAIL_CHARS = 240
 _MAX_JSON_CHARS = 8 << 20
 _CACHED_PIECES = 1 << 16
@@ -164,6 +167,8 @@ _LIKELY = _forms(
 )
 _PLAIN = re.compile(r"[A-Za-z\u00c0-\u058f]?[a-z\u00c0-\u058f]*[.!?:]*")
 _DEFINITION = re.compile(r"(?:def|class|func|function|fn|struct|interface|trait|enum) (\w+)")
+_JOINED_BEFORE = re.compile(r"[\w/.\-]", re.ASCII)
+_JOINED_AFTER = re.compile(r"[\w/\-]|\.\w", re.ASCII)
 _SPLIT = re.compile(r"[:@&?!*^+#$%]+")
 _EDGES = ".,:;!?-*+&^=%$@"
 
@@ -234,15 +239,23 @@ def mentions(message: Message) -> Mentions:
         return Mentions(_find_in(message.text), frozenset())
     found: dict[str, ArtifactKind] = {}
     arguments: set[str] = set()
-    if message.text is not None:
-        found.update(_find_in(message.text))
+    for text in () if message.text is None else (message.text,):
+        found.update(_find_in(text))
     for part in message.parts:
         for text in texts(part):
             here = _find_in(text)
-            found = {**here, **found}
             if isinstance(part, ToolCall):
+                here.update((value, ArtifactKind.ARGUMENT) for value in _given(part) if value not in here)
                 arguments.update(here)
+            found = {**here, **found}
     return Mentions(found, frozenset(arguments))
+
+
+def _given(call: ToolCall) -> Iterator[str]:
+    """Yield the short values of a call's arguments that stand on one line."""
+    for value in leaves(parse(call.arguments)):
+        if 1 < len(value) <= MAX_ARGUMENT_CHARS and value.isprintable() and value.strip() == value:
+            yield value
 
 
 def texts(part: Part) -> Iterator[str]:
@@ -270,25 +283,40 @@ def _find_in(text: str) -> dict[str, ArtifactKind]:
     parsed = parse(text)
     if parsed is None:
         return find(text)
-    values: list[str] = []
     names: dict[str, None] = {}
-    stack: list[object] = [parsed]
-    while stack:
-        match stack.pop():
-            case dict() as members:
-                names.update(dict.fromkeys(members))
-                stack.extend(reversed(members.values()))
-            case list() as items:
-                stack.extend(reversed(items))
-            case str() as value:
-                values.append(value)
-            case _:
-                pass
-    found = find("\n".join(values))
+    found = find("\n".join(leaves(parsed, names)))
     for name, kind in find("\n".join(names)).items():
         if kind is not ArtifactKind.SYMBOL:
             found.setdefault(name, kind)
     return found
+
+
+def leaves(parsed: object, names: dict[str, None] | None = None) -> Iterator[str]:
+    """Yield the strings and numbers of parsed JSON in their order, and add the names of members to `names`."""
+    stack = [parsed]
+    while stack:
+        match stack.pop():
+            case dict() as members:
+                if names is not None:
+                    names.update(dict.fromkeys(members))
+                stack.extend(reversed(members.values()))
+            case list() as items:
+                stack.extend(reversed(items))
+            case str() as value:
+                yield value
+            case _:
+                pass
+
+
+def stands_in(name: str, text: str) -> bool:
+    """Whether a name stands in a text as it is written: not as a part of a longer path, word or number."""
+    place = text.find(name)
+    while place >= 0:
+        end = place + len(name)
+        if not _JOINED_BEFORE.match(text[max(place - 1, 0) : place]) and not _JOINED_AFTER.match(text[end : end + 2]):
+            return True
+        place = text.find(name, place + 1)
+    return False
 
 
 def parse(text: str) -> dict[str, object] | list[object] | None:

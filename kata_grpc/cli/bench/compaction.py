@@ -13,7 +13,7 @@ import tracemalloc
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import cycle, islice
+from itertools import cycle, islice, pairwise
 from typing import TYPE_CHECKING
 
 from kata_grpc.cli.bench import probes
@@ -197,7 +197,7 @@ def _compared(
 
 
 def _recall(conversations: Sequence[Talk], compactor: Compactor) -> Iterator[Figure]:
-    """Ask questions about whole conversations: is the evidence in the window, or cited there, by what it is about?"""
+    """Ask questions about whole conversations: is the evidence in the window, or cited there."""
     asked = probes.questions(_LOCOMO)
     tail, cited, told, ends = Share(), Share(), Share(), Share()
     for talk in conversations:
@@ -254,7 +254,7 @@ def _drift(conversations: Sequence[Talk], compactor: Compactor) -> Iterator[Figu
     hidden: set[str] = set()
     state: State | None = None
     tail: list[probes.Group] = []
-    for part, following in zip(parts, parts[1:], strict=False):
+    for part, following in pairwise(parts):
         groups = [*tail, *part]
         costs = [sum(map(compactor.cost, group)) for group in groups]
         stay = probes.fitting(costs, STEP_BUDGET // 2)

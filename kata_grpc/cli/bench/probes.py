@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kata_grpc.cli.bench.data import files
-from kata_grpc.compaction import Numbered, extract
-from kata_grpc.compaction.artifacts import parse, texts
+from kata_grpc.compaction import ArtifactKind, Numbered, extract
+from kata_grpc.compaction.artifacts import leaves, parse, stands_in, texts
 from kata_grpc.domain.messages import PINNED_ROLES, Image, Message, Role, ToolCall
 from kata_grpc.domain.tokens import FRAMING, measure
 from kata_grpc.formats import read_conversations
@@ -24,7 +23,6 @@ from kata_grpc.formats import read_conversations
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kata_grpc.compaction import ArtifactKind
     from kata_grpc.domain.tokens import TextCounter
     from kata_grpc.formats import Conversation
 
@@ -33,6 +31,7 @@ Cost = Callable[[Numbered], int]
 
 SHARE = 5
 """A window after compaction takes one fifth of the tokens before it: 20 %."""
+ASKED = frozenset(ArtifactKind) - {ArtifactKind.ARGUMENT}
 _CONSOLE = "console"
 _MAX_VALUE_CHARS = 200
 
@@ -77,9 +76,12 @@ class Cut:
 
     @cached_property
     def needed(self) -> dict[str, ArtifactKind]:
-        """The artifacts of what is hidden that occur again in what came afterwards; calls have ids of their own."""
-        again = {artifact.text for artifact in extract(_messages(self.future))}
-        return {one.text: one.kind for one in extract(self.hidden) if one.text in again}
+        """The artifacts of what is hidden that occur again in what came afterwards.
+
+        Values of arguments that have no other form are asked for apart.
+        """
+        again = {artifact.text for artifact in extract(_messages(self.future)) if artifact.kind in ASKED}
+        return {one.text: one.kind for one in extract(self.hidden) if one.kind in ASKED and one.text in again}
 
     @cached_property
     def arguments(self) -> list[str]:
@@ -120,7 +122,7 @@ def _read(message: Message) -> Message:
     return replace(message, parts=tuple(part for part in message.parts if not isinstance(part, Image)))
 
 
-def grouped(messages: Iterable[Numbered]) -> list[Group]:
+def grouped(messages: Iterable[Numbered]) -> Sequence[Group]:
     """Part messages into groups: results stand with the nearest earlier call that they answer."""
     groups: list[list[Numbered]] = []
     open_calls: dict[str, list[Numbered]] = {}
@@ -183,14 +185,8 @@ class Window:
         self._text = "\n".join([*(readable(message) for _, message in messages), *more])
 
     def holds(self, name: str) -> bool:
-        """Whether a name is there: not as a part of a longer path, word or number."""
-        place = self._text.find(name)
-        while place >= 0:
-            before, after = self._text[max(place - 1, 0) : place], self._text[place + len(name) :][:2]
-            if not _JOINED_BEFORE.match(before) and not _JOINED_AFTER.match(after):
-                return True
-            place = self._text.find(name, place + 1)
-        return False
+        """Whether a name is there, not as a part of another."""
+        return stands_in(name, self._text)
 
     def share(self, names: Iterable[str]) -> tuple[int, int]:
         """Return how many of the names are there, and how many there are."""
@@ -198,35 +194,17 @@ class Window:
         return sum(held), len(held)
 
 
-_JOINED_BEFORE = re.compile(r"[\w/.\-]", re.ASCII)
-_JOINED_AFTER = re.compile(r"[\w/\-]|\.\w", re.ASCII)
-
-
 def readable(message: Message) -> str:
     """Return all that can be read of a message; of JSON, its strings as well as they are meant."""
     read = [] if message.text is None else [message.text]
     for part in message.parts:
         read += texts(part)
-    return "\n".join([*read, *(value for text in read if (parsed := parse(text)) for value in _leaves(parsed))])
+    return "\n".join([*read, *(value for text in read if (parsed := parse(text)) for value in leaves(parsed))])
 
 
 def argument_values(call: ToolCall) -> list[str]:
     """Return the values of a call's arguments, at any depth, but long ones, which are content, and truth values."""
-    return [value for value in _leaves(parse(call.arguments)) if 1 < len(value) <= _MAX_VALUE_CHARS]
-
-
-def _leaves(value: object) -> Iterator[str]:
-    stack = [value]
-    while stack:
-        match stack.pop():
-            case dict() as members:
-                stack.extend(reversed(members.values()))
-            case list() as items:
-                stack.extend(reversed(items))
-            case str() as leaf:
-                yield leaf
-            case _:
-                pass
+    return [value for value in leaves(parse(call.arguments)) if 1 < len(value) <= _MAX_VALUE_CHARS]
 
 
 def _messages(groups: Iterable[Group]) -> Group:
