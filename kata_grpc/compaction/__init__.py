@@ -4,30 +4,25 @@ Nothing here reads or waits, and equal messages give equal bytes. What is extrac
 the versions it comes from, and never taken for an instruction.
 """
 
-from kata_grpc.compaction.artifacts import (
-    Artifact,
-    ArtifactKind,
-    Numbered,
-    Outcome,
-    ToolRun,
-    extract,
-    failure,
-    mentions,
-)
-from kata_grpc.compaction.state import State
-from kata_grpc.compaction.summarising import Summary, adopt, summarise
+from kata_grpc.compaction.artifacts import Artifact, ArtifactKind, Numbered, Outcome, ToolRun, extract
+from kata_grpc.compaction.collecting import collect
+from kata_grpc.compaction.state import Note, Section, State
+from kata_grpc.compaction.summarising import ArtifactSection, Summary, adopt, artifact_section, summarise
 
 __all__ = [
     "Artifact",
     "ArtifactKind",
+    "ArtifactSection",
+    "Note",
     "Numbered",
     "Outcome",
+    "Section",
     "State",
     "Summary",
     "ToolRun",
     "adopt",
+    "artifact_section",
+    "collect",
     "extract",
-    "failure",
-    "mentions",
     "summarise",
 ]

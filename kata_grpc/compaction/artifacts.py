@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -342,7 +342,7 @@ _TIMED_OUT = re.compile(
     r"|TimeoutError|deadline exceeded|SIGKILL"
 )
 _ENDS = 1_000
-"""How much of each end of an answer is searched for words that say it was cut off: in the middle they are content."""
+"""How much of each end of an answer is searched for an exit code or a time-out: in the middle they are content."""
 
 
 class Runs:
@@ -371,20 +371,19 @@ class Runs:
 
 def _answered(run: ToolRun, version: int, result: ToolResult) -> ToolRun:
     text = "\n".join(texts(result))
-    code = int(found.group(1)) if (found := _EXIT.search(text)) else None
-    outcome, detail = _judge(text, result.is_error, code)
-    return ToolRun(run.id, run.name, run.arguments, run.version, version, outcome, code, detail)
-
-
-def _judge(text: str, is_error: bool | None, code: int | None) -> tuple[Outcome, str]:
-    """Say how a call went: what the provider or the exit code says first, then how the answer begins."""
-    line = next(filter(None, map(str.strip, text[: 16 * DETAIL_CHARS].splitlines())), "")
+    ends = text if len(text) <= 2 * _ENDS else f"{text[:_ENDS]}\n{text[-_ENDS:]}"
+    code = int(found.group(1)) if (found := _EXIT.search(ends)) else None
+    line = next(filter(None, map(str.strip, ends.splitlines())), "")
     error = failure(text)
-    failed = bool(is_error) or bool(code) or (is_error is None and code is None and bool(error))
-    ends = text[:_ENDS] + text[-_ENDS:]
-    if (failed or is_error is None) and code != 0 and _TIMED_OUT.search(ends):
-        return Outcome.TIMED_OUT, (error or line)[:DETAIL_CHARS]
-    return (Outcome.FAILED, (error or line)[:DETAIL_CHARS]) if failed else (Outcome.ANSWERED, line[:DETAIL_CHARS])
+    # The provider's mark and the exit code come first; without either, how the answer begins a line decides.
+    unsaid = result.is_error is None and code is None
+    failed = bool(result.is_error) or bool(code) or (unsaid and bool(error))
+    if (failed or unsaid) and _TIMED_OUT.search(ends):
+        outcome = Outcome.TIMED_OUT
+    else:
+        outcome = Outcome.FAILED if failed else Outcome.ANSWERED
+    detail = (error or line if outcome.abnormal else line)[:DETAIL_CHARS]
+    return replace(run, result_version=version, outcome=outcome, exit_code=code, detail=detail)
 
 
 def failure(text: str) -> str:

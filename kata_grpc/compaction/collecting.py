@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kata_grpc.compaction.artifacts import Outcome, Runs, failure, mentions, parse, texts
 from kata_grpc.compaction.state import MAX_LEDGER, MAX_NOTES, Entry, Note, Section, State, ranked
 from kata_grpc.domain.messages import Refusal, Role, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from kata_grpc.compaction.artifacts import Numbered, ToolRun
     from kata_grpc.domain.messages import Message
@@ -44,6 +44,14 @@ _SPILL = 2
 """Lists grow to this many times their bound before they are cut to it, so that cutting costs little."""
 
 
+class _Topic(NamedTuple):
+    """The different words at the beginning of a message."""
+
+    version: int
+    speaker: str
+    words: list[str]
+
+
 class Collector:
     """Adds messages, in the order of their versions, to the state of the summary before them."""
 
@@ -56,7 +64,8 @@ class Collector:
         self._ledger = {entry.text: entry for entry in state.ledger}
         self._runs = Runs()
         self._words: Counter[str] = Counter()
-        self._topics: list[tuple[int, str, list[str]]] = []
+        self._topics: list[_Topic] = []
+        self._spoken = 0
 
     def add(self, numbered: Numbered) -> None:
         """Take what a message holds."""
@@ -73,10 +82,13 @@ class Collector:
     def state(self) -> State:
         """Return the state after the messages, within its bounds."""
         for run in self._runs.unanswered():
-            self._note(Section.FAILURE, run.version, run.name, "no answer", _key(run))
+            self._note(Section.FAILURE, run.version, _key(run), "no answer", _key(run))
         self._runs = Runs()
-        for topic in self._chosen_topics():
-            self._note(*topic)
+        for topic in self._telling():
+            rarest = self._rarest(topic)
+            words = " ".join(word for word in topic.words if word in rarest)
+            self._note(Section.TOPIC, topic.version, topic.speaker, words)
+        self._topics = []
         notes = (
             note
             for section, found in self._notes.items()
@@ -131,36 +143,45 @@ class Collector:
             elif decided < _DECISIONS_PER_MESSAGE and _DECISION.search(sentence):
                 decided += 1
                 self._note(Section.DECISION, version, speaker, sentence)
-        words = list(dict.fromkeys(map(str.lower, _KEYWORD.findall(said[:_TOPIC_CHARS]))))
-        if words:
+        if words := list(dict.fromkeys(map(str.lower, _KEYWORD.findall(said[:_TOPIC_CHARS])))):
+            self._spoken += 1
             self._words.update(words)
-            self._topics.append((version, speaker, words))
+            self._topics.append(_Topic(version, speaker, words))
+            if len(self._topics) > _SPILL * MAX_NOTES[Section.TOPIC]:
+                self._topics = self._telling()
 
     def _note(self, section: Section, version: int, speaker: str, text: str, key: str = "") -> None:
-        text = _UNPRINTABLE.sub("", " ".join(text[: 2 * NOTE_CHARS].split()))[:NOTE_CHARS]
+        note = note_of(section, version, speaker, text, key)
         notes = self._notes[section]
-        if text and not (section is Section.GOAL and notes):
-            notes.append(Note(section, version, speaker, text, key))
+        if note.text and not (section is Section.GOAL and notes):
+            notes.append(note)
             if len(notes) > _SPILL * MAX_NOTES[section]:
                 del notes[: -MAX_NOTES[section]]
 
-    def _chosen_topics(self) -> Iterator[tuple[Section, int, str, str]]:
-        """Yield what messages are about, in their order: their rarest words, of those messages that have the rarest.
+    def _rarest(self, topic: _Topic) -> list[str]:
+        """Return the words that tell a message from others; one that a message in eight has tells nothing.
 
-        A word that one message in eight has tells nothing; no list of such words is needed, whatever the language.
+        So no list of such words is needed, whatever the language.
         """
-        common = max(2, len(self._topics) // 8)
-        told = []
-        for version, speaker, words in self._topics:
-            rare = sorted((self._words[word], -len(word), word) for word in words if self._words[word] <= common)
-            if rare:
-                told.append((sum(1 / uses for uses, *_ in rare[:_TOPIC_WORDS]), version, speaker, words, rare))
-        for _, version, speaker, words, rare in sorted(
-            sorted(told, reverse=True)[: MAX_NOTES[Section.TOPIC]], key=lambda one: one[1]
-        ):
-            kept = {word for *_, word in rare[:_TOPIC_WORDS]}
-            yield Section.TOPIC, version, speaker, " ".join(word for word in words if word in kept)
-        self._topics = []
+        common = max(2, self._spoken // 8)
+        rare = sorted((self._words[word], -len(word), word) for word in topic.words if self._words[word] <= common)
+        return [word for *_, word in rare[:_TOPIC_WORDS]]
+
+    def _telling(self) -> list[_Topic]:
+        """Return the topics with the rarest words, as many as are remembered, in their order."""
+
+        def rarity(topic: _Topic) -> tuple[float, int]:
+            return sum(1 / self._words[word] for word in self._rarest(topic)), topic.version
+
+        best = sorted(self._topics, key=rarity, reverse=True)[: MAX_NOTES[Section.TOPIC]]
+        return sorted(best, key=lambda topic: topic.version)
+
+
+def note_of(section: Section, version: int, speaker: str, text: str, key: str = "") -> Note:
+    """Make a note of the beginning of a text, on one line and without what cannot be printed or stored."""
+    line = " ".join(text[: 2 * NOTE_CHARS].split())
+    speaker, line, key = (_UNPRINTABLE.sub("", one) for one in (speaker, line[:NOTE_CHARS], key))
+    return Note(section, version, speaker, line, key)
 
 
 def collect(messages: Iterable[Numbered], previous: State | None = None) -> State:

@@ -138,4 +138,4 @@ def need(entry: Entry, last: int) -> float:
     """Return a weight of an artifact after version `last`: what is used, said often, lately and by few is needed."""
     weight = min(entry.mentions, _MOST_MENTIONS) ** 0.75 + 1.5 * min(entry.uses, _MOST_MENTIONS)
     age = (last - entry.versions[-1]) / _HALF_LIFE_VERSIONS
-    return float(weight / (1 + age) ** 0.5 / max(entry.crowd, _CROWD) ** 0.2)
+    return float(weight / (1 + age) ** 0.75 / max(entry.crowd, _CROWD) ** 0.2)

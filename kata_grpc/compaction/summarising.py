@@ -1,7 +1,7 @@
 """A summary without a model: what the state holds, said in as many tokens as there are, current state first.
 
 Every line quotes. Who is quoted and from which version stands before the quotation, a quotation is on one line and
-holds no mark that would end it, and names of artifacts hold no blank and no bracket, or are quoted: nothing that a
+holds no mark that would end it, and names of artifacts hold no line end and no bracket, or are quoted: nothing that a
 message says can look like a line of the summary's. Which lines are in is a function of the state, the messages beside
 it and the target.
 """
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kata_grpc.compaction.artifacts import Artifact, ArtifactKind, Numbered, find, mentions, stands_in
-from kata_grpc.compaction.collecting import NOTE_CHARS, collect
-from kata_grpc.compaction.state import MAX_NOTES, Entry, Note, Section, State, need
+from kata_grpc.compaction.collecting import NOTE_CHARS, collect, note_of
+from kata_grpc.compaction.state import MAX_LEDGER, MAX_NOTES, MAX_VERSIONS, Entry, Note, Section, State, need, ranked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ _CITATION_TOKENS = 5
 _TRIED = 64
 """How many artifacts are tried behind the first that does not fit."""
 _INNER_QUOTES = str.maketrans("«»", "‹›")
-_CITED = re.compile(r"\[v(\d{1,18})(?:-v(\d{1,18}))?\]")
+_CITED = re.compile(r"\[v(\d{1,18})\]")
 
 _TITLES = {
     Section.GOAL: "Goal",
@@ -69,20 +70,32 @@ _SETTLED = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """A summary and its account: every artifact of the state is kept, held by messages beside it, or dropped.
+class ArtifactSection:
+    """Lines of artifacts and their account: every artifact of the state is kept, held elsewhere, or dropped."""
 
-    `text` is "" where not even the introduction and a line fit the target. `notes` are the lines that are in.
+    text: str
+    tokens: int
+    kept: tuple[Artifact, ...]
+    held: tuple[Artifact, ...]
+    dropped: tuple[Artifact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A summary, the state that the next one is merged with, and the account of what is in and what is not.
+
+    `text` is "" where not even the introduction and a line fit the target. `notes` are the lines that are in, `kept`
+    the artifacts that the text names, `held` those that only messages beside it hold.
     """
 
     text: str
     tokens: int
     state: State
-    notes: tuple[Note, ...] = ()
-    kept: tuple[Artifact, ...] = ()
-    beside: tuple[Artifact, ...] = ()
-    dropped: tuple[Artifact, ...] = ()
-    dropped_notes: Mapping[Section, int] = field(default_factory=dict)
+    notes: tuple[Note, ...]
+    kept: tuple[Artifact, ...]
+    held: tuple[Artifact, ...]
+    dropped: tuple[Artifact, ...]
+    dropped_notes: Mapping[Section, int]
 
 
 def summarise(
@@ -97,41 +110,44 @@ def summarise(
 
     `beside` are the messages that stay in the window: artifacts that they hold need not be said again.
     """
-    state = collect(messages, previous)
-    held: set[str] = set()
-    for _, message in beside:
-        held.update(mentions(message).found)
-    return render(state, count, target_tokens, held)
-
-
-def adopt(text: str, first: int, last: int, messages: int) -> State:
-    """Make a state of a summary that somebody else wrote, so that the next one can be merged with it.
-
-    Its lines are kept as quotations. A version cited in a line, if it is covered, is the source of what the line names.
-    """
-    notes: list[Note] = []
-    ledger: dict[str, Entry] = {}
-    for line in filter(None, map(str.strip, text.splitlines())):
-        cited = [int(found.group(1)) for found in _CITED.finditer(line)]
-        covered = [version for version in cited if first <= version <= last]
-        version = covered[0] if covered else last
-        said = _CITED.sub("", line)
-        notes.append(Note(Section.EARLIER, version, "summary", " ".join(said.split())[:NOTE_CHARS]))
-        for name, kind in find(said).items():
-            ledger.setdefault(name, Entry(name, kind, tuple(sorted({*covered})) or (last,), 1, 0, 1))
-    return State(first, last, messages, tuple(notes[: MAX_NOTES[Section.EARLIER]]), tuple(ledger.values()))
-
-
-def render(state: State, count: Count, target_tokens: int, held: Iterable[str] = ()) -> Summary:
-    """Return the summary of a state that takes no more than `target_tokens`; `held` need not be named."""
-    renderer = _Renderer(state, count, target_tokens, frozenset(held))
+    renderer = _Renderer(collect(messages, previous), count, target_tokens, _held_by(beside))
     room = target_tokens
     while room > 0:
         summary = renderer.within(room)
         if summary.tokens <= target_tokens:
             return summary
+        # Sums of lines are not quite the sum of the whole, with any tokenizer.
         room = min(room - (summary.tokens - target_tokens), room * 15 // 16)
-    return renderer.empty()
+    return renderer.nothing()
+
+
+def artifact_section(
+    state: State, count: Count, target_tokens: int, *, summary: str = "", beside: Iterable[Numbered] = ()
+) -> ArtifactSection:
+    """List the artifacts of a state behind a summary that somebody else wrote, but those that it names anyway."""
+    return _Renderer(state, count, target_tokens, _held_by(beside)).section(target_tokens, summary)
+
+
+def adopt(state: State, text: str) -> State:
+    """Put the lines of a summary that somebody else wrote into the state that it covers, as quotations.
+
+    They take the place of those of such a summary before. A version that a line cites is the source of what it names,
+    if the state covers it.
+    """
+    notes = [note for note in state.notes if note.section is not Section.EARLIER]
+    lines = list(filter(None, map(str.strip, text.splitlines())))
+    ledger = {entry.text: entry for entry in state.ledger}
+    for line in lines[: MAX_NOTES[Section.EARLIER]]:
+        cited = sorted({int(found) for found in _CITED.findall(line) if state.first <= int(found) <= state.last})
+        said = _CITED.sub("", line)
+        notes.append(note_of(Section.EARLIER, cited[0] if cited else state.last, "summary", said))
+        for name, kind in find(said).items():
+            ledger.setdefault(name, Entry(name, kind, tuple(cited[:MAX_VERSIONS]) or (state.last,), 1, 0, 1))
+    return replace(state, notes=tuple(notes), ledger=tuple(ranked(ledger.values(), state.last)[:MAX_LEDGER]))
+
+
+def _held_by(messages: Iterable[Numbered]) -> frozenset[str]:
+    return frozenset(name for _, message in messages for name in mentions(message).found)
 
 
 class _Renderer:
@@ -152,7 +168,7 @@ class _Renderer:
         room -= self._cost(head)
         most = room * (100 - ARTIFACT_PERCENT) // 100
         notes = self._fitting(self._lines, most)
-        said = self._said(notes)
+        said = self._said("\n".join(line for _, line in notes))
         entries = self._entries_within(room - self._sum(notes), said)
         left = room - self._sum(notes) - self._artifacts_cost(entries)
         chosen = {note for note, _ in notes}
@@ -161,11 +177,22 @@ class _Renderer:
         topics = [pair for pair in self._topics if pair[0].version not in cited]
         # Who works with tools goes on from what was asked and done; a talk is found again by what it was about.
         notes += self._fitting([*more, *topics] if self._works else [*topics, *more], left)
-        return self._summary(head, [note for note, _ in notes], entries) if notes or entries else self.empty()
+        return self._summary(head, [note for note, _ in notes], entries) if notes or entries else self.nothing()
 
-    def empty(self) -> Summary:
+    def nothing(self) -> Summary:
         """Return a summary that says nothing."""
-        return self._account("", [], frozenset())
+        return self._account("", [])
+
+    def section(self, room: int, summary: str) -> ArtifactSection:
+        """Return the lines of artifacts alone, within `room`."""
+        said = self._said(summary)
+        limit = room
+        while limit > 0 and (entries := self._entries_within(limit, said)):
+            text = "\n".join(_artifact_lines(entries))
+            if (tokens := self._count(text)) <= room:
+                return ArtifactSection(text, tokens, *self._places(said | {entry.text for entry in entries}))
+            limit = min(limit - (tokens - room), limit * 15 // 16)
+        return ArtifactSection("", 0, *self._places(said))
 
     def _summary(self, head: str, notes: Sequence[Note], entries: Sequence[Entry]) -> Summary:
         lines = [head]
@@ -180,28 +207,29 @@ class _Renderer:
             lines += ["## Artifacts", *_artifact_lines(entries)]
         if topics:
             lines += ["## Earlier messages", *map(self._line, sorted(topics, key=lambda note: note.version))]
-        named = {entry.text for entry in entries}
-        return self._account("\n".join(lines), notes, frozenset(named))
+        return self._account("\n".join(lines), notes)
 
-    def _account(self, text: str, notes: Sequence[Note], named: frozenset[str]) -> Summary:
-        said = named | self._said([(note, self._line(note)) for note in notes])
-        places: dict[str, list[Artifact]] = {"kept": [], "beside": [], "dropped": []}
-        for entry in self._state.ledger:
-            place = "kept" if entry.text in said else "beside" if entry.text in self._held else "dropped"
-            places[place].append(Artifact(entry.kind, entry.text, entry.versions))
-        dropped = dict.fromkeys(Section, 0)
-        for note in set(self._state.notes) - set(notes):
-            dropped[note.section] += 1
+    def _account(self, text: str, notes: Sequence[Note]) -> Summary:
+        dropped = Counter(note.section for note in self._state.notes)
+        dropped.subtract(note.section for note in notes)
         return Summary(
             text,
             self._count(text) if text else 0,
             self._state,
             tuple(notes),
-            tuple(places["kept"]),
-            tuple(places["beside"]),
-            tuple(places["dropped"]),
-            dropped,
+            *self._places(self._said(text)),
+            {section: many for section, many in dropped.items() if many},
         )
+
+    def _places(self, said: Collection[str]) -> tuple[tuple[Artifact, ...], tuple[Artifact, ...], tuple[Artifact, ...]]:
+        """Part the artifacts into those that are said, those that are only held beside, and the others."""
+        kept: list[Artifact] = []
+        held: list[Artifact] = []
+        dropped: list[Artifact] = []
+        for entry in self._state.ledger:
+            place = kept if entry.text in said else held if entry.text in self._held else dropped
+            place.append(Artifact(entry.kind, entry.text, entry.versions))
+        return tuple(kept), tuple(held), tuple(dropped)
 
     def _fitting(self, lines: Sequence[tuple[Note, str]], room: int) -> list[tuple[Note, str]]:
         """Take lines in their order while they fit, passing over those that do not."""
@@ -215,7 +243,9 @@ class _Renderer:
     def _entries_within(self, room: int, said: frozenset[str]) -> list[Entry]:
         """Take artifacts in the order of their worth, as many as fit with their citations, then what still fits."""
         wanted = [entry for entry in self._entries if entry.text not in said and entry.text not in self._held]
-        most = bisect_right(range(len(wanted)), room, key=lambda many: self._artifacts_cost(wanted[: many + 1]))
+        most = bisect_right(
+            range(min(len(wanted), room)), room, key=lambda many: self._artifacts_cost(wanted[: many + 1])
+        )
         taken, left = wanted[:most], room - self._artifacts_cost(wanted[:most])
         for entry in wanted[most : most + _TRIED]:
             if (cost := self._cost(f" {_name(entry)}") + _CITATION_TOKENS) <= left:
@@ -226,9 +256,8 @@ class _Renderer:
     def _artifacts_cost(self, entries: Sequence[Entry]) -> int:
         return self._count("\n".join(_artifact_lines(entries))) + 1 if entries else 0
 
-    def _said(self, notes: Sequence[tuple[Note, str]]) -> frozenset[str]:
-        """Return the artifacts that lines name anyway."""
-        text = "\n".join(line for _, line in notes)
+    def _said(self, text: str) -> frozenset[str]:
+        """Return the artifacts that a text names."""
         return frozenset(entry.text for entry in self._entries if stands_in(entry.text, text))
 
     def _sum(self, lines: Sequence[tuple[Note, str]]) -> int:

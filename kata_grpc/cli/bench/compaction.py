@@ -12,7 +12,7 @@ import time
 import tracemalloc
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import cycle, islice, pairwise
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ PARTS = 3
 STEPS = 50
 STEP_TOKENS = 12_000
 STEP_BUDGET = 4_000
-"""A growing conversation is compacted as often as 12,000 tokens came, to 4,000: it then has at most 16,000."""
+_ENDS = 5
 _KEPT_RESULTS = 3
 _LOCOMO = "locomo-a"
 _GROWING = "aider-chat"
@@ -88,7 +88,7 @@ class Compactor:
     def __init__(self, count: TextCounter) -> None:
         self.count = count
         self.cost = probes.coster(count)
-        self._overhead = self.cost(Numbered(0, Message(Role.SYSTEM, "")))
+        self.overhead = self.cost(Numbered(0, Message(Role.SYSTEM, "")))
         self.methods: dict[str, Method] = {
             "summary": self.summarised,
             "trimming": self.trimmed,
@@ -98,7 +98,7 @@ class Compactor:
 
     def summary(self, cut: Cut) -> Summary:
         """Summarise what is hidden within what the tail leaves of the budget."""
-        room = cut.budget - sum(map(self.cost, cut.tail)) - self._overhead
+        room = cut.budget - sum(map(self.cost, cut.tail)) - self.overhead
         summary = summarise(cut.hidden, self.count, room, beside=[*cut.talk.pinned, *cut.tail])
         expect(summary.tokens <= max(room, 0), True, f"a summary within {room} tokens of {cut.talk.id}")
         return summary
@@ -241,52 +241,82 @@ def _words(text: str) -> set[str]:
     return set(map(str.lower, _WORD.findall(text)))
 
 
-def _drift(conversations: Sequence[Talk], compactor: Compactor) -> Iterator[Figure]:
-    """Compact one growing conversation over and over; each time ask for what comes again before the next time.
+@dataclass(frozen=True)
+class Step:
+    """One of many compactions: what was hidden by all of them, what stays, and what comes before the next one."""
 
-    The conversation is a developer's log, its sessions one behind the other. Asked are the artifacts of all that was
-    ever hidden, so that what the fiftieth summary has lost of what the first had counts.
+    hidden: probes.Group
+    kept: probes.Group
+    following: probes.Group
+    room: int
+    text: str
+
+    @cached_property
+    def needed(self) -> list[str]:
+        """The artifacts of all that was ever hidden that come again before the next compaction."""
+        again = {artifact.text for artifact in extract(self.following)}
+        return [one.text for one in extract(self.hidden) if one.kind in probes.ASKED and one.text in again]
+
+    def share(self, text: str) -> Share:
+        """Return how many of them are in the window with this summary."""
+        return Share(*Window(self.kept, text).share(self.needed))
+
+
+def _drift(conversations: Sequence[Talk], compactor: Compactor) -> Iterator[Figure]:
+    """Compact one growing conversation over and over, each summary from the one before and what came since.
+
+    The conversation is a developer's log, its sessions one behind the other. In a fifth of all tokens so far there is
+    room for as much as at first; in ever the same number there is not, whoever summarises: beside it stands a summary
+    of everything at once, in as many tokens.
     """
     parts = list(islice(_steps(conversations, compactor), STEPS + 1))
     if len(parts) <= STEPS:
         return
-    shares: list[Share] = []
-    hidden: set[str] = set()
-    state: State | None = None
-    tail: list[probes.Group] = []
-    for part, following in pairwise(parts):
-        groups = [*tail, *part]
-        costs = [sum(map(compactor.cost, group)) for group in groups]
-        stay = probes.fitting(costs, STEP_BUDGET // 2)
-        gone, tail = groups[: len(groups) - stay], groups[len(groups) - stay :]
-        now = [one for group in gone for one in group]
-        kept = [one for group in tail for one in group]
-        room = STEP_BUDGET - sum(map(compactor.cost, kept)) - compactor.cost(Numbered(0, Message(Role.SYSTEM, "")))
-        summary = summarise(now, compactor.count, room, previous=state, beside=kept)
-        expect(summary.tokens <= room, True, f"a summary within {room} tokens")
-        state = State.from_json(summary.state.to_json())
-        hidden.update(artifact.text for artifact in extract(now))
-        again = {artifact.text for artifact in extract([one for group in following for one in group])}
-        shares.append(Share(*Window(kept, summary.text).share(hidden & again)))
-    first, last = _mean(shares[:5]), _mean(shares[-5:])
-    title = f"{STEPS} compactions of a growing conversation, every {STEP_TOKENS:,} tokens to {STEP_BUDGET:,}: "
+    growing = list(_compactions(parts, compactor, lambda tokens: tokens // probes.SHARE))
+    shares = [step.share(step.text) for step in growing]
+    first, last = _mean(shares[:_ENDS]), _mean(shares[-_ENDS:])
+    title = f"{STEPS} compactions of a growing conversation, one every {STEP_TOKENS:,} tokens"
     yield Figure(
         key="compaction_drift",
-        title=title + "points of artifact recall lost from the first five to the last five",
-        unit="%",
+        title=f"{title}, each to 20 % of all so far: points of artifact recall lost, first {_ENDS} to last {_ENDS}",
+        unit="",
         value=first - last,
-        floor_title="recall of the first five",
+        floor_title=f"% recall of the first {_ENDS}",
         floor=first,
         target=Target("<=", 5, "value"),
     )
+    ending = list(_compactions(parts, compactor, lambda _: STEP_BUDGET))[-_ENDS:]
+    at_once = [summarise(step.hidden, compactor.count, step.room, beside=step.kept).text for step in ending]
     yield Figure(
-        key="compaction_drift_all",
-        title=title + "artifacts of all that was hidden that come again before the next one, in the window",
+        key="compaction_drift_fixed",
+        title=f"{title}, each to {STEP_BUDGET:,} tokens: artifacts that come again, in the window, last {_ENDS}",
         unit="%",
-        value=_mean(shares),
-        floor_title=f"least: {min(share.percent for share in shares if share.of):.0f} %, last",
-        floor=shares[-1].percent,
+        value=_mean([step.share(step.text) for step in ending]),
+        floor_title="all summarised at once",
+        floor=_mean([step.share(text) for step, text in zip(ending, at_once, strict=True)]),
     )
+
+
+def _compactions(
+    parts: Sequence[list[probes.Group]], compactor: Compactor, budget: Callable[[int], int]
+) -> Iterator[Step]:
+    state: State | None = None
+    tail: list[probes.Group] = []
+    hidden: list[Numbered] = []
+    tokens = 0
+    for part, following in pairwise(parts):
+        tokens += sum(compactor.cost(one) for group in part for one in group)
+        groups = [*tail, *part]
+        stay = probes.fitting([sum(map(compactor.cost, group)) for group in groups], budget(tokens) // 2)
+        gone, tail = groups[: len(groups) - stay], groups[len(groups) - stay :]
+        now, kept = probes.flattened(gone), probes.flattened(tail)
+        hidden += now
+        room = budget(tokens) - sum(map(compactor.cost, kept)) - compactor.overhead
+        summary = summarise(now, compactor.count, room, previous=state, beside=kept)
+        expect(summary.tokens <= room, True, f"a summary within {room} tokens")
+        # Through its stored form, as the next compaction would read it.
+        state = State.from_json(summary.state.to_json())
+        yield Step(tuple(hidden), kept, probes.flattened(following), room, summary.text)
 
 
 def _steps(conversations: Sequence[Talk], compactor: Compactor) -> Iterator[list[probes.Group]]:

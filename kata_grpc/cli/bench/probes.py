@@ -67,12 +67,12 @@ class Cut:
     @cached_property
     def hidden(self) -> Group:
         """The messages that the summary stands for."""
-        return _messages(self.past[: len(self.past) - self.tail_groups])
+        return flattened(self.past[: len(self.past) - self.tail_groups])
 
     @cached_property
     def tail(self) -> Group:
         """The messages that stay."""
-        return _messages(self.past[len(self.past) - self.tail_groups :])
+        return flattened(self.past[len(self.past) - self.tail_groups :])
 
     @cached_property
     def needed(self) -> dict[str, ArtifactKind]:
@@ -80,14 +80,14 @@ class Cut:
 
         Values of arguments that have no other form are asked for apart.
         """
-        again = {artifact.text for artifact in extract(_messages(self.future)) if artifact.kind in ASKED}
+        again = {artifact.text for artifact in extract(flattened(self.future)) if artifact.kind in ASKED}
         return {one.text: one.kind for one in extract(self.hidden) if one.kind in ASKED and one.text in again}
 
     @cached_property
     def arguments(self) -> list[str]:
         """The different values that the later calls gave their tools."""
         values: dict[str, None] = {}
-        for _, message in _messages(self.future):
+        for _, message in flattened(self.future):
             for call in message.calls():
                 values.update(dict.fromkeys(argument_values(call)))
         return list(values)
@@ -207,7 +207,7 @@ def argument_values(call: ToolCall) -> list[str]:
     return [value for value in leaves(parse(call.arguments)) if 1 < len(value) <= _MAX_VALUE_CHARS]
 
 
-def _messages(groups: Iterable[Group]) -> Group:
+def flattened(groups: Iterable[Group]) -> Group:
     """Return the messages of groups in the order of their versions."""
     return sorted((numbered for group in groups for numbered in group), key=lambda numbered: numbered.version)
 
@@ -215,7 +215,7 @@ def _messages(groups: Iterable[Group]) -> Group:
 def message_ids(talk: Talk) -> dict[str, int]:
     """Return the versions of the messages that have an id in the data."""
     ids = {}
-    for version, message in _messages(talk.groups):
+    for version, message in flattened(talk.groups):
         if message.extra_json and isinstance(found := json.loads(message.extra_json).get("id"), str):
             ids[found] = version
     return ids
