@@ -66,12 +66,16 @@ class Numbered(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ToolRun:
-    """A tool call and what became of it; `detail` is the line of the answer that tells, or its beginning."""
+    """A tool call and what became of it; `detail` is the line of the answer that tells, or its beginning.
+
+    `part` is the place of the call in the message `version`.
+    """
 
     id: str
     name: str
     arguments: str
     version: int
+    part: int
     result_version: int = 0
     outcome: Outcome = Outcome.UNANSWERED
     exit_code: int | None = None
@@ -113,6 +117,7 @@ _WORD = r"A-Za-z0-9_\u00c0-\u024f\u0370-\u058f"
 _PIECE = re.compile(
     rf"""
     (?:https?|ftp|file|s3|gs|git|ssh|wss?)://[^\s\x00-\x1f\x7f\ud800-\udfff"'`<>\\{{}}|^\[\]]++      # an address
+    | \x1b\[[\d;?]{{0,32}}[A-Za-z]                                           # a colour or a move of a terminal
     | </[\w:.\-]{{1,80}}+>                    # an end tag, which is no path
     | [A-Za-z]:\\(?![nrt"'])[^\s\x00-\x1f\x7f\ud800-\udfff"'`<>|*?:(){{}}\[\],;]++          # a path of Windows
     | \\(?:u[0-9a-fA-F]{{4}}|[nrtbf"'\\])                                   # an escape within quoted text
@@ -170,6 +175,7 @@ _DEFINITION = re.compile(r"(?:def|class|func|function|fn|struct|interface|trait|
 _JOINED_BEFORE = re.compile(r"[\w/.\-]", re.ASCII)
 _JOINED_AFTER = re.compile(r"[\w/\-]|\.\w", re.ASCII)
 _SPLIT = re.compile(r"[:@&?!*^+#$%]+")
+_ENDINGS = ".,:;!?*"
 _EDGES = ".,:;!?-*+&^=%$@"
 
 
@@ -189,12 +195,12 @@ def _of_piece(piece: str) -> tuple[tuple[str, ArtifactKind], ...]:
     if definition := _DEFINITION.fullmatch(piece):
         return ((definition.group(1), ArtifactKind.SYMBOL),)
     called = piece.endswith("()")
-    piece = piece.removesuffix("()").rstrip(_EDGES if "(" in piece else _EDGES + ")")
+    piece = piece.removesuffix("()").rstrip(_ENDINGS if "(" in piece else _ENDINGS + ")")
     if called and piece.isidentifier():
         return ((piece, ArtifactKind.SYMBOL),)
-    for start in dict.fromkeys((piece, piece.lstrip(_EDGES))):
-        if kind := _kind(start):
-            return ((start, kind),)
+    for name in dict.fromkeys((piece, piece.strip(_EDGES))):
+        if kind := _kind(name):
+            return ((name, kind),)
     parts = [part for part in _SPLIT.split(piece) if part and part != piece]
     return tuple(dict.fromkeys(found for part in parts for found in _of_piece(part)))
 
@@ -354,10 +360,10 @@ class Runs:
     def feed(self, numbered: Numbered) -> Iterator[ToolRun]:
         """Yield the calls that a message answers: of several with one id the newest, as a retry repeats it."""
         version, message = numbered
-        for part in message.parts:
+        for place, part in enumerate(message.parts):
             match part:
                 case ToolCall():
-                    run = ToolRun(part.id, part.name, part.arguments, version)
+                    run = ToolRun(part.id, part.name, part.arguments, version, place)
                     self._waiting.setdefault(part.key, []).append(run)
                 case ToolResult() if waiting := self._waiting.get(part.key):
                     yield _answered(waiting.pop(), version, part)
@@ -366,7 +372,11 @@ class Runs:
 
     def unanswered(self) -> list[ToolRun]:
         """Return the calls that still wait, in order."""
-        return sorted((run for runs in self._waiting.values() for run in runs), key=lambda run: run.version)
+        return sorted((run for runs in self._waiting.values() for run in runs), key=_place)
+
+
+def _place(run: ToolRun) -> tuple[int, int]:
+    return run.version, run.part
 
 
 def _answered(run: ToolRun, version: int, result: ToolResult) -> ToolRun:
@@ -415,7 +425,7 @@ def extract(messages: Iterable[Numbered]) -> list[Artifact]:
             kinds.setdefault(text, kind)
             versions.setdefault(text, []).append(numbered.version)
         runs.extend(calls.feed(numbered))
-    runs = sorted((*runs, *calls.unanswered()), key=lambda run: run.version)
+    runs = sorted((*runs, *calls.unanswered()), key=_place)
     return [
         *(Artifact(kind, text, tuple(versions[text])) for text, kind in kinds.items()),
         *map(call_artifact, runs),
