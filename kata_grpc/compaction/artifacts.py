@@ -112,18 +112,20 @@ _UNITS = (
     r"元|分钟|小时|公里|米|天|年|月|日|号|点|岁|人|分"
 )
 _NUMBER = r"\d{1,15}+(?:[.,]\d{1,12}){0,4}+"
-_QUANTITY = rf"[$€£¥₹]\s?{_NUMBER}(?:[kKMB]\b)?|{_NUMBER}\s?(?:{_UNITS})(?![A-Za-z0-9_])"
+_QUANTITY = rf"[$€£¥₹][ ]?{_NUMBER}(?:[kKMB]\b)?|{_NUMBER}[ ]?(?:{_UNITS})(?![A-Za-z0-9_])"
 _WORD = r"A-Za-z0-9_\u00c0-\u024f\u0370-\u058f"
+_NEVER = r"\s\x00-\x1f\x7f-\x9f«»\u200b-\u206f\ufeff\ud800-\udfff"
+"""What cannot be printed, or would end a quotation in a summary, is in no name."""
 _PIECE = re.compile(
     rf"""
-    (?:https?|ftp|file|s3|gs|git|ssh|wss?)://[^\s\x00-\x1f\x7f\ud800-\udfff"'`<>\\{{}}|^\[\]]++      # an address
-    | \x1b\[[\d;?]{{0,32}}[A-Za-z]                                           # a colour or a move of a terminal
-    | </[\w:.\-]{{1,80}}+>                    # an end tag, which is no path
-    | [A-Za-z]:\\(?![nrt"'])[^\s\x00-\x1f\x7f\ud800-\udfff"'`<>|*?:(){{}}\[\],;]++          # a path of Windows
+    (?:https?|ftp|file|s3|gs|git|ssh|wss?)://[^{_NEVER}"'`<>\\{{}}|^\[\]]++ # an address
+    | \x1b\[[\d;?]{{0,32}}[A-Za-z]                                          # a colour or a move of a terminal
+    | </[\w:.\-]{{1,80}}+>                                                  # an end tag, which is no path
+    | [A-Za-z]:\\(?![nrt"'])[^{_NEVER}"'`<>|*?:(){{}}\[\],;]++              # a path of Windows
     | \\(?:u[0-9a-fA-F]{{4}}|[nrtbf"'\\])                                   # an escape within quoted text
     | (?:def|class|func|function|fn|struct|interface|trait|enum)[ ][A-Za-z_]\w{{1,80}}+(?=\s?[(:<{{])
     | {_QUANTITY}
-    | [{_WORD}\-./~@:\#+%$&?!*^]++(?:\(\))?                                # a word with what may be inside names
+    | [{_WORD}\-./~@:\#+%$&?!*^]++(?:\(\))?                                 # a word with what may be inside names
     """,
     re.VERBOSE,
 )

@@ -35,7 +35,7 @@ _DECISION = re.compile(
     r"|agreed?|instead|confirm(?:ed)?|prefer|must|should(?:n't| not)?|don't|do not|never|always|please|fixed|done"
     r"|works?|root cause|because|the (?:problem|issue|fix|reason) (?:is|was))\b"
 )
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _KEYWORD = re.compile(r"[^\W\d_]{3,24}")
 _TOPIC_WORDS = 2
 _TOPIC_CHARS = 400
@@ -179,9 +179,8 @@ class Collector:
 
 def note_of(section: Section, version: int, speaker: str, text: str, key: str = "") -> Note:
     """Make a note of the beginning of a text, on one line and without what cannot be printed or stored."""
-    line = " ".join(text[: 2 * NOTE_CHARS].split())
-    speaker, line, key = (_UNPRINTABLE.sub("", one) for one in (speaker, line[:NOTE_CHARS], key))
-    return Note(section, version, speaker, line, key)
+    speaker, line, key = (_UNPRINTABLE.sub("", " ".join(one[: 2 * NOTE_CHARS].split())) for one in (speaker, text, key))
+    return Note(section, version, speaker, line[:NOTE_CHARS], key)
 
 
 def collect(messages: Iterable[Numbered], previous: State | None = None) -> State:
@@ -207,9 +206,11 @@ def _key(run: ToolRun) -> str:
     """Return a call as it is told: its tool, and the beginnings of its arguments."""
     parsed = parse(run.arguments)
     if isinstance(parsed, dict):
-        told = (f"{name}={_beginning(value)}" for name, value in parsed.items())
-        return f"{run.name}({', '.join(told)})"[:_MAX_KEY_CHARS]
-    return f"{run.name}({_beginning(run.arguments)})"
+        told = ", ".join(f"{name}={_beginning(value)}" for name, value in parsed.items())
+    else:
+        told = _beginning(run.arguments)
+    key = _UNPRINTABLE.sub("", " ".join(f"{run.name[:_MAX_KEY_CHARS]}({told})".split()))
+    return key[:_MAX_KEY_CHARS]
 
 
 def _beginning(value: object) -> str:

@@ -22,7 +22,7 @@ FOUND = [
     ("Look at /usr/lib/python3.11/foo.py:12, please.", {"/usr/lib/python3.11/foo.py": PATH}),
     ("src/aider/main.py and README.md, in ./docs/", {"src/aider/main.py": PATH, "README.md": PATH, "./docs/": PATH}),
     ("C:\\Users\\ann\\a.txt", {"C:\\Users\\ann\\a.txt": PATH}),
-    ("[this](https://a.example/c?d=1&e=%20), or http://b.example.", 
+    ("[this](https://a.example/c?d=1&e=%20), or http://b.example.",
      dict.fromkeys(("https://a.example/c?d=1&e=%20", "http://b.example"), URL)),
     ("job 123e4567-e89b-12d3-a456-426614174000", {"123e4567-e89b-12d3-a456-426614174000": IDENTIFIER}),
     ("commit 04fff71 fixes ABC-123 and #45", {"04fff71": IDENTIFIER, "ABC-123": IDENTIFIER, "#45": IDENTIFIER}),
@@ -33,7 +33,8 @@ FOUND = [
     ("it took 12 ms, 45% of $1,234.50", {"12 ms": QUANTITY, "45%": QUANTITY, "$1,234.50": QUANTITY}),
     ("on 2024-05-20 at 10:30:00", {"2024-05-20": QUANTITY, "10:30:00": QUANTITY}),
     ("门票59元,电话是01067177790", {"59元": QUANTITY, "01067177790": IDENTIFIER}),
-    ("run_all, parseArgs, TestRepo, --no-verify", dict.fromkeys(("run_all", "parseArgs", "TestRepo", "--no-verify"), SYMBOL)),
+    ("run_all, parseArgs, TestRepo, --no-verify",
+     dict.fromkeys(("run_all", "parseArgs", "TestRepo", "--no-verify"), SYMBOL)),
     ("class Foo(Bar):\n    def go(self): std::sort()", {"Foo": SYMBOL, "go": SYMBOL, "std::sort": SYMBOL}),
     ("'a\\nimport foo_bar'", {"foo_bar": SYMBOL}),
 ]  # fmt: skip
@@ -52,6 +53,7 @@ def test_details_are_found_by_their_form(text: str, expected: dict[str, Artifact
         "the 1st and 22nd of 3 or 7",
         "<system>text</system>",
         "\x00\x00",
+        "12\nms 3\u00a0kg",
         "…!?—" * 50,
         "x" * (MAX_ARTIFACT_CHARS + 1) + "_1",
     ],
@@ -176,16 +178,18 @@ def test_the_order_does_not_depend_on_the_process() -> None:
         "print([a.text for a in extract([Numbered(1, Message(Role.USER, 'b.py a.py ABC-1 x_y 3 ms c.py'))])])"
     )
     outputs = {
-        subprocess.run([sys.executable, "-c", script], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", script], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
         for seed in ("1", "2")
-    }  # fmt: skip
+    }
     assert outputs == {"['b.py', 'a.py', 'ABC-1', 'x_y', '3 ms', 'c.py']\n"}
 
 
 ADVERSARIES = [
     "1,", "1.1", "a", "a/", "a.", "a_", "aB3_", "-", ":a1", "://", "http://", "def ", "$1", "1 m", "\\n", "\\", "</",
-    "</a", "\x1b[0;1", "a@", "a@b.", "(", "()", "x1-", "Error: ", "\nError", "Traceback (most recent call last)\n", "exit code ", "[",
-    '{"a":', '"', "。", "?", "a? ", "é", "语", "\x00", " ", "\n",
+    "</a", "\x1b[0;1", "a@", "a@b.", "(", "()", "x1-", "Error: ", "\nError", "Traceback (most recent call last)\n",
+    "exit code ", "[", '{"a":', '"', "。", "?", "a? ", "é", "语", "\x00", " ", "\n",
 ]  # fmt: skip
 
 
