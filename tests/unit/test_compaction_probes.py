@@ -44,7 +44,7 @@ def test_groups_hold_the_results_of_their_calls_wherever_they_stand() -> None:
 def test_what_is_hidden_is_all_but_what_fits_half_of_a_fifth() -> None:
     made = talk(c.system("Be brief."), *[c.user(f"{number} {FILLER}") for number in range(30)])
     (cut,) = probes.cuts(made, COMPACTOR.cost, 2, LEAST_TOKENS)
-    assert [one.version for one in cut.hidden + cut.tail] == list(range(2, 17))
+    assert [one.version for one in (*cut.hidden, *cut.tail)] == list(range(2, 17))
     assert cut.tokens == sum(COMPACTOR.cost(one) for one in [*cut.hidden, *cut.tail])
     assert (
         sum(map(COMPACTOR.cost, cut.tail)) <= cut.budget // 2 < sum(map(COMPACTOR.cost, [*cut.hidden[-1:], *cut.tail]))
