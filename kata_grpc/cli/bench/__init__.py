@@ -19,6 +19,7 @@ from rich.console import Console
 from kata_grpc.cli.bench import (
     agents,
     appends,
+    compaction,
     forks,
     imports,
     replay,
@@ -52,7 +53,8 @@ _ON_THE_RIG = {
     "writes": writes.measure,
     "import": imports.measure,
 }
-SUBJECTS = ("starts", "watch", "replay", *_ON_THE_RIG)
+_WITHOUT_A_DATABASE = {"compaction": compaction.measure}
+SUBJECTS = (*_WITHOUT_A_DATABASE, "starts", "watch", "replay", *_ON_THE_RIG)
 
 DESCRIPTION = """\
 Measure the service on this machine: start an embedded PostgreSQL in a temporary directory and a server in a process of
@@ -85,19 +87,16 @@ def run(args: argparse.Namespace) -> int:
     def say(what: str) -> None:
         notes.print(f"[dim]measuring: {what}[/]")
 
-    with tempfile.TemporaryDirectory(prefix="kata-bench-", ignore_cleanup_errors=True) as folder:
-        # PostgreSQL runs as another user when root starts it, and must be able to enter.
-        Path(folder).chmod(0o755)
-        for alone in ("starts", "replay"):
-            (Path(folder) / alone).mkdir()
-        load = Load()
-        embedded = EmbeddedPostgres(Path(folder) / "database")
-        embedded.start()
-        try:
-            figures = uvloop.run(_measure(Path(folder), embedded.url, scale, args.only, say))
-        finally:
-            others = load.others()
-            embedded.stop()
+    load = Load()
+    figures = [
+        figure
+        for subject, measure in _WITHOUT_A_DATABASE.items()
+        if subject in args.only
+        for figure in measure(scale, say)
+    ]
+    if set(args.only) - set(_WITHOUT_A_DATABASE):
+        figures += _on_a_database(scale, args.only, say)
+    others = load.others()
     machine = _machine() | {"other work": f"{others:.0%} of the processors"}
     if args.json:
         print(json.dumps({"machine": machine, "figures": [figure.as_json() for figure in figures]}, indent=2))
@@ -105,6 +104,20 @@ def run(args: argparse.Namespace) -> int:
         show(figures, output())
         print("; ".join(f"{name} {value}" for name, value in machine.items()))
     return int(any(figure.met is False for figure in figures))
+
+
+def _on_a_database(scale: Scale, only: Collection[str], say: Callable[[str], None]) -> list[Figure]:
+    with tempfile.TemporaryDirectory(prefix="kata-bench-", ignore_cleanup_errors=True) as folder:
+        # PostgreSQL runs as another user when root starts it, and must be able to enter.
+        Path(folder).chmod(0o755)
+        for alone in ("starts", "replay"):
+            (Path(folder) / alone).mkdir()
+        embedded = EmbeddedPostgres(Path(folder) / "database")
+        embedded.start()
+        try:
+            return uvloop.run(_measure(Path(folder), embedded.url, scale, only, say))
+        finally:
+            embedded.stop()
 
 
 async def _measure(

@@ -62,6 +62,7 @@ class Scale:
     calls: int = 200
     starts: int = 5
     replays: int = 10
+    compacted_messages: int = 100_000
     agents_seconds: float = 60.0
     forks: int = 10_000
 
@@ -74,6 +75,7 @@ QUICK = Scale(
     calls=50,
     starts=2,
     replays=2,
+    compacted_messages=10_000,
     agents_seconds=10.0,
     forks=1_000,
 )
