@@ -19,6 +19,7 @@ from kata_grpc.db.pool import Database, PoolOptions
 from kata_grpc.dialects import surcharge
 from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.services.changes import Changes
+from kata_grpc.services.compacting import Compactions
 from kata_grpc.services.contexts import Contexts
 from kata_grpc.services.flattening import Flattening
 from kata_grpc.services.forking import ForkLimits, Forks
@@ -34,6 +35,7 @@ from kata_grpc.services.windows import Windows
 from kata_grpc.tokenizers import Tokenizers
 from kata_grpc.transport.auth import Authenticator, FixedTenant
 from kata_grpc.transport.calls import Calls
+from kata_grpc.transport.compacting import CompactionServicer
 from kata_grpc.transport.contexts import ContextServicer
 from kata_grpc.transport.draining import Draining
 from kata_grpc.transport.lineages import LineageServicer
@@ -132,7 +134,10 @@ class Server:
                 WatchServicer(watching, tokens, self._draining),
                 RemovalServicer(Removals(database, hints.changed)),
             ),
-            (PolicyServicer(Policies(database, hints.changed)),),
+            (
+                PolicyServicer(Policies(database, hints.changed)),
+                CompactionServicer(Compactions(database, tokenizers, hints.changed), tokens),
+            ),
         )
         calls = Calls(
             self._authenticator,

@@ -48,6 +48,7 @@ def encode_body(message: pb.Message) -> bytes:
     message.ClearField("token_count_source")
     message.ClearField("create_time")
     message.ClearField("elisions")
+    message.ClearField("derived")
     message.DiscardUnknownFields()
     return message.SerializeToString(deterministic=True)
 
@@ -112,6 +113,20 @@ def reshaped_record(
             tokens=elision.tokens,
             sha256=elision.sha256,
         )
+    own = sent.SerializeToString(deterministic=True)
+    return varint(len(own)) + own
+
+
+def derived_record(
+    message: Message, counted: Counted, tokenizer: str, context_id: UUID, compaction_id: UUID, first: int, last: int
+) -> bytes:
+    """Return the record of a message that no one appended: it has no version, revision or time."""
+    sent = to_proto(message)
+    sent.context_id = str(context_id)
+    sent.tokenizer, sent.token_count = tokenizer, counted.tokens
+    sent.token_count_source = _SOURCE_NUMBERS[counted.source]
+    sent.derived.compaction_id = str(compaction_id)
+    sent.derived.first_version, sent.derived.last_version = first, last
     own = sent.SerializeToString(deterministic=True)
     return varint(len(own)) + own
 

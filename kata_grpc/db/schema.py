@@ -55,6 +55,11 @@ contexts = sa.Table(
     sa.Column("segments", pg.JSONB()),
     sa.Column("child_number", sa.BigInteger()),
     sa.Column("has_removals", sa.Boolean(), nullable=False, server_default="false"),
+    sa.Column("compaction_id", pg.UUID()),
+    _count("compaction_revision"),
+    sa.Column("due_tokens", sa.BigInteger()),
+    sa.Column("due_version", sa.BigInteger()),
+    sa.Column("due_time", _TIME),
     sa.PrimaryKeyConstraint("id", name="contexts_pk"),
     sa.CheckConstraint("latest_version >= 0", name="contexts_latest_version_is_not_negative_ck"),
     sa.CheckConstraint("jsonb_typeof(labels) = 'object'", name="contexts_labels_are_an_object_ck"),
@@ -75,6 +80,7 @@ sa.Index(
     contexts.c.id,
     postgresql_where=contexts.c.parent_id.is_not(None),
 )
+sa.Index("contexts_due_ix", contexts.c.due_time, postgresql_where=contexts.c.due_time.is_not(None))
 
 context_names = sa.Table(
     "context_names",
@@ -185,6 +191,7 @@ removals = sa.Table(
     sa.CheckConstraint("last_version >= first_version", name="removals_are_not_empty_ck"),
     comment="Runs of versions that a revision removed from the view or brought back; the newest revision holds.",
 )
+sa.Index("removals_revision_ix", removals.c.context_id, removals.c.revision)
 
 redactions = sa.Table(
     "redactions",
@@ -234,6 +241,82 @@ policies = sa.Table(
     sa.Column("policy", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("context_id", "revision", name="policies_pk"),
     comment="Every policy that a context had, under the revision that set it.",
+)
+
+compactions = sa.Table(
+    "compactions",
+    metadata,
+    sa.Column("context_id", pg.UUID(), nullable=False),
+    sa.Column("compaction_id", pg.UUID(), nullable=False),
+    sa.Column("tenant_id", sa.Text(), nullable=False),
+    sa.Column("state", sa.Text(), nullable=False),
+    sa.Column("token", sa.BigInteger(), nullable=False),
+    sa.Column("create_time", _TIME, nullable=False),
+    sa.Column("lease_time", _TIME, nullable=False),
+    sa.Column("end_time", _TIME),
+    sa.Column("revision", sa.BigInteger()),
+    sa.Column("request_id", sa.Text()),
+    sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+    sa.Column("origin", sa.Text(), nullable=False),
+    sa.Column("previous_id", pg.UUID()),
+    sa.Column("previous_revision", sa.BigInteger(), nullable=False),
+    sa.Column("base_version", sa.BigInteger(), nullable=False),
+    sa.Column("base_revision", sa.BigInteger(), nullable=False),
+    sa.Column("policy_revision", sa.BigInteger(), nullable=False),
+    sa.Column("first_version", sa.BigInteger(), nullable=False),
+    sa.Column("last_version", sa.BigInteger(), nullable=False),
+    sa.Column("covered", pg.INT8MULTIRANGE(), nullable=False),
+    sa.Column("added", pg.INT8MULTIRANGE(), nullable=False),
+    sa.Column("plan", pg.JSONB(), nullable=False),
+    sa.Column("summariser", sa.Text()),
+    sa.Column("reason", sa.Text()),
+    sa.Column("summary", sa.Text()),
+    sa.Column("summary_tokens", sa.BigInteger()),
+    sa.Column("summary_state", sa.Text()),
+    sa.Column("erase_time", _TIME),
+    sa.Column("origin_id", pg.UUID()),
+    sa.PrimaryKeyConstraint("context_id", "compaction_id", name="compactions_pk"),
+    comment="Compactions of a view, from begun to committed or given up, each with all that it hides.",
+)
+sa.Index(
+    "compactions_begun_uq",
+    compactions.c.context_id,
+    unique=True,
+    postgresql_where=sa.text("state = 'begun'"),
+)
+sa.Index(
+    "compactions_request_uq",
+    compactions.c.context_id,
+    compactions.c.request_id,
+    unique=True,
+    postgresql_where=compactions.c.request_id.is_not(None),
+)
+sa.Index("compactions_newest_ix", compactions.c.context_id, compactions.c.token)
+
+compactions_in_force = sa.Table(
+    "compactions_in_force",
+    metadata,
+    sa.Column("context_id", pg.UUID(), nullable=False),
+    sa.Column("revision", sa.BigInteger(), nullable=False),
+    sa.Column("tenant_id", sa.Text(), nullable=False),
+    sa.Column("compaction_id", pg.UUID()),
+    sa.PrimaryKeyConstraint("context_id", "revision", name="compactions_in_force_pk"),
+    comment="Which compaction is in force from a revision on; none where it is null.",
+)
+
+compaction_sources = sa.Table(
+    "compaction_sources",
+    metadata,
+    sa.Column("context_id", pg.UUID(), nullable=False),
+    sa.Column("last_version", sa.BigInteger(), nullable=False),
+    sa.Column("compacted_id", pg.UUID(), nullable=False),
+    sa.Column("compaction_id", pg.UUID(), nullable=False),
+    sa.Column("tenant_id", sa.Text(), nullable=False),
+    sa.Column("first_version", sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint(
+        "context_id", "last_version", "compacted_id", "compaction_id", name="compaction_sources_pk"
+    ),
+    comment="Whose messages a compaction was made of: by it erasure finds the summaries of a message.",
 )
 
 installation = sa.Table(

@@ -100,6 +100,8 @@ class RevisionKind(StrEnum):
     TAG = "tag"
     UNTAG = "untag"
     FLATTEN = "flatten"
+    COMPACT = "compact"
+    REVERT = "revert"
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,14 @@ class RemovalDetail:
     ranges: tuple[tuple[int, int], ...]
 
 
-Detail = TagDetail | ForkDetail | UpdateDetail | RemovalDetail
+@dataclass(frozen=True, slots=True)
+class CompactionDetail:
+    """The compaction that is in force since; "" for none."""
+
+    compaction_id: str
+
+
+Detail = TagDetail | ForkDetail | UpdateDetail | RemovalDetail | CompactionDetail
 
 
 def detail_to_json(detail: Detail) -> str:
@@ -64,5 +71,7 @@ def detail_from_json(kind: RevisionKind, text: str | None) -> Detail | None:
             return UpdateDetail(tuple(fields["fields"]))
         case RevisionKind.REMOVE | RevisionKind.RESTORE:
             return RemovalDetail(tuple((first, last) for first, last in fields["ranges"]))
+        case RevisionKind.COMPACT | RevisionKind.REVERT:
+            return CompactionDetail(**fields)
         case _:
             return None

@@ -9,12 +9,15 @@ KataError
 ├── NotFound
 │   ├── ContextNotFound
 │   ├── MessageNotFound
-│   └── TagNotFound
+│   ├── TagNotFound
+│   └── CompactionNotFound
 ├── ContextExists              a unique name that a live context holds
 ├── TagExists                  a tag's name that the context has
 ├── Conflict                   not what the caller believed
 │   ├── VersionConflict
 │   └── EtagMismatch
+├── CompactionInProgress       another one is under way
+├── CompactionStale            under way no more, or not under this token
 ├── Precondition
 │   ├── BudgetTooSmall
 │   ├── NoLegalWindow
@@ -24,6 +27,9 @@ KataError
 │   ├── ForkTooDeep
 │   ├── TooManyForks
 │   ├── ContextIsFlat
+│   ├── SummaryRejected
+│   ├── CompactionNotInForce
+│   ├── NothingToCompact
 │   └── ResponseTooLarge
 ├── OutOfRange                 a version or revision beyond the latest, or before the earliest
 ├── TooManyWatchers
@@ -135,6 +141,17 @@ class TagNotFound(NotFound):
         super().__init__("kata.context.v1.Tag", f"{context_id}/{tag}", f"Context {context_id} has no tag {tag!r}.")
 
 
+class CompactionNotFound(NotFound):
+    """The context made no such compaction."""
+
+    def __init__(self, context_id: str, compaction_id: str) -> None:
+        self.context_id = context_id
+        self.compaction_id = compaction_id
+        name = f"{context_id}/{compaction_id}"
+        message = f"Context {context_id} made no compaction {compaction_id}."
+        super().__init__("kata.context.v1.Compaction", name, message)
+
+
 class TagExists(KataError):
     """The context has a tag of this name."""
 
@@ -175,6 +192,26 @@ class EtagMismatch(Conflict):
 
     def __init__(self, expected: str, actual: str) -> None:
         super().__init__(expected, actual, "The context was updated since this etag was read; read it again.")
+
+
+class CompactionInProgress(KataError):
+    """Another compaction of the context is under way."""
+
+    def __init__(self, context_id: str, compaction_id: str) -> None:
+        self.context_id = context_id
+        self.compaction_id = compaction_id
+        super().__init__(f"Compaction {compaction_id} of context {context_id} is under way. Call again.")
+
+
+class CompactionStale(KataError):
+    """The compaction is not under way any more, or not under this token."""
+
+    def __init__(self, context_id: str, compaction_id: str, state: str, why: str) -> None:
+        self.context_id = context_id
+        self.compaction_id = compaction_id
+        self.state = state
+        self.why = why
+        super().__init__(f"Compaction {compaction_id} of context {context_id} is {state} ({why}); begin another one.")
 
 
 class Precondition(KataError):
@@ -260,6 +297,34 @@ class ContextIsFlat(Precondition):
     def __init__(self, context_id: str) -> None:
         self.context_id = context_id
         super().__init__(f"Context {context_id} has all of its messages in its own log: there is nothing to flatten.")
+
+
+class SummaryRejected(Precondition):
+    """What should stand for hidden messages is no summary of them."""
+
+    def __init__(self, context_id: str, compaction_id: str, why: str) -> None:
+        self.context_id = context_id
+        self.compaction_id = compaction_id
+        self.why = why
+        super().__init__(f"The summary of compaction {compaction_id} was rejected ({why}); everything is as it was.")
+
+
+class CompactionNotInForce(Precondition):
+    """The compaction is not the one in force, or holds no more."""
+
+    def __init__(self, context_id: str, compaction_id: str) -> None:
+        self.context_id = context_id
+        self.compaction_id = compaction_id
+        super().__init__(f"Compaction {compaction_id or '(any)'} of context {context_id} is not in force.")
+
+
+class NothingToCompact(Precondition):
+    """No group would be hidden."""
+
+    def __init__(self, context_id: str, why: str) -> None:
+        self.context_id = context_id
+        self.why = why
+        super().__init__(f"There is nothing to compact in context {context_id}: {why.replace('_', ' ')}.")
 
 
 class ResponseTooLarge(Precondition):

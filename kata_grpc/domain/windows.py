@@ -67,6 +67,7 @@ class ExclusionReason(StrEnum):
     LOW_WATER = "low_water"
     REMOVED = "removed"
     REDACTED = "redacted"
+    COMPACTED = "compacted"
 
 
 @dataclass(frozen=True, slots=True)

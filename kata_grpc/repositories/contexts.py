@@ -137,6 +137,7 @@ class ContextRepository:
         revision: int,
         policy: bytes | None,
         inherited: StoredPolicy | None,
+        in_force: tuple[int, UUID | None],
         request_id: str | None,
         fingerprint: bytes,
     ) -> Context | None:
@@ -168,6 +169,7 @@ class ContextRepository:
                 request_id,
                 fingerprint,
                 len(lineage.segments) == _CHILD_OF_FLAT,
+                *reversed(in_force),
             )
         except ConstraintViolated as violated:
             if violated.constraint == "context_names_pk":

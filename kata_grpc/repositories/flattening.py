@@ -60,13 +60,14 @@ class FlatteningRepository:
 
     async def copy_overlays(self) -> None:
         """Copy policies and removals, which no ancestor changes any more as far as the fork knows them."""
-        inherited = self._lineage.segments[:-1]
-        sources = [segment.source for segment in inherited]
-        last = [segment.last_revision for segment in inherited]
-        first = [0, *(revision + 1 for revision in last[:-1])]
-        versions = [segment.last for segment in inherited]
+        sources, first, last, versions = self._inherited()
         await self._db.execute(_SQL.copy_policies, self._id, self._tenant, sources, first, last)
         await self._db.execute(_SQL.copy_removals, self._id, self._tenant, sources, first, last, versions)
+
+    def _inherited(self) -> tuple[list[UUID], list[int], list[int], list[int]]:
+        """Return source, first and last revision and last version of each part that an ancestor made."""
+        parts = self._lineage.revisions(0, self._fork.revision)
+        return [p[0] for p in parts], [p[1] for p in parts], [p[2] for p in parts], [p[3] for p in parts]
 
     async def lock(self) -> Context | None:
         """Return the context under a lock that forks of it wait for, too."""
@@ -74,9 +75,10 @@ class FlatteningRepository:
         return context_from_row(row) if row else None
 
     async def switch(self, request_id: str | None, fingerprint: bytes) -> Context:
-        """Copy which messages are erased by now, and have the locked context read its own log alone."""
+        """Copy what is erased and what was compacted by now, and have the locked context read its own log alone."""
         sources = self._lineage.columns(self._fork.version)
         await self._db.execute(_SQL.copy_redactions, self._id, self._tenant, *sources)
+        await self._db.execute(_SQL.copy_compactions, self._id, self._tenant, *self._inherited())
         detail = json.dumps({"segments": json.loads(segments_json(self._lineage))})
         row = await self._db.fetchrow(_SQL.flatten_context, self._id, self._tenant, request_id, fingerprint, detail)
         assert row is not None, "the row is locked by this transaction"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kata_grpc.db.query import load
 from kata_grpc.domain.lineage import ENDLESS
-from kata_grpc.domain.overlays import Change, Run
+from kata_grpc.domain.overlays import Change, Run, Why
 from kata_grpc.domain.windows import Entry, RunningState
 
 if TYPE_CHECKING:
@@ -232,7 +232,10 @@ class WindowRepository:
             removals,
             redactions,
         )
-        return [Change(*row) for row in rows]
+        return [
+            Change(row["first_version"], row["last_version"], row["revision"], row["hides"], Why(row["why"]))
+            for row in rows
+        ]
 
     async def turns(self, version: int, limit: int) -> list[int]:
         """Return the newest versions up to one at which the user opened a turn, newest first."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kata_grpc.domain.windows import Entry, WindowOptions, WindowRequest
     from kata_grpc.services.choosing import Choice
     from kata_grpc.services.overlays import Overlays
+    from kata_grpc.services.standing import Standing
 
 _EPOCH_BYTES = 8
 _ENDS_AT_ONCE = 64
@@ -59,6 +60,7 @@ class Window:
     left_out: str
     """What of the tail's range is not in it: versions and groups, spelled as a multirange."""
     overlays: Overlays | None
+    summary: Standing | None
     kept_groups: frozenset[int]
     kept_before: Sequence[int]
     """Versions of what is kept from before the tail."""
@@ -80,7 +82,12 @@ class Window:
     @property
     def overhead_tokens(self) -> int:
         """The dialect's framing."""
-        return self.window_tokens - self.pinned_tokens - self.tail_tokens
+        return self.window_tokens - self.pinned_tokens - self.summary_tokens - self.tail_tokens
+
+    @property
+    def summary_tokens(self) -> int:
+        """The content of the summary."""
+        return self.summary.cost.tokens if self.summary else 0
 
     @property
     def unused_tokens(self) -> int:
@@ -98,10 +105,12 @@ async def account(choice: Choice, lineage: Lineage, tenant: TenantId, tokenizer:
         tail = await choice.tail.cost(start, passed_over, choice.kept)
     kept = choice.kept.cost()
     held = _held(choice, passed_over)
-    message_count = choice.pinned.messages + kept.messages + tail.messages
+    message_count = choice.pinned.messages + kept.messages + tail.messages + (choice.summary is not None)
     window_tokens = choice.fixed() - choice.tools_tokens + kept.framed(framing) + tail.framed(framing)
     kept_before = choice.kept.before(start)
     first, last = await _ends(choice, held, start, kept_before)
+    if held is not None and choice.summary is not None:
+        held = sorted([*held, choice.summary.row], key=version_of)
     clear_through = (choice.counting and choice.counting.clear_through) or 0
     return Window(
         lineage=lineage,
@@ -127,6 +136,7 @@ async def account(choice: Choice, lineage: Lineage, tenant: TenantId, tokenizer:
         pending=state.pending(choice.selector.newest) if choice.selector.newest else (),
         left_out=choice.tail.left_out(start, passed_over),
         overlays=choice.overlays,
+        summary=choice.summary,
         kept_groups=choice.kept.groups,
         kept_before=kept_before,
         pinned_groups=choice.pinned_groups,
@@ -199,6 +209,8 @@ async def _epoch(choice: Choice, kept_before: Sequence[int], clear_through: int)
     content = [ENGINE_VERSION, start, pinned, list(kept_before), clear_through, choice.options.max_part_tokens or 0]
     if choice.overlays is not None:
         content.append(choice.overlays.hidden.runs(start, choice.state.version))
+    if choice.summary is not None:
+        content.append(str(choice.summary.compaction.id))
     return sha256(json.dumps(content).encode()).digest()[:_EPOCH_BYTES].hex()
 
 
@@ -253,11 +265,10 @@ async def _hidden(
 
     What was given up although it fits is accounted for already.
     """
-    reasons = {False: ExclusionReason.REMOVED, True: ExclusionReason.REDACTED}
     given_up = range(choice.fits_from, choice.start)
     parts = [(floor, choice.fits_from - 1), (choice.start, choice.state.version)]
     excluded = [
-        Excluded(run[0], run[1], reasons[run[2]])
+        Excluded(run[0], run[1], ExclusionReason(run[2]))
         for first, last in (parts if given_up else [(floor, choice.state.version)])
         for run in overlays.hidden.runs(first, last)
     ]
@@ -266,8 +277,8 @@ async def _hidden(
     runs = {version: hidden.around(entry.group_version) for version, entry in suspects.items()}
     late = {version: run[2] for version, run in runs.items() if run is not None}
     excluded += [
-        Excluded(version, version, reasons[erased])
-        for version, erased in late.items()
+        Excluded(version, version, ExclusionReason(why))
+        for version, why in late.items()
         if version >= floor and version not in given_up
     ]
     return [entry for entry in entries if entry.version not in late], excluded

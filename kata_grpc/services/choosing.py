@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kata_grpc.repositories.windows import WindowRepository
     from kata_grpc.services.counting import Counting
     from kata_grpc.services.overlays import Overlays
+    from kata_grpc.services.standing import Standing
 
 PINNED_MOST = 64
 _PINNED_PAGE = 512
@@ -69,8 +70,12 @@ class Choice:
         tools_tokens: int,
         counting: Counting | None,
         overlays: Overlays | None = None,
+        summary: Standing | None = None,
     ) -> None:
-        """Without `counting` the counts in the log are the window's, without `overlays` nothing is hidden."""
+        """Without `counting` the counts in the log are the window's, without `overlays` nothing is hidden.
+
+        `summary` stands for what is hidden by a compaction.
+        """
         self.log = log
         self.request = request
         self.options = options
@@ -80,7 +85,8 @@ class Choice:
         self.tools_tokens = tools_tokens
         self.counting = counting
         self.overlays = overlays
-        self.exact = True
+        self.summary = summary
+        self.exact = summary is None or summary.exact
         self.pinned = snapshot.state.pinned
         self.pins: Sequence[Row] | None = []
         self.kept = Kept()
@@ -100,7 +106,8 @@ class Choice:
         """Find what is spent whatever the tail is."""
         framing, pinned = self.framing, self.pinned
         labels = framing.per_label * pinned.messages
-        return framing.prime + pinned.framed(framing) + labels + self._opening + self.tools_tokens
+        summary = self.summary.cost.framed(framing) if self.summary else 0
+        return framing.prime + pinned.framed(framing) + labels + self._opening + self.tools_tokens + summary
 
     def _allowance(self) -> int:
         """Find the tokens that are left for the tail; negative when what is always in is too much."""
@@ -120,11 +127,11 @@ class Choice:
         count = state.pinned_messages if all_pins else 0
         self.pins = look[:count] if all_pins else None
         newest = look[count:]
+        if options.pinned_versions or options.pinned_labels:
+            await self._keep_pinned()
         if self.overlays is not None:
             await self._hide_pins(self.overlays)
             await self.overlays.cover(newest[-1]["version"] if newest else state.version)
-        if options.pinned_versions or options.pinned_labels:
-            await self._keep_pinned()
         if self.counting is None:
             self.tail = StoredTail(self.log, state, self.framing, options.max_messages or 0, newest, self.overlays)
         else:
@@ -150,6 +157,10 @@ class Choice:
         rows = await self.log.pinned_groups(options.pinned_versions, options.pinned_labels, state.version)
         rows = [row for row in rows if row["group_version"] not in state.open_groups]
         if self.overlays is not None:
+            # Who pins what a compaction hides wants it all the same.
+            shown = {row["version"] for row in rows}
+            self.overlays.show(shown)
+            self.summary = self.summary and self.summary.beside(shown)
             rows = await self.overlays.visible(rows)
         self.pinned_groups = frozenset(row["group_version"] for row in rows)
         if rows and self.counting is not None:
@@ -163,7 +174,8 @@ class Choice:
         self.kept = Kept(tuple(sorted(entries)))
         if entries and self.request.dialect.starts_on_user:
             first = self.kept.entries[0]
-            if first.role != Role.USER and not 0 < state.turn_version < first.version:
+            led = self.summary is not None and self.summary.after < first.version
+            if first.role != Role.USER and not 0 < state.turn_version < first.version and not led:
                 self._opening = self.framing.opening
 
     async def pinned_pages(self) -> AsyncGenerator[Sequence[Row], None]:
@@ -229,10 +241,10 @@ class Choice:
 
     async def _check_fit(self, selector: TailSelector) -> None:
         """Hold that what is always in fits, with the newest group."""
-        if not selector.newest and not self.pinned.messages:
+        if not selector.newest and not self.pinned.messages and self.summary is None:
             return
-        no_user = self.request.dialect.starts_on_user and not self.state.turn_version and not self.kept.entries
-        if selector.newest and no_user:
+        led = self.state.turn_version or self.kept.entries or self.summary is not None
+        if selector.newest and self.request.dialect.starts_on_user and not led:
             raise NoLegalWindow(self.request.dialect, self.state.version)
         refused = selector.refused
         if selector.allowance >= 0 and refused is None:
@@ -248,6 +260,8 @@ class Choice:
             kept -= turn
         request, framing = self.request, self.framing
         pinned = self.pinned.framed(framing) + framing.per_label * self.pinned.messages + kept
+        if self.summary is not None:
+            pinned += self.summary.cost.framed(framing)
         required = request.reserve_tokens + self.fixed() + kept + turn + newest
         raise BudgetTooSmall(
             required, request.token_budget, request.reserve_tokens, pinned, newest, turn=turn, tools=self.tools_tokens
@@ -260,6 +274,8 @@ class Choice:
         if not self.request.dialect.starts_on_user:
             return 0
         leading = [self.state.turn_version or self.state.version, *(entry.version for entry in self.kept.entries)]
+        if self.summary is not None:
+            leading.append(self.summary.after)
         return min(leading)
 
     async def _start_legally(self) -> None:
@@ -267,7 +283,7 @@ class Choice:
             return
         start = await self._legal_start(self.start)
         if start is None:
-            if self.kept.entries:
+            if self.kept.entries or self.summary is not None:
                 return
             raise NoLegalWindow(self.request.dialect, self.state.version)
         await self._move(start, ExclusionReason.ILLEGAL_START)

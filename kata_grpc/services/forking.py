@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kata_grpc.domain.contexts import Context, ContextSpec, StoredPolicy, TenantId
 from kata_grpc.domain.errors import ForkTooDeep, TooManyForks, TooManyOpenCalls
 from kata_grpc.limits import MAX_OPEN_CALLS
+from kata_grpc.repositories.compactions import CompactionRepository
 from kata_grpc.repositories.contexts import ContextRepository, context_from_row
 from kata_grpc.repositories.messages import MessageRepository
 from kata_grpc.repositories.windows import WindowRepository
@@ -125,6 +126,7 @@ class Forks:
                 snapshot.revision,
                 policy,
                 inherited,
+                await CompactionRepository(executor, tenant).in_force(snapshot.lineage, snapshot.revision),
                 request_id,
                 wanted,
             )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
-from kata_grpc.domain.overlays import Hidden, Run, merged
+from kata_grpc.domain.overlays import Change, Hidden, Run, Why, merged
 from kata_grpc.domain.windows import View
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from kata_grpc.domain.messages import Row
-    from kata_grpc.domain.overlays import Change
     from kata_grpc.domain.windows import Entry
     from kata_grpc.repositories.windows import WindowRepository
 
@@ -24,18 +24,33 @@ class Overlays:
     """The hidden messages of one view, from the snapshot down to where it was asked for."""
 
     def __init__(
-        self, log: WindowRepository, view: View, version: int, revision: int, *, redactions: bool = True
+        self,
+        log: WindowRepository,
+        view: View,
+        version: int,
+        revision: int,
+        *,
+        removals: bool = True,
+        redactions: bool = True,
+        compacted: Iterable[Run] = (),
     ) -> None:
+        """Without `removals` or `redactions` there are none; `compacted` is what a compaction hides."""
         self._log = log
         self._revision = revision
-        self._removals = view is not View.RAW
+        self._removals = removals and view is not View.RAW
         self._redactions = redactions
+        self._compacted = list(compacted)
         self._version = version
+        self._span = _SPAN
         self.low = version + 1
         """The lowest version of which it is known whether it is hidden."""
-        self._span = _SPAN
         self.hidden = Hidden()
         """From the lowest version that was asked for to the snapshot."""
+
+    def show(self, versions: Collection[int]) -> None:
+        """Have some messages visible although they are compacted; what was known is forgotten."""
+        self._compacted = list(_without(self._compacted, versions))
+        self.low, self.hidden = self._version + 1, Hidden()
 
     async def cover(self, version: int) -> None:
         """Know of all from a version on."""
@@ -69,8 +84,42 @@ class Overlays:
         return [row for row in rows if not hidden.hides(row["version"], row["group_version"])]
 
     async def _read(self, ranges: list[Run]) -> list[Change]:
-        return await self._log.overlays(ranges, self._revision, removals=self._removals, redactions=self._redactions)
+        changes = [
+            Change(max(run.first, part.first), min(run.last, part.last), 0, True, Why.COMPACTED)
+            for part in ranges
+            for run in _meeting(self._compacted, part)
+        ]
+        if self._removals or self._redactions:
+            changes += await self._log.overlays(
+                ranges, self._revision, removals=self._removals, redactions=self._redactions
+            )
+        return changes
 
     def shows(self, entry: Entry) -> bool:
         """Whether a message is visible, as far as is known down to its version."""
         return not self.hidden.hides(entry.version, entry.group_version)
+
+
+def _meeting(runs: Sequence[Run], part: Run) -> Sequence[Run]:
+    """Return those of runs in order that have a version of a part."""
+    return runs[bisect_left(runs, part.first, key=_last) : bisect_right(runs, part.last, key=_first)]
+
+
+def _first(run: Run) -> int:
+    return run.first
+
+
+def _last(run: Run) -> int:
+    return run.last
+
+
+def _without(runs: Iterable[Run], versions: Collection[int]) -> Iterator[Run]:
+    """Yield runs without some versions."""
+    for first, last in runs:
+        begin = first
+        for version in sorted(version for version in versions if first <= version <= last):
+            if begin < version:
+                yield Run(begin, version - 1)
+            begin = version + 1
+        if begin <= last:
+            yield Run(begin, last)

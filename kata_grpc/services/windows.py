@@ -26,6 +26,7 @@ from kata_grpc.services.choosing import PINNED_MOST, Choice, Snapshot
 from kata_grpc.services.counting import Counting
 from kata_grpc.services.overlays import Overlays
 from kata_grpc.services.snapshots import At, Snapshots
+from kata_grpc.services.standing import in_force, standing
 from kata_grpc.services.tails import LOOK_LEAST, LOOK_MOST
 
 if TYPE_CHECKING:
@@ -80,9 +81,22 @@ class Windows:
         options = options.over(policy)
         tokenizer = request.tokenizer or row["tokenizer"]
         tools = await self._tools_tokens(request.tools_json, tokenizer) if request.tools_json else 0
+        compaction = await in_force(self._db, lineage, tenant, row, request.view, state.version, revision)
+        summary = None
+        if compaction is not None:
+            summary = await standing(compaction, tokenizer, row["tokenizer"], self._tokenizers)
+        removals = row["has_removals"] and request.view is not View.RAW
         overlays = None
-        if row["has_redactions"] or (row["has_removals"] and request.view is not View.RAW):
-            overlays = Overlays(log, request.view, state.version, revision)
+        if row["has_redactions"] or removals or compaction is not None:
+            overlays = Overlays(
+                log,
+                request.view,
+                state.version,
+                revision,
+                removals=removals,
+                redactions=row["has_redactions"],
+                compacted=compaction.covered if compaction else (),
+            )
             state = await _visible_state(log, overlays, state)
         taken = Snapshot(state, revision, policy_revision, row["tokenizer"])
 
@@ -91,7 +105,7 @@ class Windows:
             stored = tokenizer == row["tokenizer"]
             if options.reshapes or not stored:
                 counting = Counting(log, self._tokenizers, tokenizer, options, stored=stored)
-            choice = Choice(log, request, options, taken, framing, tools, counting, overlays)
+            choice = Choice(log, request, options, taken, framing, tools, counting, overlays, summary)
             await choice.choose(rows)
             return choice, counting
 
@@ -160,7 +174,8 @@ class Windows:
 
         def work() -> Rendered:
             messages = [
-                WindowMessage(version, None, message)
+                # The summary has no version: it stands where the newest message is that it hides.
+                WindowMessage(version or (window.summary.after if window.summary else 0), None, message)
                 for page in pages
                 for version, message in decode_records(page.records, len(page.separator))
             ]
@@ -180,20 +195,30 @@ class Windows:
         """
         if window.held is not None:
             return _one(window.held, separator, after)
-        return _ahead(self._read(window, separator, after))
+        return _ahead(self._with_summary(window, separator, after, window.snapshot_version))
 
     async def digests_until(self, window: Window, last: int) -> AsyncGenerator[bytes, None]:
         """Yield the digests of the window's messages up to version `last`, in order, some at a time."""
         if window.held is not None:
             yield b"".join([row["digest"] for row in window.held if row["version"] <= last])
             return
-        log = WindowRepository(self._db, window.lineage, window.tenant)
         if window.options.reshapes:
             # What is sent is made anew, and only up to there.
-            async for page in self._read(window, b"", 0, last):
+            async for page in self._with_summary(window, b"", 0, last):
                 yield page.digests
             return
         after = 0
+        if window.summary is not None and window.summary.after <= last:
+            after = window.summary.after
+            async for digests in self._digests(window, 0, after):
+                yield digests
+            yield window.summary.row["digest"]
+        async for digests in self._digests(window, after, last):
+            yield digests
+
+    async def _digests(self, window: Window, after: int, last: int) -> AsyncGenerator[bytes, None]:
+        """Yield the digests of the window's messages beyond a version and up to another one."""
+        log = WindowRepository(self._db, window.lineage, window.tenant)
         until = min(last, window.tail_start - 1)
         while after < until:
             rows = await log.pinned_page(after, until, FRAME_MESSAGES, FRAME_BYTES, window.kept_before)
@@ -201,15 +226,25 @@ class Windows:
                 break
             after = rows[-1]["version"]
             yield b"".join([row["digest"] for row in await _visible(window, rows)])
-        after = window.tail_start - 1
+        after = max(after, window.tail_start - 1)
         while after < last:
             until = log.run(after, min(after + _DIGESTS_AT_ONCE, last))
             yield await log.digests(_part(window, after, until))
             after = until
 
-    async def _read(
-        self, window: Window, separator: bytes, after: int, last: int | None = None
+    async def _with_summary(
+        self, window: Window, separator: bytes, after: int, last: int
     ) -> AsyncGenerator[Page, None]:
+        """Yield the window beyond a version and up to another one, with the summary behind what it hides."""
+        if window.summary is not None and after < window.summary.after <= last:
+            async for page in self._read(window, separator, after, window.summary.after):
+                yield page
+            after = window.summary.after
+            yield _page([window.summary.row], separator)
+        async for page in self._read(window, separator, after, last):
+            yield page
+
+    async def _read(self, window: Window, separator: bytes, after: int, last: int) -> AsyncGenerator[Page, None]:
         log = WindowRepository(self._db, window.lineage, window.tenant)
         counting = None
         if window.options.reshapes:
@@ -222,7 +257,6 @@ class Windows:
                 clear_through=window.clear_through,
             )
             counting.pinned_groups = window.pinned_groups
-        last = window.snapshot_version if last is None else last
         before = min(window.tail_start - 1, last)
         while after < before:
             rows = await log.pinned_page(after, before, FRAME_MESSAGES, FRAME_BYTES, window.kept_before)

@@ -11,7 +11,7 @@ from kata.context.v1 import context_pb2, message_service_pb2, window_pb2
 from kata_grpc.codec import NUMBER_OF_ROLE, metadata_from_json
 from kata_grpc.dialects import Adjustment, What
 from kata_grpc.domain.contexts import Context, Revision, RevisionKind
-from kata_grpc.domain.details import ForkDetail, RemovalDetail, TagDetail, UpdateDetail
+from kata_grpc.domain.details import CompactionDetail, ForkDetail, RemovalDetail, TagDetail, UpdateDetail
 from kata_grpc.domain.windows import Accuracy, Dialect, ExclusionReason, View
 from kata_grpc.transport import frames
 
@@ -50,6 +50,7 @@ _REASONS = {
     ExclusionReason.LOW_WATER: window_pb2.EXCLUSION_REASON_LOW_WATER,
     ExclusionReason.REMOVED: window_pb2.EXCLUSION_REASON_REMOVED,
     ExclusionReason.REDACTED: window_pb2.EXCLUSION_REASON_REDACTED,
+    ExclusionReason.COMPACTED: window_pb2.EXCLUSION_REASON_COMPACTED,
 }
 _ADJUSTMENTS = {
     What.DROPPED: window_pb2.RENDER_ADJUSTMENT_KIND_DROPPED,
@@ -72,6 +73,8 @@ _KIND_NUMBERS = {
     RevisionKind.TAG: message_service_pb2.REVISION_KIND_TAG,
     RevisionKind.UNTAG: message_service_pb2.REVISION_KIND_UNTAG,
     RevisionKind.FLATTEN: message_service_pb2.REVISION_KIND_FLATTEN,
+    RevisionKind.COMPACT: message_service_pb2.REVISION_KIND_COMPACT,
+    RevisionKind.REVERT: message_service_pb2.REVISION_KIND_REVERT,
 }
 KINDS: dict[int, RevisionKind] = {number: kind for kind, number in _KIND_NUMBERS.items()}
 
@@ -132,6 +135,8 @@ def revision_to_proto(revision: Revision) -> message_service_pb2.Revision:
             proto.removal.ranges.extend(
                 message_service_pb2.VersionRange(first_version=first, last_version=last) for first, last in ranges
             )
+        case CompactionDetail(compaction_id):
+            proto.compaction.compaction_id = compaction_id
         case None:
             pass
         case unknown:
@@ -160,6 +165,7 @@ def header_to_proto(window: Window) -> window_pb2.WindowHeader:
         first_version=window.first_version,
         last_version=window.last_version,
         window_epoch=window.epoch,
+        compaction_id=str(window.summary.compaction.id) if window.summary else "",
     )
 
 
@@ -172,6 +178,7 @@ def trailer_to_proto(window: Window, content_sha256: bytes) -> window_pb2.Window
             overhead_tokens=window.overhead_tokens,
             reserve_tokens=window.request.reserve_tokens,
             tools_tokens=window.tools_tokens,
+            summary_tokens=window.summary_tokens,
             unused_tokens=window.unused_tokens,
         ),
         excluded=[

@@ -88,6 +88,29 @@ TABLE: dict[type[errors.KataError], Row] = {
     ),
     errors.TagNotFound: Row("TAG_NOT_FOUND", lambda e: {"context_id": e.context_id, "tag": e.tag}, _resource),
     errors.TagExists: Row("TAG_EXISTS", lambda e: {"context_id": e.context_id, "tag": e.tag}, _named_tag),
+    errors.CompactionNotFound: Row(
+        "COMPACTION_NOT_FOUND", lambda e: {"context_id": e.context_id, "compaction_id": e.compaction_id}, _resource
+    ),
+    errors.CompactionInProgress: Row(
+        "COMPACTION_IN_PROGRESS", lambda e: {"context_id": e.context_id, "compaction_id": e.compaction_id}, _retry
+    ),
+    errors.CompactionStale: Row(
+        "COMPACTION_STALE",
+        lambda e: {"context_id": e.context_id, "compaction_id": e.compaction_id, "state": e.state, "why": e.why},
+    ),
+    errors.SummaryRejected: Row(
+        "SUMMARY_REJECTED",
+        lambda e: {"context_id": e.context_id, "compaction_id": e.compaction_id, "why": e.why},
+        _precondition,
+    ),
+    errors.CompactionNotInForce: Row(
+        "COMPACTION_NOT_IN_FORCE",
+        lambda e: {"context_id": e.context_id, "compaction_id": e.compaction_id},
+        _precondition,
+    ),
+    errors.NothingToCompact: Row(
+        "NOTHING_TO_COMPACT", lambda e: {"context_id": e.context_id, "why": e.why}, _precondition
+    ),
     errors.ContextExists: Row("CONTEXT_EXISTS", lambda e: {"name": e.name}, _named_context),
     errors.VersionConflict: Row(
         "VERSION_CONFLICT",

@@ -14,6 +14,7 @@ import msgspec
 from kata.context.v1 import message_pb2 as pb
 
 from kata_grpc import limits
+from kata_grpc.domain.compactions import MARK
 from kata_grpc.domain.errors import InvalidRequest, Violation
 from kata_grpc.domain.messages import LEGACY_CALL
 
@@ -30,6 +31,7 @@ _CALL_TYPES = ("", "function", "custom", LEGACY_CALL)
 _RESULT_TYPES = ("", "function", LEGACY_CALL)
 _RESULT_PARTS = ("text", "image", "file", "refusal", "unknown")
 _EXPLICIT_FORMS = (pb.CONTENT_FORM_ABSENT, pb.CONTENT_FORM_NULL, pb.CONTENT_FORM_ARRAY)
+_SPOKEN_TO_THE_MODEL = frozenset({pb.ROLE_USER, pb.ROLE_SYSTEM, pb.ROLE_DEVELOPER})
 _NO_ID = UUID(int=0)
 _uuid = lru_cache(maxsize=4_096)(UUID)  # contexts are named again and again
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -264,6 +266,19 @@ class Checker:
             self.json_object(f"{field}.extra_json", message.extra_json)
         if not message.HasField("text") or message.parts or message.content_form or message.role == pb.ROLE_TOOL:
             self._content(field, message)
+        if message.HasField("derived") or message.role in _SPOKEN_TO_THE_MODEL:
+            self._appended_by_somebody(field, message)
+
+    def _appended_by_somebody(self, field: str, message: pb.Message) -> None:
+        """Check that a message is not one that a window made."""
+        description = f"begins with {MARK!r}, like the summary in a window"
+        if message.HasField("derived"):
+            self.add(f"{field}.derived", "is of a message that a window made", "DERIVED")
+        elif message.text.startswith(MARK):
+            self.add(f"{field}.text", description, "DERIVED")
+        for index, part in enumerate(message.parts):
+            if part.text.text.startswith(MARK):
+                self.add(f"{field}.parts[{index}].text", description, "DERIVED")
 
     def _content(self, field: str, message: pb.Message) -> None:
         has_text, form = message.HasField("text"), message.content_form

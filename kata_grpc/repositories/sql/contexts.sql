@@ -30,7 +30,7 @@ select * from created;
 -- $8 fork version and $9 fork revision, $10 segments of the ancestors, $11 who appended the message at the fork, $12 who
 -- made the revision at it, $13 policy or null, $14 the parent's policy or null, $15 the revision that set that,
 -- $16 request_id, $17 fingerprint, $18 whether the parent's log begins with itself: one that has been flattened meanwhile
--- is not there
+-- is not there, $19 the compaction in force at the fork or null, $20 the revision that put it in force
 with parent as (
   select * from contexts
   where id = $7 and tenant_id = $2 and delete_time is null and (segments is null) = $18::boolean
@@ -39,14 +39,15 @@ with parent as (
   insert into contexts (id, tenant_id, name, unique_name, labels, metadata_json, tokenizer, create_time, update_time,
                         update_revision, latest_revision, latest_version, total_tokens, total_items, inexact_messages,
                         pinned_tokens, pinned_messages, pinned_items, turn_version, open_calls, chain, policy_revision,
-                        policy, parent_id, fork_version, fork_revision, depth, segments, child_number, has_removals)
+                        policy, parent_id, fork_version, fork_revision, depth, segments, child_number, has_removals,
+                        compaction_id, compaction_revision)
   select $1, p.tenant_id, $3, $4, $5::jsonb, $6, p.tokenizer, t.now, t.now, $9::bigint + 1, $9 + 1, $8::bigint,
          coalesce(m.total_tokens, 0), coalesce(m.total_items, 0), coalesce(m.inexact_messages, 0),
          coalesce(m.pinned_tokens, 0), coalesce(m.pinned_messages, 0), coalesce(m.pinned_items, 0),
          coalesce(m.turn_version, 0), coalesce(m.open_calls, '{}'::jsonb),
          sha256(r.chain || $17::bytea || int8send($8)),
          case when $13::bytea is null then $15::bigint else $9 + 1 end, coalesce($13, $14::bytea),
-         p.id, $8, $9, p.depth + 1, $10::jsonb, coalesce(n.child_number, 0) + 1, p.has_removals
+         p.id, $8, $9, p.depth + 1, $10::jsonb, coalesce(n.child_number, 0) + 1, p.has_removals, $19, $20
   from parent p
   join revisions r on r.context_id = $12 and r.tenant_id = $2 and r.revision = $9
   cross join lateral (select greatest(clock_timestamp(), r.create_time) as now) t

@@ -82,6 +82,39 @@ from unnest($3::uuid[], $4::bigint[], $5::bigint[]) as g(source_id, first, last)
 join redactions r on r.context_id = g.source_id and r.tenant_id = $2 and r.version between g.first and g.last
 on conflict (context_id, version) do nothing;
 
+-- name: copy_compactions
+-- Copies the compactions that a lineage knows, and which of them was in force when. They are locked against erasure like
+-- messages: who erases looks for copies after it has changed the originals. One that hides more than the fork has never
+-- holds there, and what it was built upon may: its copy ends beyond every version.
+-- $1 copying context, $2 tenant_id, $3 source, $4 first and $5 last revision and $6 last version of each part
+with known as materialized (
+  select c.*, g.last_version as known_version
+  from unnest($3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[]) as g(source_id, first, last, last_version)
+  join compactions c
+    on c.context_id = g.source_id and c.tenant_id = $2 and c.state = 'committed' and c.revision between g.first and g.last
+  for share of c
+), copied as (
+  insert into compactions (context_id, compaction_id, tenant_id, state, token, create_time, lease_time, end_time, revision,
+                           fingerprint, origin, previous_id, previous_revision, base_version, base_revision,
+                           policy_revision, first_version, last_version, covered, added, plan, summariser, summary,
+                           summary_tokens, summary_state, erase_time, origin_id)
+  select $1, compaction_id, tenant_id, state, token, create_time, lease_time, end_time, revision, fingerprint, origin,
+         previous_id, previous_revision, base_version, base_revision, policy_revision, first_version,
+         case when last_version <= known_version then last_version else 1::bigint << 62 end, covered, added, plan,
+         summariser, summary, summary_tokens, summary_state, erase_time, coalesce(origin_id, context_id)
+  from known
+  on conflict (context_id, compaction_id) do nothing
+), made_of as (
+  insert into compaction_sources (context_id, last_version, compacted_id, compaction_id, tenant_id, first_version)
+  select $1, upper(covered) - 1, $1, compaction_id, tenant_id, lower(covered) from known where not isempty(covered)
+  on conflict (context_id, last_version, compacted_id, compaction_id) do nothing
+)
+insert into compactions_in_force (context_id, revision, tenant_id, compaction_id)
+select $1, f.revision, f.tenant_id, f.compaction_id
+from unnest($3, $4, $5) as g(source_id, first, last)
+join compactions_in_force f on f.context_id = g.source_id and f.tenant_id = $2 and f.revision between g.first and g.last
+on conflict (context_id, revision) do nothing;
+
 -- name: lock_against_forks
 -- The context under a lock that also those wait for who fork it: they read the segments, and lock the row while they write
 -- a child's. $1 id, $2 tenant_id

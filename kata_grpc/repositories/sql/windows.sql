@@ -11,8 +11,8 @@
 -- version of that of at_revision
 with snapshot as materialized (
   select c.tokenizer, c.latest_version, c.latest_revision, c.delete_time is not null as deleted, c.policy_revision,
-         encode(c.policy, 'hex') as policy, c.segments, c.fork_version, c.has_removals,
-         exists (
+         encode(c.policy, 'hex') as policy, c.segments, c.fork_version, c.has_removals, c.compaction_id,
+         c.compaction_revision, exists (
            select from unnest($12) as g(source_id) join redactions d on d.context_id = g.source_id
            where d.tenant_id = c.tenant_id
          ) as has_redactions,
@@ -179,7 +179,7 @@ limit $5;
 -- $1 tenant_id, $2 source, $3 last version and $4 last revision of each segment of the lineage, $5 first and $6 last version of each range,
 -- $7 whether removals count, $8 whether redactions do
 select greatest(r.first_version, a.first) as first_version, least(r.last_version, a.last, g.last) as last_version,
-       r.revision, r.removed as hides, false as erased
+       r.revision, r.removed as hides, 'removed' as why
 from unnest($2::uuid[], $3::bigint[], $4::bigint[]) as g(source_id, last, last_revision)
 cross join unnest($5::bigint[], $6::bigint[]) as a(first, last)
 join removals r
@@ -187,7 +187,7 @@ join removals r
   and r.first_version <= least(a.last, g.last) and r.last_version >= a.first and r.revision <= g.last_revision
 where $7::boolean
 union all
-select d.group_version, d.group_version, 1::bigint << 62, true, true
+select d.group_version, d.group_version, 1::bigint << 62, true, 'redacted'
 from unnest($2, $3) as g(source_id, last)
 cross join unnest($5, $6) as a(first, last)
 join redactions d

@@ -100,6 +100,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The context has a tag of this name, which `move` would move; ResourceInfo names it. Metadata: context_id, tag."""
     ERROR_REASON_CONTEXT_IS_FLAT: _ErrorReason.ValueType  # 30
     """The context has all of its messages in its own log, being no fork or flattened already. Metadata: context_id."""
+    ERROR_REASON_COMPACTION_NOT_FOUND: _ErrorReason.ValueType  # 33
+    """The context made no such compaction; ResourceInfo names it. Metadata: context_id, compaction_id."""
+    ERROR_REASON_COMPACTION_IN_PROGRESS: _ErrorReason.ValueType  # 34
+    """Another compaction of the context is under way; RetryInfo says when to call again. Metadata: context_id, compaction_id."""
+    ERROR_REASON_COMPACTION_STALE: _ErrorReason.ValueType  # 35
+    """The compaction is not under way any more, or not under this token: it was committed, given up or taken over, or what it
+    would have hidden has changed. Begin another one. Metadata: context_id, compaction_id, state, why.
+    """
+    ERROR_REASON_SUMMARY_REJECTED: _ErrorReason.ValueType  # 36
+    """The summary is none: it is empty, an error, a refusal, or no shorter than what it stands for. The compaction failed, and
+    everything is as it was. Metadata: context_id, compaction_id, why.
+    """
+    ERROR_REASON_COMPACTION_NOT_IN_FORCE: _ErrorReason.ValueType  # 37
+    """The compaction is not the one in force, or holds no more. Metadata: context_id, compaction_id."""
+    ERROR_REASON_NOTHING_TO_COMPACT: _ErrorReason.ValueType  # 38
+    """There is nothing to compact. Metadata: context_id, why."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call failed.
@@ -185,6 +201,22 @@ ERROR_REASON_TAG_EXISTS: ErrorReason.ValueType  # 26
 """The context has a tag of this name, which `move` would move; ResourceInfo names it. Metadata: context_id, tag."""
 ERROR_REASON_CONTEXT_IS_FLAT: ErrorReason.ValueType  # 30
 """The context has all of its messages in its own log, being no fork or flattened already. Metadata: context_id."""
+ERROR_REASON_COMPACTION_NOT_FOUND: ErrorReason.ValueType  # 33
+"""The context made no such compaction; ResourceInfo names it. Metadata: context_id, compaction_id."""
+ERROR_REASON_COMPACTION_IN_PROGRESS: ErrorReason.ValueType  # 34
+"""Another compaction of the context is under way; RetryInfo says when to call again. Metadata: context_id, compaction_id."""
+ERROR_REASON_COMPACTION_STALE: ErrorReason.ValueType  # 35
+"""The compaction is not under way any more, or not under this token: it was committed, given up or taken over, or what it
+would have hidden has changed. Begin another one. Metadata: context_id, compaction_id, state, why.
+"""
+ERROR_REASON_SUMMARY_REJECTED: ErrorReason.ValueType  # 36
+"""The summary is none: it is empty, an error, a refusal, or no shorter than what it stands for. The compaction failed, and
+everything is as it was. Metadata: context_id, compaction_id, why.
+"""
+ERROR_REASON_COMPACTION_NOT_IN_FORCE: ErrorReason.ValueType  # 37
+"""The compaction is not the one in force, or holds no more. Metadata: context_id, compaction_id."""
+ERROR_REASON_NOTHING_TO_COMPACT: ErrorReason.ValueType  # 38
+"""There is nothing to compact. Metadata: context_id, why."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 STATUS_CODE_FIELD_NUMBER: _builtins.int

@@ -168,6 +168,7 @@ class Message(_message.Message):
     TOKEN_COUNT_SOURCE_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     ELISIONS_FIELD_NUMBER: _builtins.int
+    DERIVED_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context that appended the message. Output only."""
     version: _builtins.int
@@ -216,6 +217,13 @@ class Message(_message.Message):
     def elisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Elision]:
         """Says what is left out of the message in this window. Output only, and only of windows whose options ask for it."""
 
+    @_builtins.property
+    def derived(self) -> Global___Derived:
+        """Says of what the message is made that no one appended: a summary in a window. Such a message has no version, and its
+        text begins with a line that names it, "[kata:summary:…]". Refused on append, as is a user's or system message whose
+        text begins like that: what a window made is not what somebody said.
+        """
+
     def __init__(
         self,
         *,
@@ -236,10 +244,11 @@ class Message(_message.Message):
         token_count_source: Global___TokenCountSource.ValueType = ...,
         labels: _abc.Iterable[_builtins.str] | None = ...,
         elisions: _abc.Iterable[Global___Elision] | None = ...,
+        derived: Global___Derived | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_text", b"_text", "_token_count", b"_token_count", "create_time", b"create_time", "metadata", b"metadata", "text", b"text", "token_count", b"token_count"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_text", b"_text", "_token_count", b"_token_count", "create_time", b"create_time", "derived", b"derived", "metadata", b"metadata", "text", b"text", "token_count", b"token_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_text", b"_text", "_token_count", b"_token_count", "content_form", b"content_form", "context_id", b"context_id", "create_time", b"create_time", "elisions", b"elisions", "extra_json", b"extra_json", "labels", b"labels", "metadata", b"metadata", "model", b"model", "name", b"name", "parts", b"parts", "revision", b"revision", "role", b"role", "text", b"text", "token_count", b"token_count", "token_count_source", b"token_count_source", "tokenizer", b"tokenizer", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_text", b"_text", "_token_count", b"_token_count", "content_form", b"content_form", "context_id", b"context_id", "create_time", b"create_time", "derived", b"derived", "elisions", b"elisions", "extra_json", b"extra_json", "labels", b"labels", "metadata", b"metadata", "model", b"model", "name", b"name", "parts", b"parts", "revision", b"revision", "role", b"role", "text", b"text", "token_count", b"token_count", "token_count_source", b"token_count_source", "tokenizer", b"tokenizer", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__text: _TypeAlias = _typing.Literal["text"]  # noqa: Y015
     _WhichOneofArgType__text: _TypeAlias = _typing.Literal["_text", b"_text"]  # noqa: Y015
@@ -251,6 +260,36 @@ class Message(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__token_count) -> _WhichOneofReturnType__token_count | None: ...
 
 Global___Message: _TypeAlias = Message  # noqa: Y015
+
+@_typing.final
+class Derived(_message.Message):
+    """Derived says what a message stands for that the server made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPACTION_ID_FIELD_NUMBER: _builtins.int
+    FIRST_VERSION_FIELD_NUMBER: _builtins.int
+    LAST_VERSION_FIELD_NUMBER: _builtins.int
+    compaction_id: _builtins.str
+    """Identifies the compaction whose summary it is."""
+    first_version: _builtins.int
+    """Is the first version that it stands for."""
+    last_version: _builtins.int
+    """Is the last one. Messages between them that are in the window by themselves are not hidden."""
+    def __init__(
+        self,
+        *,
+        compaction_id: _builtins.str = ...,
+        first_version: _builtins.int = ...,
+        last_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compaction_id", b"compaction_id", "first_version", b"first_version", "last_version", b"last_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Derived: _TypeAlias = Derived  # noqa: Y015
 
 @_typing.final
 class Elision(_message.Message):

@@ -78,6 +78,10 @@ class _RevisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Revision
     """Deleted a tag."""
     REVISION_KIND_FLATTEN: _RevisionKind.ValueType  # 12
     """Gave a fork a log of its own, with copies of what it had read in its ancestors'."""
+    REVISION_KIND_COMPACT: _RevisionKind.ValueType  # 13
+    """Hid old groups behind a summary, or put a compaction in force again that was reverted."""
+    REVISION_KIND_REVERT: _RevisionKind.ValueType  # 14
+    """Put in force what was before a compaction."""
 
 class RevisionKind(_RevisionKind, metaclass=_RevisionKindEnumTypeWrapper):
     """RevisionKind says what a revision did. Grows with what can happen to a context."""
@@ -106,6 +110,10 @@ REVISION_KIND_UNTAG: RevisionKind.ValueType  # 11
 """Deleted a tag."""
 REVISION_KIND_FLATTEN: RevisionKind.ValueType  # 12
 """Gave a fork a log of its own, with copies of what it had read in its ancestors'."""
+REVISION_KIND_COMPACT: RevisionKind.ValueType  # 13
+"""Hid old groups behind a summary, or put a compaction in force again that was reverted."""
+REVISION_KIND_REVERT: RevisionKind.ValueType  # 14
+"""Put in force what was before a compaction."""
 Global___RevisionKind: _TypeAlias = RevisionKind  # noqa: Y015
 
 @_typing.final
@@ -798,6 +806,7 @@ class Revision(_message.Message):
     FORK_FIELD_NUMBER: _builtins.int
     UPDATE_FIELD_NUMBER: _builtins.int
     REMOVAL_FIELD_NUMBER: _builtins.int
+    COMPACTION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Is its number: dense, from 1."""
     kind: Global___RevisionKind.ValueType
@@ -834,6 +843,10 @@ class Revision(_message.Message):
     def removal(self) -> Global___RemovalDetail:
         """Is what a REMOVE removed or a RESTORE brought back."""
 
+    @_builtins.property
+    def compaction(self) -> Global___CompactionDetail:
+        """Is what a COMPACT or a REVERT put in force."""
+
     def __init__(
         self,
         *,
@@ -850,12 +863,13 @@ class Revision(_message.Message):
         fork: Global___ForkDetail | None = ...,
         update: Global___UpdateDetail | None = ...,
         removal: Global___RemovalDetail | None = ...,
+        compaction: Global___CompactionDetail | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "detail", b"detail", "fork", b"fork", "removal", b"removal", "tag", b"tag", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["compaction", b"compaction", "create_time", b"create_time", "detail", b"detail", "fork", b"fork", "removal", b"removal", "tag", b"tag", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "create_time", b"create_time", "detail", b"detail", "first_version", b"first_version", "fork", b"fork", "kind", b"kind", "last_version", b"last_version", "preview", b"preview", "removal", b"removal", "request_id", b"request_id", "revision", b"revision", "role", b"role", "tag", b"tag", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compaction", b"compaction", "context_id", b"context_id", "create_time", b"create_time", "detail", b"detail", "first_version", b"first_version", "fork", b"fork", "kind", b"kind", "last_version", b"last_version", "preview", b"preview", "removal", b"removal", "request_id", b"request_id", "revision", b"revision", "role", b"role", "tag", b"tag", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_detail: _TypeAlias = _typing.Literal["tag", "fork", "update", "removal"]  # noqa: Y015
+    _WhichOneofReturnType_detail: _TypeAlias = _typing.Literal["tag", "fork", "update", "removal", "compaction"]  # noqa: Y015
     _WhichOneofArgType_detail: _TypeAlias = _typing.Literal["detail", b"detail"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_detail) -> _WhichOneofReturnType_detail | None: ...
 
@@ -967,6 +981,28 @@ class UpdateDetail(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateDetail: _TypeAlias = UpdateDetail  # noqa: Y015
+
+@_typing.final
+class CompactionDetail(_message.Message):
+    """CompactionDetail is which compaction is in force since."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPACTION_ID_FIELD_NUMBER: _builtins.int
+    compaction_id: _builtins.str
+    """Identifies the compaction; empty where none is."""
+    def __init__(
+        self,
+        *,
+        compaction_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compaction_id", b"compaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompactionDetail: _TypeAlias = CompactionDetail  # noqa: Y015
 
 @_typing.final
 class RemovalDetail(_message.Message):

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class PolicyServiceStub:
-    """PolicyService says how a context's windows are shaped where a request does not.
+    """PolicyService says how a context's windows are shaped where a request does not, and what old groups are hidden behind a
+    summary.
     """
 
     def __init__(self, channel):
@@ -45,10 +46,46 @@ class PolicyServiceStub:
                 request_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.SetPolicyRequest.SerializeToString,
                 response_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.SetPolicyResponse.FromString,
                 _registered_method=True)
+        self.PreviewCompaction = channel.unary_unary(
+                '/kata.context.v1.PolicyService/PreviewCompaction',
+                request_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.PreviewCompactionRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.PreviewCompactionResponse.FromString,
+                _registered_method=True)
+        self.CompactContext = channel.unary_unary(
+                '/kata.context.v1.PolicyService/CompactContext',
+                request_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.CompactContextRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.CompactContextResponse.FromString,
+                _registered_method=True)
+        self.BeginCompaction = channel.unary_unary(
+                '/kata.context.v1.PolicyService/BeginCompaction',
+                request_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.BeginCompactionRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.BeginCompactionResponse.FromString,
+                _registered_method=True)
+        self.CommitCompaction = channel.unary_unary(
+                '/kata.context.v1.PolicyService/CommitCompaction',
+                request_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.CommitCompactionRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.CommitCompactionResponse.FromString,
+                _registered_method=True)
+        self.AbandonCompaction = channel.unary_unary(
+                '/kata.context.v1.PolicyService/AbandonCompaction',
+                request_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.AbandonCompactionRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.AbandonCompactionResponse.FromString,
+                _registered_method=True)
+        self.RevertCompaction = channel.unary_unary(
+                '/kata.context.v1.PolicyService/RevertCompaction',
+                request_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.RevertCompactionRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.RevertCompactionResponse.FromString,
+                _registered_method=True)
+        self.ListCompactions = channel.unary_unary(
+                '/kata.context.v1.PolicyService/ListCompactions',
+                request_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.ListCompactionsRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.ListCompactionsResponse.FromString,
+                _registered_method=True)
 
 
 class PolicyServiceServicer:
-    """PolicyService says how a context's windows are shaped where a request does not.
+    """PolicyService says how a context's windows are shaped where a request does not, and what old groups are hidden behind a
+    summary.
     """
 
     def GetPolicy(self, request, context):
@@ -67,6 +104,64 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewCompaction(self, request, context):
+        """Says what CompactContext would hide, and why nothing where nothing would be. Writes nothing.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompactContext(self, request, context):
+        """Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
+        summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginCompaction(self, request, context):
+        """Begins a compaction whose summary the caller makes, wherever and however long: appends go on meanwhile. Nothing is
+        hidden before CommitCompaction. Takes no revision. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, NOTHING_TO_COMPACT, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CommitCompaction(self, request, context):
+        """Hides what was begun behind a summary, if nothing of it has changed; one revision. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_NOT_FOUND, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbandonCompaction(self, request, context):
+        """Gives a compaction up that was begun. Giving it up again changes nothing.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_NOT_FOUND, COMPACTION_STALE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevertCompaction(self, request, context):
+        """Undoes the compaction that is in force, or puts one in force again; one revision. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_NOT_FOUND, COMPACTION_NOT_IN_FORCE, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCompactions(self, request, context):
+        """Lists the compactions that a context made, newest first. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID,
+        PAGE_TOKEN_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PolicyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -80,6 +175,41 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     request_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.SetPolicyRequest.FromString,
                     response_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.SetPolicyResponse.SerializeToString,
             ),
+            'PreviewCompaction': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewCompaction,
+                    request_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.PreviewCompactionRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.PreviewCompactionResponse.SerializeToString,
+            ),
+            'CompactContext': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompactContext,
+                    request_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.CompactContextRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.CompactContextResponse.SerializeToString,
+            ),
+            'BeginCompaction': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginCompaction,
+                    request_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.BeginCompactionRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.BeginCompactionResponse.SerializeToString,
+            ),
+            'CommitCompaction': grpc.unary_unary_rpc_method_handler(
+                    servicer.CommitCompaction,
+                    request_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.CommitCompactionRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.CommitCompactionResponse.SerializeToString,
+            ),
+            'AbandonCompaction': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbandonCompaction,
+                    request_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.AbandonCompactionRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.AbandonCompactionResponse.SerializeToString,
+            ),
+            'RevertCompaction': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevertCompaction,
+                    request_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.RevertCompactionRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.RevertCompactionResponse.SerializeToString,
+            ),
+            'ListCompactions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCompactions,
+                    request_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.ListCompactionsRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.ListCompactionsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'kata.context.v1.PolicyService', rpc_method_handlers)
@@ -89,7 +219,8 @@ def add_PolicyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PolicyService:
-    """PolicyService says how a context's windows are shaped where a request does not.
+    """PolicyService says how a context's windows are shaped where a request does not, and what old groups are hidden behind a
+    summary.
     """
 
     @staticmethod
@@ -136,6 +267,195 @@ class PolicyService:
             '/kata.context.v1.PolicyService/SetPolicy',
             kata_dot_context_dot_v1_dot_policy__service__pb2.SetPolicyRequest.SerializeToString,
             kata_dot_context_dot_v1_dot_policy__service__pb2.SetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewCompaction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.PolicyService/PreviewCompaction',
+            kata_dot_context_dot_v1_dot_policy__service__pb2.PreviewCompactionRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_policy__service__pb2.PreviewCompactionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompactContext(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.PolicyService/CompactContext',
+            kata_dot_context_dot_v1_dot_policy__service__pb2.CompactContextRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_policy__service__pb2.CompactContextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginCompaction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.PolicyService/BeginCompaction',
+            kata_dot_context_dot_v1_dot_policy__service__pb2.BeginCompactionRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_policy__service__pb2.BeginCompactionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CommitCompaction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.PolicyService/CommitCompaction',
+            kata_dot_context_dot_v1_dot_policy__service__pb2.CommitCompactionRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_policy__service__pb2.CommitCompactionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbandonCompaction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.PolicyService/AbandonCompaction',
+            kata_dot_context_dot_v1_dot_policy__service__pb2.AbandonCompactionRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_policy__service__pb2.AbandonCompactionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevertCompaction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.PolicyService/RevertCompaction',
+            kata_dot_context_dot_v1_dot_policy__service__pb2.RevertCompactionRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_policy__service__pb2.RevertCompactionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCompactions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.PolicyService/ListCompactions',
+            kata_dot_context_dot_v1_dot_policy__service__pb2.ListCompactionsRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_policy__service__pb2.ListCompactionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

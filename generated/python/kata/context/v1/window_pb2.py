@@ -25,23 +25,23 @@ _sym_db = _symbol_database.Default()
 from kata.context.v1 import message_pb2 as kata_dot_context_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ckata/context/v1/window.proto\x12\x0fkata.context.v1\x1a\x1dkata/context/v1/message.proto\"\x8e\x02\n\rWindowOptions\x12\x19\n\x0cmax_messages\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\x0fpinned_versions\x18\x02 \x03(\x03\x12\x15\n\rpinned_labels\x18\x03 \x03(\t\x12\x1c\n\x0fmax_part_tokens\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12=\n\x12\x63lear_tool_results\x18\x05 \x01(\x0b\x32!.kata.context.v1.ClearToolResults\x12\x30\n\x0bstart_steps\x18\x06 \x01(\x0b\x32\x1b.kata.context.v1.StartStepsB\x0f\n\r_max_messagesB\x12\n\x10_max_part_tokens\"e\n\x10\x43learToolResults\x12\x14\n\x0ckeep_results\x18\x01 \x01(\x05\x12\x15\n\rexclude_tools\x18\x02 \x03(\t\x12\x17\n\x0fmin_gain_tokens\x18\x03 \x01(\x03\x12\x0b\n\x03off\x18\x04 \x01(\x08\"L\n\nStartSteps\x12\x18\n\x10low_water_tokens\x18\x01 \x01(\x03\x12\x17\n\x0fmin_gain_tokens\x18\x02 \x01(\x03\x12\x0b\n\x03off\x18\x03 \x01(\x08\"\xd9\x03\n\x0cWindowHeader\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x18\n\x10snapshot_version\x18\x02 \x01(\x03\x12\x19\n\x11snapshot_revision\x18\x03 \x01(\x03\x12\x14\n\x0ctoken_budget\x18\x04 \x01(\x03\x12\x16\n\x0ereserve_tokens\x18\x05 \x01(\x03\x12\x11\n\ttokenizer\x18\x06 \x01(\t\x12)\n\x07\x64ialect\x18\x07 \x01(\x0e\x32\x18.kata.context.v1.Dialect\x12#\n\x04view\x18\x08 \x01(\x0e\x32\x15.kata.context.v1.View\x12\x17\n\x0fpolicy_revision\x18\t \x01(\x03\x12\x16\n\x0e\x65ngine_version\x18\n \x01(\t\x12\x1a\n\x12tail_first_version\x18\x0b \x01(\x03\x12\x15\n\rmessage_count\x18\x0c \x01(\x03\x12\x15\n\rwindow_tokens\x18\r \x01(\x03\x12\x31\n\x08\x61\x63\x63uracy\x18\x0e \x01(\x0e\x32\x1f.kata.context.v1.WindowAccuracy\x12\x15\n\rfirst_version\x18\x0f \x01(\x03\x12\x14\n\x0clast_version\x18\x10 \x01(\x03\x12\x14\n\x0cwindow_epoch\x18\x11 \x01(\t\"O\n\x0bWindowChunk\x12*\n\x08messages\x18\x01 \x03(\x0b\x32\x18.kata.context.v1.Message\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\xa2\x01\n\rWindowTrailer\x12-\n\x06ledger\x18\x01 \x01(\x0b\x32\x1d.kata.context.v1.WindowLedger\x12\x30\n\x08\x65xcluded\x18\x02 \x03(\x0b\x32\x1e.kata.context.v1.ExcludedRange\x12\x18\n\x10pending_call_ids\x18\x03 \x03(\t\x12\x16\n\x0e\x63ontent_sha256\x18\x04 \x01(\x0c\"\x98\x01\n\x0cWindowLedger\x12\x15\n\rpinned_tokens\x18\x01 \x01(\x03\x12\x13\n\x0btail_tokens\x18\x02 \x01(\x03\x12\x17\n\x0foverhead_tokens\x18\x03 \x01(\x03\x12\x16\n\x0ereserve_tokens\x18\x04 \x01(\x03\x12\x15\n\runused_tokens\x18\x05 \x01(\x03\x12\x14\n\x0ctools_tokens\x18\x06 \x01(\x03\"n\n\rExcludedRange\x12\x15\n\rfirst_version\x18\x01 \x01(\x03\x12\x14\n\x0clast_version\x18\x02 \x01(\x03\x12\x30\n\x06reason\x18\x03 \x01(\x0e\x32 .kata.context.v1.ExclusionReason\"m\n\x10RenderAdjustment\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x33\n\x04kind\x18\x02 \x01(\x0e\x32%.kata.context.v1.RenderAdjustmentKind\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t*\x84\x01\n\x07\x44ialect\x12\x17\n\x13\x44IALECT_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44IALECT_OPENAI_CHAT\x10\x01\x12\x1c\n\x18\x44IALECT_OPENAI_RESPONSES\x10\x02\x12\x15\n\x11\x44IALECT_ANTHROPIC\x10\x03\x12\x12\n\x0e\x44IALECT_GEMINI\x10\x04*N\n\x04View\x12\x14\n\x10VIEW_UNSPECIFIED\x10\x00\x12\x10\n\x0cVIEW_CURRENT\x10\x01\x12\x10\n\x0cVIEW_AS_THEN\x10\x02\x12\x0c\n\x08VIEW_RAW\x10\x03*\xde\x02\n\x0f\x45xclusionReason\x12 \n\x1c\x45XCLUSION_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45XCLUSION_REASON_BUDGET\x10\x01\x12\"\n\x1e\x45XCLUSION_REASON_ORPHAN_RESULT\x10\x02\x12$\n EXCLUSION_REASON_UNANSWERED_CALL\x10\x03\x12\x1e\n\x1a\x45XCLUSION_REASON_GROUP_OUT\x10\x04\x12\"\n\x1e\x45XCLUSION_REASON_ILLEGAL_START\x10\x05\x12!\n\x1d\x45XCLUSION_REASON_MAX_MESSAGES\x10\x06\x12\x1e\n\x1a\x45XCLUSION_REASON_LOW_WATER\x10\x07\x12\x1c\n\x18\x45XCLUSION_REASON_REMOVED\x10\x08\x12\x1d\n\x19\x45XCLUSION_REASON_REDACTED\x10\t*\x8c\x01\n\x0eWindowAccuracy\x12\x1f\n\x1bWINDOW_ACCURACY_UNSPECIFIED\x10\x00\x12\x19\n\x15WINDOW_ACCURACY_EXACT\x10\x01\x12\x1d\n\x19WINDOW_ACCURACY_ESTIMATED\x10\x02\x12\x1f\n\x1bWINDOW_ACCURACY_UPPER_BOUND\x10\x03*\xbf\x02\n\x14RenderAdjustmentKind\x12&\n\"RENDER_ADJUSTMENT_KIND_UNSPECIFIED\x10\x00\x12\"\n\x1eRENDER_ADJUSTMENT_KIND_DROPPED\x10\x01\x12\"\n\x1eRENDER_ADJUSTMENT_KIND_CHANGED\x10\x02\x12&\n\"RENDER_ADJUSTMENT_KIND_PLACEHOLDER\x10\x03\x12\"\n\x1eRENDER_ADJUSTMENT_KIND_RENAMED\x10\x04\x12 \n\x1cRENDER_ADJUSTMENT_KIND_MOVED\x10\x05\x12!\n\x1dRENDER_ADJUSTMENT_KIND_MERGED\x10\x06\x12&\n\"RENDER_ADJUSTMENT_KIND_SYNTHESIZED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ckata/context/v1/window.proto\x12\x0fkata.context.v1\x1a\x1dkata/context/v1/message.proto\"\x8e\x02\n\rWindowOptions\x12\x19\n\x0cmax_messages\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\x0fpinned_versions\x18\x02 \x03(\x03\x12\x15\n\rpinned_labels\x18\x03 \x03(\t\x12\x1c\n\x0fmax_part_tokens\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12=\n\x12\x63lear_tool_results\x18\x05 \x01(\x0b\x32!.kata.context.v1.ClearToolResults\x12\x30\n\x0bstart_steps\x18\x06 \x01(\x0b\x32\x1b.kata.context.v1.StartStepsB\x0f\n\r_max_messagesB\x12\n\x10_max_part_tokens\"e\n\x10\x43learToolResults\x12\x14\n\x0ckeep_results\x18\x01 \x01(\x05\x12\x15\n\rexclude_tools\x18\x02 \x03(\t\x12\x17\n\x0fmin_gain_tokens\x18\x03 \x01(\x03\x12\x0b\n\x03off\x18\x04 \x01(\x08\"L\n\nStartSteps\x12\x18\n\x10low_water_tokens\x18\x01 \x01(\x03\x12\x17\n\x0fmin_gain_tokens\x18\x02 \x01(\x03\x12\x0b\n\x03off\x18\x03 \x01(\x08\"\xf0\x03\n\x0cWindowHeader\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x18\n\x10snapshot_version\x18\x02 \x01(\x03\x12\x19\n\x11snapshot_revision\x18\x03 \x01(\x03\x12\x14\n\x0ctoken_budget\x18\x04 \x01(\x03\x12\x16\n\x0ereserve_tokens\x18\x05 \x01(\x03\x12\x11\n\ttokenizer\x18\x06 \x01(\t\x12)\n\x07\x64ialect\x18\x07 \x01(\x0e\x32\x18.kata.context.v1.Dialect\x12#\n\x04view\x18\x08 \x01(\x0e\x32\x15.kata.context.v1.View\x12\x17\n\x0fpolicy_revision\x18\t \x01(\x03\x12\x16\n\x0e\x65ngine_version\x18\n \x01(\t\x12\x1a\n\x12tail_first_version\x18\x0b \x01(\x03\x12\x15\n\rmessage_count\x18\x0c \x01(\x03\x12\x15\n\rwindow_tokens\x18\r \x01(\x03\x12\x31\n\x08\x61\x63\x63uracy\x18\x0e \x01(\x0e\x32\x1f.kata.context.v1.WindowAccuracy\x12\x15\n\rfirst_version\x18\x0f \x01(\x03\x12\x14\n\x0clast_version\x18\x10 \x01(\x03\x12\x14\n\x0cwindow_epoch\x18\x11 \x01(\t\x12\x15\n\rcompaction_id\x18\x12 \x01(\t\"O\n\x0bWindowChunk\x12*\n\x08messages\x18\x01 \x03(\x0b\x32\x18.kata.context.v1.Message\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\xa2\x01\n\rWindowTrailer\x12-\n\x06ledger\x18\x01 \x01(\x0b\x32\x1d.kata.context.v1.WindowLedger\x12\x30\n\x08\x65xcluded\x18\x02 \x03(\x0b\x32\x1e.kata.context.v1.ExcludedRange\x12\x18\n\x10pending_call_ids\x18\x03 \x03(\t\x12\x16\n\x0e\x63ontent_sha256\x18\x04 \x01(\x0c\"\xb0\x01\n\x0cWindowLedger\x12\x15\n\rpinned_tokens\x18\x01 \x01(\x03\x12\x13\n\x0btail_tokens\x18\x02 \x01(\x03\x12\x17\n\x0foverhead_tokens\x18\x03 \x01(\x03\x12\x16\n\x0ereserve_tokens\x18\x04 \x01(\x03\x12\x15\n\runused_tokens\x18\x05 \x01(\x03\x12\x14\n\x0ctools_tokens\x18\x06 \x01(\x03\x12\x16\n\x0esummary_tokens\x18\x07 \x01(\x03\"n\n\rExcludedRange\x12\x15\n\rfirst_version\x18\x01 \x01(\x03\x12\x14\n\x0clast_version\x18\x02 \x01(\x03\x12\x30\n\x06reason\x18\x03 \x01(\x0e\x32 .kata.context.v1.ExclusionReason\"m\n\x10RenderAdjustment\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x33\n\x04kind\x18\x02 \x01(\x0e\x32%.kata.context.v1.RenderAdjustmentKind\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t*\x84\x01\n\x07\x44ialect\x12\x17\n\x13\x44IALECT_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44IALECT_OPENAI_CHAT\x10\x01\x12\x1c\n\x18\x44IALECT_OPENAI_RESPONSES\x10\x02\x12\x15\n\x11\x44IALECT_ANTHROPIC\x10\x03\x12\x12\n\x0e\x44IALECT_GEMINI\x10\x04*N\n\x04View\x12\x14\n\x10VIEW_UNSPECIFIED\x10\x00\x12\x10\n\x0cVIEW_CURRENT\x10\x01\x12\x10\n\x0cVIEW_AS_THEN\x10\x02\x12\x0c\n\x08VIEW_RAW\x10\x03*\xfe\x02\n\x0f\x45xclusionReason\x12 \n\x1c\x45XCLUSION_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45XCLUSION_REASON_BUDGET\x10\x01\x12\"\n\x1e\x45XCLUSION_REASON_ORPHAN_RESULT\x10\x02\x12$\n EXCLUSION_REASON_UNANSWERED_CALL\x10\x03\x12\x1e\n\x1a\x45XCLUSION_REASON_GROUP_OUT\x10\x04\x12\"\n\x1e\x45XCLUSION_REASON_ILLEGAL_START\x10\x05\x12!\n\x1d\x45XCLUSION_REASON_MAX_MESSAGES\x10\x06\x12\x1e\n\x1a\x45XCLUSION_REASON_LOW_WATER\x10\x07\x12\x1c\n\x18\x45XCLUSION_REASON_REMOVED\x10\x08\x12\x1d\n\x19\x45XCLUSION_REASON_REDACTED\x10\t\x12\x1e\n\x1a\x45XCLUSION_REASON_COMPACTED\x10\n*\x8c\x01\n\x0eWindowAccuracy\x12\x1f\n\x1bWINDOW_ACCURACY_UNSPECIFIED\x10\x00\x12\x19\n\x15WINDOW_ACCURACY_EXACT\x10\x01\x12\x1d\n\x19WINDOW_ACCURACY_ESTIMATED\x10\x02\x12\x1f\n\x1bWINDOW_ACCURACY_UPPER_BOUND\x10\x03*\xbf\x02\n\x14RenderAdjustmentKind\x12&\n\"RENDER_ADJUSTMENT_KIND_UNSPECIFIED\x10\x00\x12\"\n\x1eRENDER_ADJUSTMENT_KIND_DROPPED\x10\x01\x12\"\n\x1eRENDER_ADJUSTMENT_KIND_CHANGED\x10\x02\x12&\n\"RENDER_ADJUSTMENT_KIND_PLACEHOLDER\x10\x03\x12\"\n\x1eRENDER_ADJUSTMENT_KIND_RENAMED\x10\x04\x12 \n\x1cRENDER_ADJUSTMENT_KIND_MOVED\x10\x05\x12!\n\x1dRENDER_ADJUSTMENT_KIND_MERGED\x10\x06\x12&\n\"RENDER_ADJUSTMENT_KIND_SYNTHESIZED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kata.context.v1.window_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DIALECT']._serialized_start=1635
-  _globals['_DIALECT']._serialized_end=1767
-  _globals['_VIEW']._serialized_start=1769
-  _globals['_VIEW']._serialized_end=1847
-  _globals['_EXCLUSIONREASON']._serialized_start=1850
-  _globals['_EXCLUSIONREASON']._serialized_end=2200
-  _globals['_WINDOWACCURACY']._serialized_start=2203
-  _globals['_WINDOWACCURACY']._serialized_end=2343
-  _globals['_RENDERADJUSTMENTKIND']._serialized_start=2346
-  _globals['_RENDERADJUSTMENTKIND']._serialized_end=2665
+  _globals['_DIALECT']._serialized_start=1682
+  _globals['_DIALECT']._serialized_end=1814
+  _globals['_VIEW']._serialized_start=1816
+  _globals['_VIEW']._serialized_end=1894
+  _globals['_EXCLUSIONREASON']._serialized_start=1897
+  _globals['_EXCLUSIONREASON']._serialized_end=2279
+  _globals['_WINDOWACCURACY']._serialized_start=2282
+  _globals['_WINDOWACCURACY']._serialized_end=2422
+  _globals['_RENDERADJUSTMENTKIND']._serialized_start=2425
+  _globals['_RENDERADJUSTMENTKIND']._serialized_end=2744
   _globals['_WINDOWOPTIONS']._serialized_start=81
   _globals['_WINDOWOPTIONS']._serialized_end=351
   _globals['_CLEARTOOLRESULTS']._serialized_start=353
@@ -49,15 +49,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STARTSTEPS']._serialized_start=456
   _globals['_STARTSTEPS']._serialized_end=532
   _globals['_WINDOWHEADER']._serialized_start=535
-  _globals['_WINDOWHEADER']._serialized_end=1008
-  _globals['_WINDOWCHUNK']._serialized_start=1010
-  _globals['_WINDOWCHUNK']._serialized_end=1089
-  _globals['_WINDOWTRAILER']._serialized_start=1092
-  _globals['_WINDOWTRAILER']._serialized_end=1254
-  _globals['_WINDOWLEDGER']._serialized_start=1257
-  _globals['_WINDOWLEDGER']._serialized_end=1409
-  _globals['_EXCLUDEDRANGE']._serialized_start=1411
-  _globals['_EXCLUDEDRANGE']._serialized_end=1521
-  _globals['_RENDERADJUSTMENT']._serialized_start=1523
-  _globals['_RENDERADJUSTMENT']._serialized_end=1632
+  _globals['_WINDOWHEADER']._serialized_end=1031
+  _globals['_WINDOWCHUNK']._serialized_start=1033
+  _globals['_WINDOWCHUNK']._serialized_end=1112
+  _globals['_WINDOWTRAILER']._serialized_start=1115
+  _globals['_WINDOWTRAILER']._serialized_end=1277
+  _globals['_WINDOWLEDGER']._serialized_start=1280
+  _globals['_WINDOWLEDGER']._serialized_end=1456
+  _globals['_EXCLUDEDRANGE']._serialized_start=1458
+  _globals['_EXCLUDEDRANGE']._serialized_end=1568
+  _globals['_RENDERADJUSTMENT']._serialized_start=1570
+  _globals['_RENDERADJUSTMENT']._serialized_end=1679
 # @@protoc_insertion_point(module_scope)

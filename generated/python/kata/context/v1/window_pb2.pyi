@@ -106,6 +106,8 @@ class _ExclusionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Exclu
     """Was removed, or belongs to a group that was."""
     EXCLUSION_REASON_REDACTED: _ExclusionReason.ValueType  # 9
     """Was redacted, or belongs to a group of which a message was."""
+    EXCLUSION_REASON_COMPACTED: _ExclusionReason.ValueType  # 10
+    """Is hidden by a compaction, whose summary stands for it."""
 
 class ExclusionReason(_ExclusionReason, metaclass=_ExclusionReasonEnumTypeWrapper):
     """ExclusionReason says why messages are not in a window."""
@@ -130,6 +132,8 @@ EXCLUSION_REASON_REMOVED: ExclusionReason.ValueType  # 8
 """Was removed, or belongs to a group that was."""
 EXCLUSION_REASON_REDACTED: ExclusionReason.ValueType  # 9
 """Was redacted, or belongs to a group of which a message was."""
+EXCLUSION_REASON_COMPACTED: ExclusionReason.ValueType  # 10
+"""Is hidden by a compaction, whose summary stands for it."""
 Global___ExclusionReason: _TypeAlias = ExclusionReason  # noqa: Y015
 
 class _WindowAccuracy:
@@ -354,6 +358,7 @@ class WindowHeader(_message.Message):
     FIRST_VERSION_FIELD_NUMBER: _builtins.int
     LAST_VERSION_FIELD_NUMBER: _builtins.int
     WINDOW_EPOCH_FIELD_NUMBER: _builtins.int
+    COMPACTION_ID_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context."""
     snapshot_version: _builtins.int
@@ -392,6 +397,8 @@ class WindowHeader(_message.Message):
     """Names what stands before the growing end of the window; opaque. Two windows of a context with equal options, dialect
     and epoch begin with the same messages, which a provider's prompt cache then holds.
     """
+    compaction_id: _builtins.str
+    """Identifies the compaction that holds in the view; empty without one. Its summary is a message of the window."""
     def __init__(
         self,
         *,
@@ -412,10 +419,11 @@ class WindowHeader(_message.Message):
         first_version: _builtins.int = ...,
         last_version: _builtins.int = ...,
         window_epoch: _builtins.str = ...,
+        compaction_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "context_id", b"context_id", "dialect", b"dialect", "engine_version", b"engine_version", "first_version", b"first_version", "last_version", b"last_version", "message_count", b"message_count", "policy_revision", b"policy_revision", "reserve_tokens", b"reserve_tokens", "snapshot_revision", b"snapshot_revision", "snapshot_version", b"snapshot_version", "tail_first_version", b"tail_first_version", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "view", b"view", "window_epoch", b"window_epoch", "window_tokens", b"window_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "compaction_id", b"compaction_id", "context_id", b"context_id", "dialect", b"dialect", "engine_version", b"engine_version", "first_version", b"first_version", "last_version", b"last_version", "message_count", b"message_count", "policy_revision", b"policy_revision", "reserve_tokens", b"reserve_tokens", "snapshot_revision", b"snapshot_revision", "snapshot_version", b"snapshot_version", "tail_first_version", b"tail_first_version", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "view", b"view", "window_epoch", b"window_epoch", "window_tokens", b"window_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -503,6 +511,7 @@ class WindowLedger(_message.Message):
     RESERVE_TOKENS_FIELD_NUMBER: _builtins.int
     UNUSED_TOKENS_FIELD_NUMBER: _builtins.int
     TOOLS_TOKENS_FIELD_NUMBER: _builtins.int
+    SUMMARY_TOKENS_FIELD_NUMBER: _builtins.int
     pinned_tokens: _builtins.int
     """Is the content of messages that are in whatever the budget: pinned ones, and that of the user's which opened the turn
     when the tail does not reach it.
@@ -517,6 +526,8 @@ class WindowLedger(_message.Message):
     """Was not needed."""
     tools_tokens: _builtins.int
     """Is kept for the tool schemas of the request, counted from above."""
+    summary_tokens: _builtins.int
+    """Is the content of the summary that stands for what a compaction hides."""
     def __init__(
         self,
         *,
@@ -526,10 +537,11 @@ class WindowLedger(_message.Message):
         reserve_tokens: _builtins.int = ...,
         unused_tokens: _builtins.int = ...,
         tools_tokens: _builtins.int = ...,
+        summary_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["overhead_tokens", b"overhead_tokens", "pinned_tokens", b"pinned_tokens", "reserve_tokens", b"reserve_tokens", "tail_tokens", b"tail_tokens", "tools_tokens", b"tools_tokens", "unused_tokens", b"unused_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["overhead_tokens", b"overhead_tokens", "pinned_tokens", b"pinned_tokens", "reserve_tokens", b"reserve_tokens", "summary_tokens", b"summary_tokens", "tail_tokens", b"tail_tokens", "tools_tokens", b"tools_tokens", "unused_tokens", b"unused_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

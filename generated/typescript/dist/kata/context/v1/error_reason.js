@@ -102,5 +102,23 @@ var ErrorReason;
     ErrorReason[ErrorReason["ERROR_REASON_TAG_EXISTS"] = 26] = "ERROR_REASON_TAG_EXISTS";
     /** ERROR_REASON_CONTEXT_IS_FLAT - The context has all of its messages in its own log, being no fork or flattened already. Metadata: context_id. */
     ErrorReason[ErrorReason["ERROR_REASON_CONTEXT_IS_FLAT"] = 30] = "ERROR_REASON_CONTEXT_IS_FLAT";
+    /** ERROR_REASON_COMPACTION_NOT_FOUND - The context made no such compaction; ResourceInfo names it. Metadata: context_id, compaction_id. */
+    ErrorReason[ErrorReason["ERROR_REASON_COMPACTION_NOT_FOUND"] = 33] = "ERROR_REASON_COMPACTION_NOT_FOUND";
+    /** ERROR_REASON_COMPACTION_IN_PROGRESS - Another compaction of the context is under way; RetryInfo says when to call again. Metadata: context_id, compaction_id. */
+    ErrorReason[ErrorReason["ERROR_REASON_COMPACTION_IN_PROGRESS"] = 34] = "ERROR_REASON_COMPACTION_IN_PROGRESS";
+    /**
+     * ERROR_REASON_COMPACTION_STALE - The compaction is not under way any more, or not under this token: it was committed, given up or taken over, or what it
+     * would have hidden has changed. Begin another one. Metadata: context_id, compaction_id, state, why.
+     */
+    ErrorReason[ErrorReason["ERROR_REASON_COMPACTION_STALE"] = 35] = "ERROR_REASON_COMPACTION_STALE";
+    /**
+     * ERROR_REASON_SUMMARY_REJECTED - The summary is none: it is empty, an error, a refusal, or no shorter than what it stands for. The compaction failed, and
+     * everything is as it was. Metadata: context_id, compaction_id, why.
+     */
+    ErrorReason[ErrorReason["ERROR_REASON_SUMMARY_REJECTED"] = 36] = "ERROR_REASON_SUMMARY_REJECTED";
+    /** ERROR_REASON_COMPACTION_NOT_IN_FORCE - The compaction is not the one in force, or holds no more. Metadata: context_id, compaction_id. */
+    ErrorReason[ErrorReason["ERROR_REASON_COMPACTION_NOT_IN_FORCE"] = 37] = "ERROR_REASON_COMPACTION_NOT_IN_FORCE";
+    /** ERROR_REASON_NOTHING_TO_COMPACT - There is nothing to compact. Metadata: context_id, why. */
+    ErrorReason[ErrorReason["ERROR_REASON_NOTHING_TO_COMPACT"] = 38] = "ERROR_REASON_NOTHING_TO_COMPACT";
     ErrorReason[ErrorReason["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(ErrorReason || (exports.ErrorReason = ErrorReason = {}));

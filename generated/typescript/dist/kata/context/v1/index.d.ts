@@ -1,3 +1,4 @@
+export * from "./compaction";
 export * from "./context";
 export * from "./context_service";
 export * from "./error_reason";

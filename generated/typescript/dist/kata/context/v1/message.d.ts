@@ -102,6 +102,21 @@ export interface Message {
     labels: string[];
     /** Says what is left out of the message in this window. Output only, and only of windows whose options ask for it. */
     elisions: Elision[];
+    /**
+     * Says of what the message is made that no one appended: a summary in a window. Such a message has no version, and its
+     * text begins with a line that names it, "[kata:summary:…]". Refused on append, as is a user's or system message whose
+     * text begins like that: what a window made is not what somebody said.
+     */
+    derived: Derived | undefined;
+}
+/** Derived says what a message stands for that the server made. */
+export interface Derived {
+    /** Identifies the compaction whose summary it is. */
+    compactionId: string;
+    /** Is the first version that it stands for. */
+    firstVersion: bigint;
+    /** Is the last one. Messages between them that are in the window by themselves are not hidden. */
+    lastVersion: bigint;
 }
 /** Elision is one part of a message that a window does not hold whole. GetMessage returns the whole of it. */
 export interface Elision {
@@ -268,6 +283,7 @@ export interface UnknownPart {
     json: string;
 }
 export declare const Message: MessageFns<Message>;
+export declare const Derived: MessageFns<Derived>;
 export declare const Elision: MessageFns<Elision>;
 export declare const Part: MessageFns<Part>;
 export declare const TextPart: MessageFns<TextPart>;

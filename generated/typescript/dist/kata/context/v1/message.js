@@ -5,7 +5,7 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/message.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.UnknownPart = exports.RefusalPart = exports.FilePart = exports.ImagePart = exports.ToolResultPart = exports.ToolCallPart = exports.ReasoningPart = exports.TextPart = exports.Part = exports.Elision = exports.Message = exports.TokenCountSource = exports.ContentForm = exports.Role = exports.ElisionKind = void 0;
+exports.UnknownPart = exports.RefusalPart = exports.FilePart = exports.ImagePart = exports.ToolResultPart = exports.ToolCallPart = exports.ReasoningPart = exports.TextPart = exports.Part = exports.Elision = exports.Derived = exports.Message = exports.TokenCountSource = exports.ContentForm = exports.Role = exports.ElisionKind = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const struct_1 = require("../../../google/protobuf/struct");
@@ -86,6 +86,7 @@ function createBaseMessage() {
         tokenCountSource: 0,
         labels: [],
         elisions: [],
+        derived: undefined,
     };
 }
 exports.Message = {
@@ -146,6 +147,9 @@ exports.Message = {
         }
         for (const v of message.elisions) {
             exports.Elision.encode(v, writer.uint32(138).fork()).join();
+        }
+        if (message.derived !== undefined) {
+            exports.Derived.encode(message.derived, writer.uint32(162).fork()).join();
         }
         return writer;
     },
@@ -281,6 +285,13 @@ exports.Message = {
                         message.elisions.push(exports.Elision.decode(reader, reader.uint32()));
                         continue;
                     }
+                    case 20: {
+                        if (tag !== 162) {
+                            break;
+                        }
+                        message.derived = exports.Derived.decode(reader, reader.uint32());
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -317,6 +328,92 @@ exports.Message = {
         message.tokenCountSource = object.tokenCountSource ?? 0;
         message.labels = object.labels?.map((e) => e) || [];
         message.elisions = object.elisions?.map((e) => exports.Elision.fromPartial(e)) || [];
+        message.derived = (object.derived !== undefined && object.derived !== null)
+            ? exports.Derived.fromPartial(object.derived)
+            : undefined;
+        return message;
+    },
+};
+function createBaseDerived() {
+    return { compactionId: "", firstVersion: 0n, lastVersion: 0n };
+}
+exports.Derived = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.compactionId !== "") {
+            writer.uint32(10).string(message.compactionId);
+        }
+        if (message.firstVersion !== 0n) {
+            if (BigInt.asIntN(64, message.firstVersion) !== message.firstVersion) {
+                throw new globalThis.Error("value provided for field message.firstVersion of type int64 too large");
+            }
+            writer.uint32(16).int64(message.firstVersion);
+        }
+        if (message.lastVersion !== 0n) {
+            if (BigInt.asIntN(64, message.lastVersion) !== message.lastVersion) {
+                throw new globalThis.Error("value provided for field message.lastVersion of type int64 too large");
+            }
+            writer.uint32(24).int64(message.lastVersion);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseDerived();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.compactionId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.firstVersion = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.lastVersion = reader.int64();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.Derived.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseDerived();
+        message.compactionId = object.compactionId ?? "";
+        message.firstVersion = (object.firstVersion !== undefined && object.firstVersion !== null)
+            ? BigInt(object.firstVersion)
+            : 0n;
+        message.lastVersion = (object.lastVersion !== undefined && object.lastVersion !== null)
+            ? BigInt(object.lastVersion)
+            : 0n;
         return message;
     },
 };

@@ -42,6 +42,10 @@ export declare enum RevisionKind {
     REVISION_KIND_UNTAG = 11,
     /** REVISION_KIND_FLATTEN - Gave a fork a log of its own, with copies of what it had read in its ancestors'. */
     REVISION_KIND_FLATTEN = 12,
+    /** REVISION_KIND_COMPACT - Hid old groups behind a summary, or put a compaction in force again that was reverted. */
+    REVISION_KIND_COMPACT = 13,
+    /** REVISION_KIND_REVERT - Put in force what was before a compaction. */
+    REVISION_KIND_REVERT = 14,
     UNRECOGNIZED = -1
 }
 /** AppendMessagesRequest is one batch of messages. */
@@ -301,6 +305,11 @@ export interface Revision {
     {
         $case: "removal";
         value: RemovalDetail;
+    } | //
+    /** Is what a COMPACT or a REVERT put in force. */
+    {
+        $case: "compaction";
+        value: CompactionDetail;
     } | undefined;
 }
 /** TagDetail is what a revision did to a tag. */
@@ -329,6 +338,11 @@ export interface ForkDetail {
 export interface UpdateDetail {
     /** Names the fields of the context, in order; some may have had the same value before. */
     fields: string[];
+}
+/** CompactionDetail is which compaction is in force since. */
+export interface CompactionDetail {
+    /** Identifies the compaction; empty where none is. */
+    compactionId: string;
 }
 /** RemovalDetail is what a removal removed, or a restoration brought back. */
 export interface RemovalDetail {
@@ -596,6 +610,7 @@ export declare const Revision: MessageFns<Revision>;
 export declare const TagDetail: MessageFns<TagDetail>;
 export declare const ForkDetail: MessageFns<ForkDetail>;
 export declare const UpdateDetail: MessageFns<UpdateDetail>;
+export declare const CompactionDetail: MessageFns<CompactionDetail>;
 export declare const RemovalDetail: MessageFns<RemovalDetail>;
 export declare const GetWindowRequest: MessageFns<GetWindowRequest>;
 export declare const GetWindowResponse: MessageFns<GetWindowResponse>;

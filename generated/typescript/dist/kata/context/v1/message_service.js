@@ -5,7 +5,7 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/message_service.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.MessageServiceClient = exports.MessageServiceService = exports.RestoreMessagesResponse = exports.RestoreMessagesRequest = exports.RemoveMessagesResponse = exports.RemoveMessagesRequest = exports.VersionRange = exports.WatchCheckpoint = exports.WatchFellBehind = exports.WatchCaughtUp = exports.WatchEvent = exports.WatchContextResponse = exports.WatchContextRequest = exports.StreamWindowResponse = exports.StreamWindowRequest = exports.GetWindowResponse = exports.GetWindowRequest = exports.RemovalDetail = exports.UpdateDetail = exports.ForkDetail = exports.TagDetail = exports.Revision = exports.ListHistoryResponse = exports.ListHistoryRequest = exports.ListMessagesResponse = exports.ListMessagesRequest = exports.GetMessageResponse = exports.GetMessageRequest = exports.ImportMessagesResponse = exports.ImportBatch = exports.ImportHeader = exports.ImportMessagesRequest = exports.AppendFailure = exports.AppendOutcome = exports.StreamAppendsResponse = exports.NumberedAppend = exports.StreamAppendsRequest = exports.TokenCountDifference = exports.AppendMessagesResponse = exports.AppendMessagesRequest = exports.RevisionKind = exports.ListOrder = void 0;
+exports.MessageServiceClient = exports.MessageServiceService = exports.RestoreMessagesResponse = exports.RestoreMessagesRequest = exports.RemoveMessagesResponse = exports.RemoveMessagesRequest = exports.VersionRange = exports.WatchCheckpoint = exports.WatchFellBehind = exports.WatchCaughtUp = exports.WatchEvent = exports.WatchContextResponse = exports.WatchContextRequest = exports.StreamWindowResponse = exports.StreamWindowRequest = exports.GetWindowResponse = exports.GetWindowRequest = exports.RemovalDetail = exports.CompactionDetail = exports.UpdateDetail = exports.ForkDetail = exports.TagDetail = exports.Revision = exports.ListHistoryResponse = exports.ListHistoryRequest = exports.ListMessagesResponse = exports.ListMessagesRequest = exports.GetMessageResponse = exports.GetMessageRequest = exports.ImportMessagesResponse = exports.ImportBatch = exports.ImportHeader = exports.ImportMessagesRequest = exports.AppendFailure = exports.AppendOutcome = exports.StreamAppendsResponse = exports.NumberedAppend = exports.StreamAppendsRequest = exports.TokenCountDifference = exports.AppendMessagesResponse = exports.AppendMessagesRequest = exports.RevisionKind = exports.ListOrder = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const grpc_1 = require("../../../grpc");
@@ -53,6 +53,10 @@ var RevisionKind;
     RevisionKind[RevisionKind["REVISION_KIND_UNTAG"] = 11] = "REVISION_KIND_UNTAG";
     /** REVISION_KIND_FLATTEN - Gave a fork a log of its own, with copies of what it had read in its ancestors'. */
     RevisionKind[RevisionKind["REVISION_KIND_FLATTEN"] = 12] = "REVISION_KIND_FLATTEN";
+    /** REVISION_KIND_COMPACT - Hid old groups behind a summary, or put a compaction in force again that was reverted. */
+    RevisionKind[RevisionKind["REVISION_KIND_COMPACT"] = 13] = "REVISION_KIND_COMPACT";
+    /** REVISION_KIND_REVERT - Put in force what was before a compaction. */
+    RevisionKind[RevisionKind["REVISION_KIND_REVERT"] = 14] = "REVISION_KIND_REVERT";
     RevisionKind[RevisionKind["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(RevisionKind || (exports.RevisionKind = RevisionKind = {}));
 function createBaseAppendMessagesRequest() {
@@ -1774,6 +1778,9 @@ exports.Revision = {
             case "removal":
                 exports.RemovalDetail.encode(message.detail.value, writer.uint32(106).fork()).join();
                 break;
+            case "compaction":
+                exports.CompactionDetail.encode(message.detail.value, writer.uint32(122).fork()).join();
+                break;
         }
         return writer;
     },
@@ -1881,6 +1888,13 @@ exports.Revision = {
                         message.detail = { $case: "removal", value: exports.RemovalDetail.decode(reader, reader.uint32()) };
                         continue;
                     }
+                    case 15: {
+                        if (tag !== 122) {
+                            break;
+                        }
+                        message.detail = { $case: "compaction", value: exports.CompactionDetail.decode(reader, reader.uint32()) };
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -1935,6 +1949,12 @@ exports.Revision = {
             case "removal": {
                 if (object.detail?.value !== undefined && object.detail?.value !== null) {
                     message.detail = { $case: "removal", value: exports.RemovalDetail.fromPartial(object.detail.value) };
+                }
+                break;
+            }
+            case "compaction": {
+                if (object.detail?.value !== undefined && object.detail?.value !== null) {
+                    message.detail = { $case: "compaction", value: exports.CompactionDetail.fromPartial(object.detail.value) };
                 }
                 break;
             }
@@ -2186,6 +2206,57 @@ exports.UpdateDetail = {
     fromPartial(object) {
         const message = createBaseUpdateDetail();
         message.fields = object.fields?.map((e) => e) || [];
+        return message;
+    },
+};
+function createBaseCompactionDetail() {
+    return { compactionId: "" };
+}
+exports.CompactionDetail = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.compactionId !== "") {
+            writer.uint32(10).string(message.compactionId);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseCompactionDetail();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.compactionId = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.CompactionDetail.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseCompactionDetail();
+        message.compactionId = object.compactionId ?? "";
         return message;
     },
 };

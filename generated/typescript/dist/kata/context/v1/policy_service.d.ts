@@ -1,7 +1,10 @@
 import { BinaryReader, BinaryWriter } from "../../../wire";
 import { type CallOptions, type ChannelCredentials, Client, type ClientOptions, type ClientUnaryCall, type handleUnaryCall, type Metadata, type ServiceError, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import { Duration } from "../../../google/protobuf/duration";
+import { Compaction, CompactionState, HeldGroup, NothingToCompact } from "./compaction";
+import { VersionRange } from "./message_service";
 import { Policy } from "./policy";
-/** The service that keeps the policies of contexts. */
+/** The service that keeps the policies of contexts, and compacts them. */
 /** GetPolicyRequest names a context. */
 export interface GetPolicyRequest {
     /** Identifies the context. Required. */
@@ -34,11 +37,203 @@ export interface SetPolicyResponse {
     /** Says that an earlier call with this request_id set it. */
     replayed: boolean;
 }
+/** PreviewCompactionRequest asks what would be hidden. */
+export interface PreviewCompactionRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /**
+     * Is what the view may cost afterwards, in content tokens of the context's tokenizer, from 0; absent, all groups that may
+     * be hidden are.
+     */
+    targetTokens?: bigint | undefined;
+    /** Is how many of the newest groups stay, 1 to 10,000; absent, the policy says so. */
+    preserveRecent?: number | undefined;
+    /** Is what the summary may take, 50 to 100,000; absent, the policy says so. */
+    summaryTokens?: bigint | undefined;
+}
+/** PreviewCompactionResponse says what would be hidden. */
+export interface PreviewCompactionResponse {
+    /** Are the versions that would be hidden beyond those that are. */
+    addedRanges: VersionRange[];
+    /** Are all versions that would be hidden. */
+    ranges: VersionRange[];
+    /** Counts the groups that would be hidden beyond those that are. */
+    groupCount: bigint;
+    /** Counts the messages of these groups. */
+    messageCount: bigint;
+    /** Is what they cost, in content tokens of the context's tokenizer. */
+    addedTokens: bigint;
+    /** Is what the view costs now, a summary included. */
+    tokensBefore: bigint;
+    /** Is what the summary may take. */
+    summaryTargetTokens: bigint;
+    /** Is what the view would cost at most. */
+    tokensAfter: bigint;
+    /** Are the groups that stay, and why, oldest first; at most 1,000 of them. */
+    held: HeldGroup[];
+    /** Says why nothing would be hidden. */
+    nothing: NothingToCompact;
+    /** Is the version of the snapshot that this is about. */
+    snapshotVersion: bigint;
+    /** Is the revision of that snapshot. */
+    snapshotRevision: bigint;
+}
+/** CompactContextRequest asks for a compaction now. */
+export interface CompactContextRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Is as in PreviewCompactionRequest. */
+    targetTokens?: bigint | undefined;
+    /** Is as in PreviewCompactionRequest. */
+    preserveRecent?: number | undefined;
+    /** Is as in PreviewCompactionRequest. */
+    summaryTokens?: bigint | undefined;
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    requestId: string;
+}
+/** CompactContextResponse says what was done. */
+export interface CompactContextResponse {
+    /** Is the compaction; unset where there was nothing to compact. */
+    compaction: Compaction | undefined;
+    /** Says why nothing was hidden. */
+    nothing: NothingToCompact;
+    /** Says that an earlier call with this request_id did it. */
+    replayed: boolean;
+}
+/** BeginCompactionRequest asks for a range to summarise. */
+export interface BeginCompactionRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Is as in PreviewCompactionRequest. */
+    targetTokens?: bigint | undefined;
+    /** Is as in PreviewCompactionRequest. */
+    preserveRecent?: number | undefined;
+    /** Is as in PreviewCompactionRequest. */
+    summaryTokens?: bigint | undefined;
+    /** Is how long no other may begin one, 1 s to 1 h; 5 min where it is absent. A commit may come later if no other has. */
+    lease: Duration | undefined;
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    requestId: string;
+}
+/** BeginCompactionResponse is what a summary is made of. */
+export interface BeginCompactionResponse {
+    /**
+     * Is the compaction. Read its `added_ranges` with ListMessages (VIEW_RAW); the rest of what it hides is in
+     * `previous_summary`.
+     */
+    compaction: Compaction | undefined;
+    /** Is the digest of what is hidden, which a commit holds to: SHA-256 over the ranges and the chain of revisions. */
+    fingerprint: Buffer;
+    /** Is the summary that the new one takes the place of; empty without one. */
+    previousSummary: string;
+    /** Are artifacts of what is hidden, one line each behind the versions that hold them: put them behind the summary. */
+    artifactSection: string;
+    /** Says how to summarise, for a model. */
+    instructions: string;
+    /** Says that an earlier call with this request_id began it. */
+    replayed: boolean;
+}
+/** CommitCompactionRequest commits a summary. */
+export interface CommitCompactionRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Identifies the compaction. Required. */
+    compactionId: string;
+    /** Is the token that BeginCompaction gave. Required. */
+    token: bigint;
+    /** Is the summary; shorter than what it stands for, and no error or refusal. Required, at most 1 MiB. */
+    summary: string;
+    /** Names who made it, for ListCompactions; at most 256 characters. "caller" where it is empty. */
+    summariser: string;
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    requestId: string;
+}
+/** CommitCompactionResponse says what is hidden. */
+export interface CommitCompactionResponse {
+    /** Is the compaction. */
+    compaction: Compaction | undefined;
+    /** Says that an earlier call with this request_id committed it. */
+    replayed: boolean;
+}
+/** AbandonCompactionRequest gives a compaction up. */
+export interface AbandonCompactionRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Identifies the compaction. Required. */
+    compactionId: string;
+    /** Is the token that BeginCompaction gave. Required. */
+    token: bigint;
+    /** Says why, for ListCompactions; at most 256 characters. */
+    reason: string;
+}
+/** AbandonCompactionResponse says what was given up. */
+export interface AbandonCompactionResponse {
+    /** Is the compaction. */
+    compaction: Compaction | undefined;
+}
+/** RevertCompactionRequest undoes a compaction, or puts it in force again. */
+export interface RevertCompactionRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /**
+     * Identifies the compaction; empty for the one in force. Reverting, it must be in force; putting it in force again, it is
+     * required.
+     */
+    compactionId: string;
+    /** Puts the compaction in force again. */
+    reapply: boolean;
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    requestId: string;
+}
+/** RevertCompactionResponse says what is in force. */
+export interface RevertCompactionResponse {
+    /** Is the revision that was taken. */
+    revision: bigint;
+    /** Is the compaction that is in force since; unset for none. */
+    inForce: Compaction | undefined;
+    /** Says that an earlier call with this request_id did it. */
+    replayed: boolean;
+}
+/** ListCompactionsRequest asks for a page of compactions. */
+export interface ListCompactionsRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Chooses states; all where there are none. */
+    states: CompactionState[];
+    /** Is how many at most, 0 to 1,000; 50 where it is 0. */
+    pageSize: number;
+    /** Goes on behind an earlier page. */
+    pageToken: string;
+}
+/** ListCompactionsResponse is a page of compactions. */
+export interface ListCompactionsResponse {
+    /** Are the compactions, newest first. */
+    compactions: Compaction[];
+    /** Goes on with the next page; empty on the last. */
+    nextPageToken: string;
+}
 export declare const GetPolicyRequest: MessageFns<GetPolicyRequest>;
 export declare const GetPolicyResponse: MessageFns<GetPolicyResponse>;
 export declare const SetPolicyRequest: MessageFns<SetPolicyRequest>;
 export declare const SetPolicyResponse: MessageFns<SetPolicyResponse>;
-/** PolicyService says how a context's windows are shaped where a request does not. */
+export declare const PreviewCompactionRequest: MessageFns<PreviewCompactionRequest>;
+export declare const PreviewCompactionResponse: MessageFns<PreviewCompactionResponse>;
+export declare const CompactContextRequest: MessageFns<CompactContextRequest>;
+export declare const CompactContextResponse: MessageFns<CompactContextResponse>;
+export declare const BeginCompactionRequest: MessageFns<BeginCompactionRequest>;
+export declare const BeginCompactionResponse: MessageFns<BeginCompactionResponse>;
+export declare const CommitCompactionRequest: MessageFns<CommitCompactionRequest>;
+export declare const CommitCompactionResponse: MessageFns<CommitCompactionResponse>;
+export declare const AbandonCompactionRequest: MessageFns<AbandonCompactionRequest>;
+export declare const AbandonCompactionResponse: MessageFns<AbandonCompactionResponse>;
+export declare const RevertCompactionRequest: MessageFns<RevertCompactionRequest>;
+export declare const RevertCompactionResponse: MessageFns<RevertCompactionResponse>;
+export declare const ListCompactionsRequest: MessageFns<ListCompactionsRequest>;
+export declare const ListCompactionsResponse: MessageFns<ListCompactionsResponse>;
+/**
+ * PolicyService says how a context's windows are shaped where a request does not, and what old groups are hidden behind a
+ * summary.
+ */
 export type PolicyServiceService = typeof PolicyServiceService;
 export declare const PolicyServiceService: {
     /** Returns the policy in force. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND. */
@@ -65,6 +260,99 @@ export declare const PolicyServiceService: {
         readonly responseSerialize: (value: SetPolicyResponse) => Buffer;
         readonly responseDeserialize: (value: Buffer) => SetPolicyResponse;
     };
+    /**
+     * Says what CompactContext would hide, and why nothing where nothing would be. Writes nothing.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+     */
+    readonly previewCompaction: {
+        readonly path: "/kata.context.v1.PolicyService/PreviewCompaction";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: PreviewCompactionRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => PreviewCompactionRequest;
+        readonly responseSerialize: (value: PreviewCompactionResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => PreviewCompactionResponse;
+    };
+    /**
+     * Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
+     * summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+     */
+    readonly compactContext: {
+        readonly path: "/kata.context.v1.PolicyService/CompactContext";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: CompactContextRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => CompactContextRequest;
+        readonly responseSerialize: (value: CompactContextResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => CompactContextResponse;
+    };
+    /**
+     * Begins a compaction whose summary the caller makes, wherever and however long: appends go on meanwhile. Nothing is
+     * hidden before CommitCompaction. Takes no revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, NOTHING_TO_COMPACT, REQUEST_ID_REUSED.
+     */
+    readonly beginCompaction: {
+        readonly path: "/kata.context.v1.PolicyService/BeginCompaction";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: BeginCompactionRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => BeginCompactionRequest;
+        readonly responseSerialize: (value: BeginCompactionResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => BeginCompactionResponse;
+    };
+    /**
+     * Hides what was begun behind a summary, if nothing of it has changed; one revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_NOT_FOUND, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+     */
+    readonly commitCompaction: {
+        readonly path: "/kata.context.v1.PolicyService/CommitCompaction";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: CommitCompactionRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => CommitCompactionRequest;
+        readonly responseSerialize: (value: CommitCompactionResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => CommitCompactionResponse;
+    };
+    /**
+     * Gives a compaction up that was begun. Giving it up again changes nothing.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_NOT_FOUND, COMPACTION_STALE.
+     */
+    readonly abandonCompaction: {
+        readonly path: "/kata.context.v1.PolicyService/AbandonCompaction";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: AbandonCompactionRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => AbandonCompactionRequest;
+        readonly responseSerialize: (value: AbandonCompactionResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => AbandonCompactionResponse;
+    };
+    /**
+     * Undoes the compaction that is in force, or puts one in force again; one revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_NOT_FOUND, COMPACTION_NOT_IN_FORCE, REQUEST_ID_REUSED.
+     */
+    readonly revertCompaction: {
+        readonly path: "/kata.context.v1.PolicyService/RevertCompaction";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: RevertCompactionRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => RevertCompactionRequest;
+        readonly responseSerialize: (value: RevertCompactionResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => RevertCompactionResponse;
+    };
+    /**
+     * Lists the compactions that a context made, newest first. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID,
+     * PAGE_TOKEN_MISMATCH.
+     */
+    readonly listCompactions: {
+        readonly path: "/kata.context.v1.PolicyService/ListCompactions";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: ListCompactionsRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => ListCompactionsRequest;
+        readonly responseSerialize: (value: ListCompactionsResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => ListCompactionsResponse;
+    };
 };
 export interface PolicyServiceServer extends UntypedServiceImplementation {
     /** Returns the policy in force. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND. */
@@ -75,6 +363,43 @@ export interface PolicyServiceServer extends UntypedServiceImplementation {
      * version beyond the latest), REQUEST_ID_REUSED.
      */
     setPolicy: handleUnaryCall<SetPolicyRequest, SetPolicyResponse>;
+    /**
+     * Says what CompactContext would hide, and why nothing where nothing would be. Writes nothing.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+     */
+    previewCompaction: handleUnaryCall<PreviewCompactionRequest, PreviewCompactionResponse>;
+    /**
+     * Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
+     * summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+     */
+    compactContext: handleUnaryCall<CompactContextRequest, CompactContextResponse>;
+    /**
+     * Begins a compaction whose summary the caller makes, wherever and however long: appends go on meanwhile. Nothing is
+     * hidden before CommitCompaction. Takes no revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, NOTHING_TO_COMPACT, REQUEST_ID_REUSED.
+     */
+    beginCompaction: handleUnaryCall<BeginCompactionRequest, BeginCompactionResponse>;
+    /**
+     * Hides what was begun behind a summary, if nothing of it has changed; one revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_NOT_FOUND, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+     */
+    commitCompaction: handleUnaryCall<CommitCompactionRequest, CommitCompactionResponse>;
+    /**
+     * Gives a compaction up that was begun. Giving it up again changes nothing.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_NOT_FOUND, COMPACTION_STALE.
+     */
+    abandonCompaction: handleUnaryCall<AbandonCompactionRequest, AbandonCompactionResponse>;
+    /**
+     * Undoes the compaction that is in force, or puts one in force again; one revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_NOT_FOUND, COMPACTION_NOT_IN_FORCE, REQUEST_ID_REUSED.
+     */
+    revertCompaction: handleUnaryCall<RevertCompactionRequest, RevertCompactionResponse>;
+    /**
+     * Lists the compactions that a context made, newest first. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID,
+     * PAGE_TOKEN_MISMATCH.
+     */
+    listCompactions: handleUnaryCall<ListCompactionsRequest, ListCompactionsResponse>;
 }
 export interface PolicyServiceClient extends Client {
     /** Returns the policy in force. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND. */
@@ -89,6 +414,57 @@ export interface PolicyServiceClient extends Client {
     setPolicy(request: SetPolicyRequest, callback: (error: ServiceError | null, response: SetPolicyResponse) => void): ClientUnaryCall;
     setPolicy(request: SetPolicyRequest, metadata: Metadata, callback: (error: ServiceError | null, response: SetPolicyResponse) => void): ClientUnaryCall;
     setPolicy(request: SetPolicyRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: SetPolicyResponse) => void): ClientUnaryCall;
+    /**
+     * Says what CompactContext would hide, and why nothing where nothing would be. Writes nothing.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+     */
+    previewCompaction(request: PreviewCompactionRequest, callback: (error: ServiceError | null, response: PreviewCompactionResponse) => void): ClientUnaryCall;
+    previewCompaction(request: PreviewCompactionRequest, metadata: Metadata, callback: (error: ServiceError | null, response: PreviewCompactionResponse) => void): ClientUnaryCall;
+    previewCompaction(request: PreviewCompactionRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: PreviewCompactionResponse) => void): ClientUnaryCall;
+    /**
+     * Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
+     * summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+     */
+    compactContext(request: CompactContextRequest, callback: (error: ServiceError | null, response: CompactContextResponse) => void): ClientUnaryCall;
+    compactContext(request: CompactContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: CompactContextResponse) => void): ClientUnaryCall;
+    compactContext(request: CompactContextRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: CompactContextResponse) => void): ClientUnaryCall;
+    /**
+     * Begins a compaction whose summary the caller makes, wherever and however long: appends go on meanwhile. Nothing is
+     * hidden before CommitCompaction. Takes no revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, NOTHING_TO_COMPACT, REQUEST_ID_REUSED.
+     */
+    beginCompaction(request: BeginCompactionRequest, callback: (error: ServiceError | null, response: BeginCompactionResponse) => void): ClientUnaryCall;
+    beginCompaction(request: BeginCompactionRequest, metadata: Metadata, callback: (error: ServiceError | null, response: BeginCompactionResponse) => void): ClientUnaryCall;
+    beginCompaction(request: BeginCompactionRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: BeginCompactionResponse) => void): ClientUnaryCall;
+    /**
+     * Hides what was begun behind a summary, if nothing of it has changed; one revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_NOT_FOUND, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+     */
+    commitCompaction(request: CommitCompactionRequest, callback: (error: ServiceError | null, response: CommitCompactionResponse) => void): ClientUnaryCall;
+    commitCompaction(request: CommitCompactionRequest, metadata: Metadata, callback: (error: ServiceError | null, response: CommitCompactionResponse) => void): ClientUnaryCall;
+    commitCompaction(request: CommitCompactionRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: CommitCompactionResponse) => void): ClientUnaryCall;
+    /**
+     * Gives a compaction up that was begun. Giving it up again changes nothing.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_NOT_FOUND, COMPACTION_STALE.
+     */
+    abandonCompaction(request: AbandonCompactionRequest, callback: (error: ServiceError | null, response: AbandonCompactionResponse) => void): ClientUnaryCall;
+    abandonCompaction(request: AbandonCompactionRequest, metadata: Metadata, callback: (error: ServiceError | null, response: AbandonCompactionResponse) => void): ClientUnaryCall;
+    abandonCompaction(request: AbandonCompactionRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: AbandonCompactionResponse) => void): ClientUnaryCall;
+    /**
+     * Undoes the compaction that is in force, or puts one in force again; one revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_NOT_FOUND, COMPACTION_NOT_IN_FORCE, REQUEST_ID_REUSED.
+     */
+    revertCompaction(request: RevertCompactionRequest, callback: (error: ServiceError | null, response: RevertCompactionResponse) => void): ClientUnaryCall;
+    revertCompaction(request: RevertCompactionRequest, metadata: Metadata, callback: (error: ServiceError | null, response: RevertCompactionResponse) => void): ClientUnaryCall;
+    revertCompaction(request: RevertCompactionRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: RevertCompactionResponse) => void): ClientUnaryCall;
+    /**
+     * Lists the compactions that a context made, newest first. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID,
+     * PAGE_TOKEN_MISMATCH.
+     */
+    listCompactions(request: ListCompactionsRequest, callback: (error: ServiceError | null, response: ListCompactionsResponse) => void): ClientUnaryCall;
+    listCompactions(request: ListCompactionsRequest, metadata: Metadata, callback: (error: ServiceError | null, response: ListCompactionsResponse) => void): ClientUnaryCall;
+    listCompactions(request: ListCompactionsRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ListCompactionsResponse) => void): ClientUnaryCall;
 }
 export declare const PolicyServiceClient: {
     new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): PolicyServiceClient;

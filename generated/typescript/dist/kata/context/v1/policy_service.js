@@ -5,10 +5,13 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/policy_service.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.PolicyServiceClient = exports.PolicyServiceService = exports.SetPolicyResponse = exports.SetPolicyRequest = exports.GetPolicyResponse = exports.GetPolicyRequest = void 0;
+exports.PolicyServiceClient = exports.PolicyServiceService = exports.ListCompactionsResponse = exports.ListCompactionsRequest = exports.RevertCompactionResponse = exports.RevertCompactionRequest = exports.AbandonCompactionResponse = exports.AbandonCompactionRequest = exports.CommitCompactionResponse = exports.CommitCompactionRequest = exports.BeginCompactionResponse = exports.BeginCompactionRequest = exports.CompactContextResponse = exports.CompactContextRequest = exports.PreviewCompactionResponse = exports.PreviewCompactionRequest = exports.SetPolicyResponse = exports.SetPolicyRequest = exports.GetPolicyResponse = exports.GetPolicyRequest = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const grpc_1 = require("../../../grpc");
+const duration_1 = require("../../../google/protobuf/duration");
+const compaction_1 = require("./compaction");
+const message_service_1 = require("./message_service");
 const policy_1 = require("./policy");
 function createBaseGetPolicyRequest() {
     return { contextId: "" };
@@ -300,6 +303,1377 @@ exports.SetPolicyResponse = {
         return message;
     },
 };
+function createBasePreviewCompactionRequest() {
+    return { contextId: "", targetTokens: undefined, preserveRecent: undefined, summaryTokens: undefined };
+}
+exports.PreviewCompactionRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.targetTokens !== undefined) {
+            if (BigInt.asIntN(64, message.targetTokens) !== message.targetTokens) {
+                throw new globalThis.Error("value provided for field message.targetTokens of type int64 too large");
+            }
+            writer.uint32(16).int64(message.targetTokens);
+        }
+        if (message.preserveRecent !== undefined) {
+            writer.uint32(24).int32(message.preserveRecent);
+        }
+        if (message.summaryTokens !== undefined) {
+            if (BigInt.asIntN(64, message.summaryTokens) !== message.summaryTokens) {
+                throw new globalThis.Error("value provided for field message.summaryTokens of type int64 too large");
+            }
+            writer.uint32(32).int64(message.summaryTokens);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBasePreviewCompactionRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.targetTokens = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.preserveRecent = reader.int32();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 32) {
+                            break;
+                        }
+                        message.summaryTokens = reader.int64();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.PreviewCompactionRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBasePreviewCompactionRequest();
+        message.contextId = object.contextId ?? "";
+        message.targetTokens = (object.targetTokens !== undefined && object.targetTokens !== null)
+            ? BigInt(object.targetTokens)
+            : undefined;
+        message.preserveRecent = object.preserveRecent ?? undefined;
+        message.summaryTokens = (object.summaryTokens !== undefined && object.summaryTokens !== null)
+            ? BigInt(object.summaryTokens)
+            : undefined;
+        return message;
+    },
+};
+function createBasePreviewCompactionResponse() {
+    return {
+        addedRanges: [],
+        ranges: [],
+        groupCount: 0n,
+        messageCount: 0n,
+        addedTokens: 0n,
+        tokensBefore: 0n,
+        summaryTargetTokens: 0n,
+        tokensAfter: 0n,
+        held: [],
+        nothing: 0,
+        snapshotVersion: 0n,
+        snapshotRevision: 0n,
+    };
+}
+exports.PreviewCompactionResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        for (const v of message.addedRanges) {
+            message_service_1.VersionRange.encode(v, writer.uint32(10).fork()).join();
+        }
+        for (const v of message.ranges) {
+            message_service_1.VersionRange.encode(v, writer.uint32(18).fork()).join();
+        }
+        if (message.groupCount !== 0n) {
+            if (BigInt.asIntN(64, message.groupCount) !== message.groupCount) {
+                throw new globalThis.Error("value provided for field message.groupCount of type int64 too large");
+            }
+            writer.uint32(24).int64(message.groupCount);
+        }
+        if (message.messageCount !== 0n) {
+            if (BigInt.asIntN(64, message.messageCount) !== message.messageCount) {
+                throw new globalThis.Error("value provided for field message.messageCount of type int64 too large");
+            }
+            writer.uint32(32).int64(message.messageCount);
+        }
+        if (message.addedTokens !== 0n) {
+            if (BigInt.asIntN(64, message.addedTokens) !== message.addedTokens) {
+                throw new globalThis.Error("value provided for field message.addedTokens of type int64 too large");
+            }
+            writer.uint32(40).int64(message.addedTokens);
+        }
+        if (message.tokensBefore !== 0n) {
+            if (BigInt.asIntN(64, message.tokensBefore) !== message.tokensBefore) {
+                throw new globalThis.Error("value provided for field message.tokensBefore of type int64 too large");
+            }
+            writer.uint32(48).int64(message.tokensBefore);
+        }
+        if (message.summaryTargetTokens !== 0n) {
+            if (BigInt.asIntN(64, message.summaryTargetTokens) !== message.summaryTargetTokens) {
+                throw new globalThis.Error("value provided for field message.summaryTargetTokens of type int64 too large");
+            }
+            writer.uint32(56).int64(message.summaryTargetTokens);
+        }
+        if (message.tokensAfter !== 0n) {
+            if (BigInt.asIntN(64, message.tokensAfter) !== message.tokensAfter) {
+                throw new globalThis.Error("value provided for field message.tokensAfter of type int64 too large");
+            }
+            writer.uint32(64).int64(message.tokensAfter);
+        }
+        for (const v of message.held) {
+            compaction_1.HeldGroup.encode(v, writer.uint32(74).fork()).join();
+        }
+        if (message.nothing !== 0) {
+            writer.uint32(80).int32(message.nothing);
+        }
+        if (message.snapshotVersion !== 0n) {
+            if (BigInt.asIntN(64, message.snapshotVersion) !== message.snapshotVersion) {
+                throw new globalThis.Error("value provided for field message.snapshotVersion of type int64 too large");
+            }
+            writer.uint32(88).int64(message.snapshotVersion);
+        }
+        if (message.snapshotRevision !== 0n) {
+            if (BigInt.asIntN(64, message.snapshotRevision) !== message.snapshotRevision) {
+                throw new globalThis.Error("value provided for field message.snapshotRevision of type int64 too large");
+            }
+            writer.uint32(96).int64(message.snapshotRevision);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBasePreviewCompactionResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.addedRanges.push(message_service_1.VersionRange.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.ranges.push(message_service_1.VersionRange.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.groupCount = reader.int64();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 32) {
+                            break;
+                        }
+                        message.messageCount = reader.int64();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 40) {
+                            break;
+                        }
+                        message.addedTokens = reader.int64();
+                        continue;
+                    }
+                    case 6: {
+                        if (tag !== 48) {
+                            break;
+                        }
+                        message.tokensBefore = reader.int64();
+                        continue;
+                    }
+                    case 7: {
+                        if (tag !== 56) {
+                            break;
+                        }
+                        message.summaryTargetTokens = reader.int64();
+                        continue;
+                    }
+                    case 8: {
+                        if (tag !== 64) {
+                            break;
+                        }
+                        message.tokensAfter = reader.int64();
+                        continue;
+                    }
+                    case 9: {
+                        if (tag !== 74) {
+                            break;
+                        }
+                        message.held.push(compaction_1.HeldGroup.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 10: {
+                        if (tag !== 80) {
+                            break;
+                        }
+                        message.nothing = reader.int32();
+                        continue;
+                    }
+                    case 11: {
+                        if (tag !== 88) {
+                            break;
+                        }
+                        message.snapshotVersion = reader.int64();
+                        continue;
+                    }
+                    case 12: {
+                        if (tag !== 96) {
+                            break;
+                        }
+                        message.snapshotRevision = reader.int64();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.PreviewCompactionResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBasePreviewCompactionResponse();
+        message.addedRanges = object.addedRanges?.map((e) => message_service_1.VersionRange.fromPartial(e)) || [];
+        message.ranges = object.ranges?.map((e) => message_service_1.VersionRange.fromPartial(e)) || [];
+        message.groupCount = (object.groupCount !== undefined && object.groupCount !== null)
+            ? BigInt(object.groupCount)
+            : 0n;
+        message.messageCount = (object.messageCount !== undefined && object.messageCount !== null)
+            ? BigInt(object.messageCount)
+            : 0n;
+        message.addedTokens = (object.addedTokens !== undefined && object.addedTokens !== null)
+            ? BigInt(object.addedTokens)
+            : 0n;
+        message.tokensBefore = (object.tokensBefore !== undefined && object.tokensBefore !== null)
+            ? BigInt(object.tokensBefore)
+            : 0n;
+        message.summaryTargetTokens = (object.summaryTargetTokens !== undefined && object.summaryTargetTokens !== null)
+            ? BigInt(object.summaryTargetTokens)
+            : 0n;
+        message.tokensAfter = (object.tokensAfter !== undefined && object.tokensAfter !== null)
+            ? BigInt(object.tokensAfter)
+            : 0n;
+        message.held = object.held?.map((e) => compaction_1.HeldGroup.fromPartial(e)) || [];
+        message.nothing = object.nothing ?? 0;
+        message.snapshotVersion = (object.snapshotVersion !== undefined && object.snapshotVersion !== null)
+            ? BigInt(object.snapshotVersion)
+            : 0n;
+        message.snapshotRevision = (object.snapshotRevision !== undefined && object.snapshotRevision !== null)
+            ? BigInt(object.snapshotRevision)
+            : 0n;
+        return message;
+    },
+};
+function createBaseCompactContextRequest() {
+    return { contextId: "", targetTokens: undefined, preserveRecent: undefined, summaryTokens: undefined, requestId: "" };
+}
+exports.CompactContextRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.targetTokens !== undefined) {
+            if (BigInt.asIntN(64, message.targetTokens) !== message.targetTokens) {
+                throw new globalThis.Error("value provided for field message.targetTokens of type int64 too large");
+            }
+            writer.uint32(16).int64(message.targetTokens);
+        }
+        if (message.preserveRecent !== undefined) {
+            writer.uint32(24).int32(message.preserveRecent);
+        }
+        if (message.summaryTokens !== undefined) {
+            if (BigInt.asIntN(64, message.summaryTokens) !== message.summaryTokens) {
+                throw new globalThis.Error("value provided for field message.summaryTokens of type int64 too large");
+            }
+            writer.uint32(32).int64(message.summaryTokens);
+        }
+        if (message.requestId !== "") {
+            writer.uint32(42).string(message.requestId);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseCompactContextRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.targetTokens = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.preserveRecent = reader.int32();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 32) {
+                            break;
+                        }
+                        message.summaryTokens = reader.int64();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 42) {
+                            break;
+                        }
+                        message.requestId = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.CompactContextRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseCompactContextRequest();
+        message.contextId = object.contextId ?? "";
+        message.targetTokens = (object.targetTokens !== undefined && object.targetTokens !== null)
+            ? BigInt(object.targetTokens)
+            : undefined;
+        message.preserveRecent = object.preserveRecent ?? undefined;
+        message.summaryTokens = (object.summaryTokens !== undefined && object.summaryTokens !== null)
+            ? BigInt(object.summaryTokens)
+            : undefined;
+        message.requestId = object.requestId ?? "";
+        return message;
+    },
+};
+function createBaseCompactContextResponse() {
+    return { compaction: undefined, nothing: 0, replayed: false };
+}
+exports.CompactContextResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.compaction !== undefined) {
+            compaction_1.Compaction.encode(message.compaction, writer.uint32(10).fork()).join();
+        }
+        if (message.nothing !== 0) {
+            writer.uint32(16).int32(message.nothing);
+        }
+        if (message.replayed !== false) {
+            writer.uint32(24).bool(message.replayed);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseCompactContextResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.compaction = compaction_1.Compaction.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.nothing = reader.int32();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.replayed = reader.bool();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.CompactContextResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseCompactContextResponse();
+        message.compaction = (object.compaction !== undefined && object.compaction !== null)
+            ? compaction_1.Compaction.fromPartial(object.compaction)
+            : undefined;
+        message.nothing = object.nothing ?? 0;
+        message.replayed = object.replayed ?? false;
+        return message;
+    },
+};
+function createBaseBeginCompactionRequest() {
+    return {
+        contextId: "",
+        targetTokens: undefined,
+        preserveRecent: undefined,
+        summaryTokens: undefined,
+        lease: undefined,
+        requestId: "",
+    };
+}
+exports.BeginCompactionRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.targetTokens !== undefined) {
+            if (BigInt.asIntN(64, message.targetTokens) !== message.targetTokens) {
+                throw new globalThis.Error("value provided for field message.targetTokens of type int64 too large");
+            }
+            writer.uint32(16).int64(message.targetTokens);
+        }
+        if (message.preserveRecent !== undefined) {
+            writer.uint32(24).int32(message.preserveRecent);
+        }
+        if (message.summaryTokens !== undefined) {
+            if (BigInt.asIntN(64, message.summaryTokens) !== message.summaryTokens) {
+                throw new globalThis.Error("value provided for field message.summaryTokens of type int64 too large");
+            }
+            writer.uint32(32).int64(message.summaryTokens);
+        }
+        if (message.lease !== undefined) {
+            duration_1.Duration.encode(message.lease, writer.uint32(42).fork()).join();
+        }
+        if (message.requestId !== "") {
+            writer.uint32(50).string(message.requestId);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseBeginCompactionRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.targetTokens = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.preserveRecent = reader.int32();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 32) {
+                            break;
+                        }
+                        message.summaryTokens = reader.int64();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 42) {
+                            break;
+                        }
+                        message.lease = duration_1.Duration.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 6: {
+                        if (tag !== 50) {
+                            break;
+                        }
+                        message.requestId = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.BeginCompactionRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseBeginCompactionRequest();
+        message.contextId = object.contextId ?? "";
+        message.targetTokens = (object.targetTokens !== undefined && object.targetTokens !== null)
+            ? BigInt(object.targetTokens)
+            : undefined;
+        message.preserveRecent = object.preserveRecent ?? undefined;
+        message.summaryTokens = (object.summaryTokens !== undefined && object.summaryTokens !== null)
+            ? BigInt(object.summaryTokens)
+            : undefined;
+        message.lease = (object.lease !== undefined && object.lease !== null)
+            ? duration_1.Duration.fromPartial(object.lease)
+            : undefined;
+        message.requestId = object.requestId ?? "";
+        return message;
+    },
+};
+function createBaseBeginCompactionResponse() {
+    return {
+        compaction: undefined,
+        fingerprint: Buffer.alloc(0),
+        previousSummary: "",
+        artifactSection: "",
+        instructions: "",
+        replayed: false,
+    };
+}
+exports.BeginCompactionResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.compaction !== undefined) {
+            compaction_1.Compaction.encode(message.compaction, writer.uint32(10).fork()).join();
+        }
+        if (message.fingerprint.length !== 0) {
+            writer.uint32(18).bytes(message.fingerprint);
+        }
+        if (message.previousSummary !== "") {
+            writer.uint32(26).string(message.previousSummary);
+        }
+        if (message.artifactSection !== "") {
+            writer.uint32(34).string(message.artifactSection);
+        }
+        if (message.instructions !== "") {
+            writer.uint32(42).string(message.instructions);
+        }
+        if (message.replayed !== false) {
+            writer.uint32(48).bool(message.replayed);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseBeginCompactionResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.compaction = compaction_1.Compaction.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.fingerprint = Buffer.from(reader.bytes());
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.previousSummary = reader.string();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.artifactSection = reader.string();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 42) {
+                            break;
+                        }
+                        message.instructions = reader.string();
+                        continue;
+                    }
+                    case 6: {
+                        if (tag !== 48) {
+                            break;
+                        }
+                        message.replayed = reader.bool();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.BeginCompactionResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseBeginCompactionResponse();
+        message.compaction = (object.compaction !== undefined && object.compaction !== null)
+            ? compaction_1.Compaction.fromPartial(object.compaction)
+            : undefined;
+        message.fingerprint = object.fingerprint ?? Buffer.alloc(0);
+        message.previousSummary = object.previousSummary ?? "";
+        message.artifactSection = object.artifactSection ?? "";
+        message.instructions = object.instructions ?? "";
+        message.replayed = object.replayed ?? false;
+        return message;
+    },
+};
+function createBaseCommitCompactionRequest() {
+    return { contextId: "", compactionId: "", token: 0n, summary: "", summariser: "", requestId: "" };
+}
+exports.CommitCompactionRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.compactionId !== "") {
+            writer.uint32(18).string(message.compactionId);
+        }
+        if (message.token !== 0n) {
+            if (BigInt.asIntN(64, message.token) !== message.token) {
+                throw new globalThis.Error("value provided for field message.token of type int64 too large");
+            }
+            writer.uint32(24).int64(message.token);
+        }
+        if (message.summary !== "") {
+            writer.uint32(34).string(message.summary);
+        }
+        if (message.summariser !== "") {
+            writer.uint32(42).string(message.summariser);
+        }
+        if (message.requestId !== "") {
+            writer.uint32(50).string(message.requestId);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseCommitCompactionRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.compactionId = reader.string();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.token = reader.int64();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.summary = reader.string();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 42) {
+                            break;
+                        }
+                        message.summariser = reader.string();
+                        continue;
+                    }
+                    case 6: {
+                        if (tag !== 50) {
+                            break;
+                        }
+                        message.requestId = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.CommitCompactionRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseCommitCompactionRequest();
+        message.contextId = object.contextId ?? "";
+        message.compactionId = object.compactionId ?? "";
+        message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
+        message.summary = object.summary ?? "";
+        message.summariser = object.summariser ?? "";
+        message.requestId = object.requestId ?? "";
+        return message;
+    },
+};
+function createBaseCommitCompactionResponse() {
+    return { compaction: undefined, replayed: false };
+}
+exports.CommitCompactionResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.compaction !== undefined) {
+            compaction_1.Compaction.encode(message.compaction, writer.uint32(10).fork()).join();
+        }
+        if (message.replayed !== false) {
+            writer.uint32(16).bool(message.replayed);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseCommitCompactionResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.compaction = compaction_1.Compaction.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.replayed = reader.bool();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.CommitCompactionResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseCommitCompactionResponse();
+        message.compaction = (object.compaction !== undefined && object.compaction !== null)
+            ? compaction_1.Compaction.fromPartial(object.compaction)
+            : undefined;
+        message.replayed = object.replayed ?? false;
+        return message;
+    },
+};
+function createBaseAbandonCompactionRequest() {
+    return { contextId: "", compactionId: "", token: 0n, reason: "" };
+}
+exports.AbandonCompactionRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.compactionId !== "") {
+            writer.uint32(18).string(message.compactionId);
+        }
+        if (message.token !== 0n) {
+            if (BigInt.asIntN(64, message.token) !== message.token) {
+                throw new globalThis.Error("value provided for field message.token of type int64 too large");
+            }
+            writer.uint32(24).int64(message.token);
+        }
+        if (message.reason !== "") {
+            writer.uint32(34).string(message.reason);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseAbandonCompactionRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.compactionId = reader.string();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.token = reader.int64();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.reason = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.AbandonCompactionRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseAbandonCompactionRequest();
+        message.contextId = object.contextId ?? "";
+        message.compactionId = object.compactionId ?? "";
+        message.token = (object.token !== undefined && object.token !== null) ? BigInt(object.token) : 0n;
+        message.reason = object.reason ?? "";
+        return message;
+    },
+};
+function createBaseAbandonCompactionResponse() {
+    return { compaction: undefined };
+}
+exports.AbandonCompactionResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.compaction !== undefined) {
+            compaction_1.Compaction.encode(message.compaction, writer.uint32(10).fork()).join();
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseAbandonCompactionResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.compaction = compaction_1.Compaction.decode(reader, reader.uint32());
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.AbandonCompactionResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseAbandonCompactionResponse();
+        message.compaction = (object.compaction !== undefined && object.compaction !== null)
+            ? compaction_1.Compaction.fromPartial(object.compaction)
+            : undefined;
+        return message;
+    },
+};
+function createBaseRevertCompactionRequest() {
+    return { contextId: "", compactionId: "", reapply: false, requestId: "" };
+}
+exports.RevertCompactionRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.compactionId !== "") {
+            writer.uint32(18).string(message.compactionId);
+        }
+        if (message.reapply !== false) {
+            writer.uint32(24).bool(message.reapply);
+        }
+        if (message.requestId !== "") {
+            writer.uint32(34).string(message.requestId);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseRevertCompactionRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.compactionId = reader.string();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.reapply = reader.bool();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.requestId = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.RevertCompactionRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseRevertCompactionRequest();
+        message.contextId = object.contextId ?? "";
+        message.compactionId = object.compactionId ?? "";
+        message.reapply = object.reapply ?? false;
+        message.requestId = object.requestId ?? "";
+        return message;
+    },
+};
+function createBaseRevertCompactionResponse() {
+    return { revision: 0n, inForce: undefined, replayed: false };
+}
+exports.RevertCompactionResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.revision !== 0n) {
+            if (BigInt.asIntN(64, message.revision) !== message.revision) {
+                throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+            }
+            writer.uint32(8).int64(message.revision);
+        }
+        if (message.inForce !== undefined) {
+            compaction_1.Compaction.encode(message.inForce, writer.uint32(18).fork()).join();
+        }
+        if (message.replayed !== false) {
+            writer.uint32(24).bool(message.replayed);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseRevertCompactionResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.revision = reader.int64();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.inForce = compaction_1.Compaction.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.replayed = reader.bool();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.RevertCompactionResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseRevertCompactionResponse();
+        message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+        message.inForce = (object.inForce !== undefined && object.inForce !== null)
+            ? compaction_1.Compaction.fromPartial(object.inForce)
+            : undefined;
+        message.replayed = object.replayed ?? false;
+        return message;
+    },
+};
+function createBaseListCompactionsRequest() {
+    return { contextId: "", states: [], pageSize: 0, pageToken: "" };
+}
+exports.ListCompactionsRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.states.length !== 0) {
+            writer.uint32(18).fork();
+            for (const v of message.states) {
+                writer.int32(v);
+            }
+            writer.join();
+        }
+        if (message.pageSize !== 0) {
+            writer.uint32(24).int32(message.pageSize);
+        }
+        if (message.pageToken !== "") {
+            writer.uint32(34).string(message.pageToken);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseListCompactionsRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag === 16) {
+                            message.states.push(reader.int32());
+                            continue;
+                        }
+                        if (tag === 18) {
+                            const end2 = reader.uint32() + reader.pos;
+                            while (reader.pos < end2) {
+                                message.states.push(reader.int32());
+                            }
+                            continue;
+                        }
+                        break;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.pageSize = reader.int32();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.pageToken = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.ListCompactionsRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseListCompactionsRequest();
+        message.contextId = object.contextId ?? "";
+        message.states = object.states?.map((e) => e) || [];
+        message.pageSize = object.pageSize ?? 0;
+        message.pageToken = object.pageToken ?? "";
+        return message;
+    },
+};
+function createBaseListCompactionsResponse() {
+    return { compactions: [], nextPageToken: "" };
+}
+exports.ListCompactionsResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        for (const v of message.compactions) {
+            compaction_1.Compaction.encode(v, writer.uint32(10).fork()).join();
+        }
+        if (message.nextPageToken !== "") {
+            writer.uint32(18).string(message.nextPageToken);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseListCompactionsResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.compactions.push(compaction_1.Compaction.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.nextPageToken = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.ListCompactionsResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseListCompactionsResponse();
+        message.compactions = object.compactions?.map((e) => compaction_1.Compaction.fromPartial(e)) || [];
+        message.nextPageToken = object.nextPageToken ?? "";
+        return message;
+    },
+};
 exports.PolicyServiceService = {
     /** Returns the policy in force. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND. */
     getPolicy: {
@@ -324,6 +1698,99 @@ exports.PolicyServiceService = {
         requestDeserialize: (value) => exports.SetPolicyRequest.decode(value),
         responseSerialize: (value) => Buffer.from(exports.SetPolicyResponse.encode(value).finish()),
         responseDeserialize: (value) => exports.SetPolicyResponse.decode(value),
+    },
+    /**
+     * Says what CompactContext would hide, and why nothing where nothing would be. Writes nothing.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+     */
+    previewCompaction: {
+        path: "/kata.context.v1.PolicyService/PreviewCompaction",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.PreviewCompactionRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.PreviewCompactionRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.PreviewCompactionResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.PreviewCompactionResponse.decode(value),
+    },
+    /**
+     * Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
+     * summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+     */
+    compactContext: {
+        path: "/kata.context.v1.PolicyService/CompactContext",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.CompactContextRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.CompactContextRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.CompactContextResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.CompactContextResponse.decode(value),
+    },
+    /**
+     * Begins a compaction whose summary the caller makes, wherever and however long: appends go on meanwhile. Nothing is
+     * hidden before CommitCompaction. Takes no revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, NOTHING_TO_COMPACT, REQUEST_ID_REUSED.
+     */
+    beginCompaction: {
+        path: "/kata.context.v1.PolicyService/BeginCompaction",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.BeginCompactionRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.BeginCompactionRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.BeginCompactionResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.BeginCompactionResponse.decode(value),
+    },
+    /**
+     * Hides what was begun behind a summary, if nothing of it has changed; one revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_NOT_FOUND, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+     */
+    commitCompaction: {
+        path: "/kata.context.v1.PolicyService/CommitCompaction",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.CommitCompactionRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.CommitCompactionRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.CommitCompactionResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.CommitCompactionResponse.decode(value),
+    },
+    /**
+     * Gives a compaction up that was begun. Giving it up again changes nothing.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_NOT_FOUND, COMPACTION_STALE.
+     */
+    abandonCompaction: {
+        path: "/kata.context.v1.PolicyService/AbandonCompaction",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.AbandonCompactionRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.AbandonCompactionRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.AbandonCompactionResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.AbandonCompactionResponse.decode(value),
+    },
+    /**
+     * Undoes the compaction that is in force, or puts one in force again; one revision. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_NOT_FOUND, COMPACTION_NOT_IN_FORCE, REQUEST_ID_REUSED.
+     */
+    revertCompaction: {
+        path: "/kata.context.v1.PolicyService/RevertCompaction",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.RevertCompactionRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.RevertCompactionRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.RevertCompactionResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.RevertCompactionResponse.decode(value),
+    },
+    /**
+     * Lists the compactions that a context made, newest first. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID,
+     * PAGE_TOKEN_MISMATCH.
+     */
+    listCompactions: {
+        path: "/kata.context.v1.PolicyService/ListCompactions",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.ListCompactionsRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.ListCompactionsRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.ListCompactionsResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.ListCompactionsResponse.decode(value),
     },
 };
 exports.PolicyServiceClient = (0, grpc_1.makeGenericClientConstructor)(exports.PolicyServiceService, "kata.context.v1.PolicyService");

@@ -49,6 +49,8 @@ export declare enum ExclusionReason {
     EXCLUSION_REASON_REMOVED = 8,
     /** EXCLUSION_REASON_REDACTED - Was redacted, or belongs to a group of which a message was. */
     EXCLUSION_REASON_REDACTED = 9,
+    /** EXCLUSION_REASON_COMPACTED - Is hidden by a compaction, whose summary stands for it. */
+    EXCLUSION_REASON_COMPACTED = 10,
     UNRECOGNIZED = -1
 }
 /** WindowAccuracy says what the count of a window's tokens is worth. */
@@ -166,6 +168,8 @@ export interface WindowHeader {
      * and epoch begin with the same messages, which a provider's prompt cache then holds.
      */
     windowEpoch: string;
+    /** Identifies the compaction that holds in the view; empty without one. Its summary is a message of the window. */
+    compactionId: string;
 }
 /** WindowChunk is a run of the window's messages, in version order. */
 export interface WindowChunk {
@@ -205,6 +209,8 @@ export interface WindowLedger {
     unusedTokens: bigint;
     /** Is kept for the tool schemas of the request, counted from above. */
     toolsTokens: bigint;
+    /** Is the content of the summary that stands for what a compaction hides. */
+    summaryTokens: bigint;
 }
 /** ExcludedRange is a run of versions that are not in the window. What is in whatever the budget is in within it, too. */
 export interface ExcludedRange {

@@ -61,6 +61,8 @@ var ExclusionReason;
     ExclusionReason[ExclusionReason["EXCLUSION_REASON_REMOVED"] = 8] = "EXCLUSION_REASON_REMOVED";
     /** EXCLUSION_REASON_REDACTED - Was redacted, or belongs to a group of which a message was. */
     ExclusionReason[ExclusionReason["EXCLUSION_REASON_REDACTED"] = 9] = "EXCLUSION_REASON_REDACTED";
+    /** EXCLUSION_REASON_COMPACTED - Is hidden by a compaction, whose summary stands for it. */
+    ExclusionReason[ExclusionReason["EXCLUSION_REASON_COMPACTED"] = 10] = "EXCLUSION_REASON_COMPACTED";
     ExclusionReason[ExclusionReason["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(ExclusionReason || (exports.ExclusionReason = ExclusionReason = {}));
 /** WindowAccuracy says what the count of a window's tokens is worth. */
@@ -419,6 +421,7 @@ function createBaseWindowHeader() {
         firstVersion: 0n,
         lastVersion: 0n,
         windowEpoch: "",
+        compactionId: "",
     };
 }
 exports.WindowHeader = {
@@ -503,6 +506,9 @@ exports.WindowHeader = {
         }
         if (message.windowEpoch !== "") {
             writer.uint32(138).string(message.windowEpoch);
+        }
+        if (message.compactionId !== "") {
+            writer.uint32(146).string(message.compactionId);
         }
         return writer;
     },
@@ -638,6 +644,13 @@ exports.WindowHeader = {
                         message.windowEpoch = reader.string();
                         continue;
                     }
+                    case 18: {
+                        if (tag !== 146) {
+                            break;
+                        }
+                        message.compactionId = reader.string();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -692,6 +705,7 @@ exports.WindowHeader = {
             ? BigInt(object.lastVersion)
             : 0n;
         message.windowEpoch = object.windowEpoch ?? "";
+        message.compactionId = object.compactionId ?? "";
         return message;
     },
 };
@@ -844,7 +858,15 @@ exports.WindowTrailer = {
     },
 };
 function createBaseWindowLedger() {
-    return { pinnedTokens: 0n, tailTokens: 0n, overheadTokens: 0n, reserveTokens: 0n, unusedTokens: 0n, toolsTokens: 0n };
+    return {
+        pinnedTokens: 0n,
+        tailTokens: 0n,
+        overheadTokens: 0n,
+        reserveTokens: 0n,
+        unusedTokens: 0n,
+        toolsTokens: 0n,
+        summaryTokens: 0n,
+    };
 }
 exports.WindowLedger = {
     encode(message, writer = new wire_1.BinaryWriter()) {
@@ -883,6 +905,12 @@ exports.WindowLedger = {
                 throw new globalThis.Error("value provided for field message.toolsTokens of type int64 too large");
             }
             writer.uint32(48).int64(message.toolsTokens);
+        }
+        if (message.summaryTokens !== 0n) {
+            if (BigInt.asIntN(64, message.summaryTokens) !== message.summaryTokens) {
+                throw new globalThis.Error("value provided for field message.summaryTokens of type int64 too large");
+            }
+            writer.uint32(56).int64(message.summaryTokens);
         }
         return writer;
     },
@@ -941,6 +969,13 @@ exports.WindowLedger = {
                         message.toolsTokens = reader.int64();
                         continue;
                     }
+                    case 7: {
+                        if (tag !== 56) {
+                            break;
+                        }
+                        message.summaryTokens = reader.int64();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -975,6 +1010,9 @@ exports.WindowLedger = {
             : 0n;
         message.toolsTokens = (object.toolsTokens !== undefined && object.toolsTokens !== null)
             ? BigInt(object.toolsTokens)
+            : 0n;
+        message.summaryTokens = (object.summaryTokens !== undefined && object.summaryTokens !== null)
+            ? BigInt(object.summaryTokens)
             : 0n;
         return message;
     },
