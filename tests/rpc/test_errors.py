@@ -21,6 +21,7 @@ from kata.context.v1 import context_service_pb2 as cs
 from kata.context.v1 import error_reason_pb2, window_pb2
 from kata.context.v1 import message_pb2 as pb
 from kata.context.v1 import message_service_pb2 as ms
+from kata.context.v1 import policy_service_pb2 as ps
 
 from kata_grpc import limits
 from kata_grpc.domain import errors
@@ -31,7 +32,7 @@ from tests.rpc.serving import FreshDatabase, Refused, Running, loop, read_error,
 from tests.rpc.watching import watching
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 PROTO = Path(__file__).parents[2] / "protos/kata/context/v1/error_reason.proto"
 PREFIX = "ERROR_REASON_"
@@ -57,6 +58,12 @@ EXAMPLES: list[errors.KataError] = [
     errors.ForkTooDeep("id", 33, 32),
     errors.TooManyForks("id", 100_000),
     errors.ContextIsFlat("id"),
+    errors.CompactionNotFound("id", "c"),
+    errors.CompactionInProgress("id", "c"),
+    errors.CompactionStale("id", "c", "expired", "its lease had ended"),
+    errors.SummaryRejected("id", "c", "empty"),
+    errors.CompactionNotInForce("id", "c"),
+    errors.NothingToCompact("id", "all_protected"),
     errors.ResponseTooLarge(5, 4),
     errors.OutOfRange("at_version", 5, 4),
     errors.OutOfRange("from_revision", 1, 4, earliest=3),
@@ -250,6 +257,33 @@ async def test_flattening_what_is_flat(server: Running) -> None:
     flat = cs.FlattenContextRequest(context_id=(await server.create()).context_id)
     error = check(await refused(server.contexts.FlattenContext(flat)))
     assert (error.code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "CONTEXT_IS_FLAT")
+
+
+@loop
+async def test_refusals_of_compactions(server: Running) -> None:
+    context_id = (await server.create()).context_id
+    await server.append(context_id, *(b.user(f"{n} " * 200) for n in range(20)))
+    on: dict[str, Any] = {"context_id": context_id}
+    begin = ps.BeginCompactionRequest(preserve_recent=2, **on)
+    begun = (await server.policies.BeginCompaction(begin)).compaction
+    commit = ps.CommitCompactionRequest(compaction_id=begun.compaction_id, token=begun.token, **on)
+    policies = server.policies
+    calls: list[tuple[str, Callable[[], Awaitable[Any]]]] = [
+        (
+            "COMPACTION_NOT_FOUND",
+            lambda: policies.RevertCompaction(ps.RevertCompactionRequest(compaction_id=unknown_id(), **on)),
+        ),
+        ("COMPACTION_IN_PROGRESS", lambda: policies.BeginCompaction(begin)),
+        ("SUMMARY_REJECTED", lambda: policies.CommitCompaction(commit)),
+        ("COMPACTION_STALE", lambda: policies.CommitCompaction(commit)),
+        ("COMPACTION_NOT_IN_FORCE", lambda: policies.RevertCompaction(ps.RevertCompactionRequest(**on))),
+        (
+            "NOTHING_TO_COMPACT",
+            lambda: policies.BeginCompaction(ps.BeginCompactionRequest(preserve_recent=99, **on)),
+        ),
+    ]
+    for reason, call in calls:
+        assert check(await refused(call())).reason == reason
 
 
 @loop

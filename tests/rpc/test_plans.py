@@ -33,6 +33,7 @@ QUERIES = {
     **load("kata_grpc.repositories", "sql/watching.sql"),
     **load("kata_grpc.repositories", "sql/lineage.sql"),
     **load("kata_grpc.repositories", "sql/flattening.sql"),
+    **load("kata_grpc.repositories", "sql/compactions.sql"),
 }
 NEVER = "9999-12-31 00:00:00+00"
 LAST_ID = UUID(int=2**128 - 1)
@@ -132,14 +133,26 @@ USES: dict[str, Use] = {
     "copy_policies": Use([[CONTEXT], [0], [LOG]], 5),
     "copy_removals": Use([[CONTEXT], [0], [LOG], [LOG]], 5),
     "copy_redactions": Use([[CONTEXT], [1], [LOG]], 5),
+    "copy_compactions": Use([[CONTEXT], [0], [LOG], [LOG]], 250),
     "lock_against_forks": Use([], 4),
+    # compactions
+    "get_compaction_at": Use([LOG], 2),
+    "find_compaction": Use([TENANT, *ROOT[:1], [2**62], [2**62], LAST_ID, LOG, LOG], 10, with_context=False),
+    "get_compaction": Use([LAST_ID], 2),
+    "find_compaction_by_request": Use(["r"], 2),
+    "get_begun_compaction": Use([], 2),
+    "end_compaction": Use([LAST_ID, 1, "abandoned", ""], 4),
+    "commit_compaction": Use([LAST_ID, 1, "", 1, "", "", None, FINGERPRINT, None, None, None], 10),
+    "list_compactions": Use([2**62, None, 51], 52),
+    "erase_summaries": Use([[7, 9]], 20),
     # watches
     "find_watch_start": Use([LOG // 2], 6),
     "find_changed_contexts": Use([[7]], 3, of_arrays=True),
 }
 NOT_ABOUT_ONE_LOG = {
     "insert_context", "insert_fork", "change_context", "change_removals", "flatten_context", "take_revision",
-    "set_policy", "put_tag", "hold_name", "free_name", "get_token_key", "list_contexts_with_labels", "tell_listeners",
+    "set_policy", "begin_compaction", "put_in_force", "put_tag", "hold_name", "free_name", "get_token_key",
+    "list_contexts_with_labels", "tell_listeners",
 }  # fmt: skip
 
 
