@@ -39,8 +39,9 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--kind",
         action="append",
+        metavar="KIND",
         choices=enum_words(pb.RevisionKind.DESCRIPTOR),
-        help="only revisions of this kind; repeatable",
+        help=f"only revisions of this kind; repeatable: {', '.join(enum_words(pb.RevisionKind.DESCRIPTOR))}",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     add_at_arguments(parser)
