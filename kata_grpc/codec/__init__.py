@@ -15,6 +15,7 @@ from kata_grpc.codec.content import (
 from kata_grpc.codec.options import decode_options, encode_policy, options_from_proto
 from kata_grpc.codec.records import (
     STAMP_BYTES,
+    body_of,
     context_fields,
     decode_body,
     decode_record,
@@ -32,6 +33,7 @@ __all__ = [
     "ROLE_OF_NUMBER",
     "STAMP_BYTES",
     "CodecError",
+    "body_of",
     "context_fields",
     "decode_body",
     "decode_options",

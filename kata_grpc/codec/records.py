@@ -83,6 +83,30 @@ def record_head(fields: bytes, token_count: int, source: TokenCountSource, body:
     return b"".join((varint(size), fields, b"\x50", count, _SOURCES[source], body))
 
 
+def body_of(
+    record: bytes, fields: bytes, token_count: int, source: TokenCountSource, stamp: tuple[int, int, int]
+) -> bytes | None:
+    """Return the body in a record, None when it is not that of these fields and this stamp, byte for byte.
+
+    A stamp is version, revision and create_time, that in microseconds.
+    """
+    before = len(fields) + 1 + len(varint(token_count)) + 2
+    start = next((size for size in range(1, 6) if len(varint(max(len(record) - size, 0))) == size), 0) + before
+    body = record[start : max(start, len(record) - STAMP_BYTES)]
+    whole = record_head(fields, token_count, source, body) + _stamp(*stamp)
+    return body if whole == record else None
+
+
+def _stamp(version: int, revision: int, micros: int) -> bytes:
+    """Return what `kata_stamp` puts at the end of a record."""
+    seconds, micros = divmod(micros, 1_000_000)
+    numbers = (version, revision, seconds, micros * 1_000)
+    spelled = [
+        bytes([number >> shift & 127 | (128 if shift < 28 else 0) for shift in range(0, 35, 7)]) for number in numbers
+    ]
+    return b"".join((b"\x10", spelled[0], b"\x18", spelled[1], b"\x62\x0c\x08", spelled[2], b"\x10", spelled[3]))
+
+
 def decode_body(body: bytes) -> Message:
     """Return the message of a body."""
     return from_proto(pb.Message.FromString(body))

@@ -365,7 +365,7 @@ def _new_messages(
     drafts: Sequence[Draft], counts: Sequence[Counted], digests: Sequence[bytes], fields: bytes
 ) -> tuple[list[NewMessage], str | None]:
     """Lay the messages out; return them and their tool steps."""
-    steps = [_step(draft.message) if draft.message.parts else {} for draft in drafts]
+    steps = [tool_step(draft.message) if draft.message.parts else {} for draft in drafts]
     new = [
         NewMessage(
             draft.message.role,
@@ -382,7 +382,7 @@ def _new_messages(
     return new, json.dumps(steps) if any(steps) else None
 
 
-def _step(message: Message) -> dict[str, object]:
+def tool_step(message: Message) -> dict[str, object]:
     """Describe what a message does to the open tool calls, as `kata_fold_calls` reads it."""
     step: dict[str, object] = {}
     if results := [result.key for result in message.results()]:

@@ -1,30 +1,70 @@
--- Statements that recount what is stored. They run over all tenants, for the operator.
+-- Statements that walk through all that is stored. They run over all tenants, for the operator.
 
--- name: recount_contexts
--- A page of contexts beside what their rows add up to. $1 ids above this, $2 limit
-select c.id, c.tenant_id, c.latest_version, c.latest_revision, c.total_tokens, c.total_items, c.inexact_messages,
-       c.pinned_tokens, c.pinned_messages, c.pinned_items,
-       m.messages, m.last_version, m.tokens, m.items, m.inexact, m.tokens_of_pinned, m.pinned, m.items_of_pinned,
-       m.bad_sums, m.bad_digests, r.revisions, r.last_revision
-from (select * from contexts where $1::uuid is null or id > $1 order by id limit $2) c
-cross join lateral (
-  select count(*) as messages, coalesce(max(version), 0) as last_version,
-         coalesce(sum(token_count), 0)::bigint as tokens, coalesce(sum(item_count), 0)::bigint as items,
-         count(*) filter (where token_count_source <> 'counted') as inexact,
-         coalesce(sum(token_count) filter (where role in ('system', 'developer')), 0)::bigint as tokens_of_pinned,
-         count(*) filter (where role in ('system', 'developer')) as pinned,
-         coalesce(sum(item_count) filter (where role in ('system', 'developer')), 0)::bigint as items_of_pinned,
-         count(*) filter (where total_tokens <> running_tokens or version <> place) as bad_sums,
-         count(*) filter (where record is not null and digest is distinct from sha256(kata_body(
-           record, coalesce(origin_id, context_id), c.tokenizer, token_count, token_count_source,
-           kata_stamp(version, revision, (extract(epoch from create_time) * 1000000)::bigint)))) as bad_digests
-  from (
-    select *, sum(token_count) over (order by version) as running_tokens, row_number() over (order by version) as place
-    from messages where context_id = c.id
-  ) s
-) m
-cross join lateral (
-  select count(*) as revisions, max(revision) as last_revision
-  from revisions where context_id = c.id and revision > 0
-) r
-order by c.id;
+-- name: list_contexts
+-- A page of contexts. $1 ids above this, $2 limit
+select id, tenant_id from contexts where id > $1::uuid order by id limit $2;
+
+-- name: list_stray_rows
+-- Rows of contexts that are not there, a few of each table. What is left of a purged context is on its way out.
+-- $1 limit
+(select 'context_names' as name, s.context_id, s.tenant_id from (select distinct context_id, tenant_id from context_names) s
+ where not exists (select from contexts c where c.id = s.context_id and c.tenant_id = s.tenant_id)
+   and not exists (select from purged_contexts g where g.context_id = s.context_id and g.tenant_id = s.tenant_id)
+ limit $1)
+union all
+(select 'revisions' as name, s.context_id, s.tenant_id from (select distinct context_id, tenant_id from revisions) s
+ where not exists (select from contexts c where c.id = s.context_id and c.tenant_id = s.tenant_id)
+   and not exists (select from purged_contexts g where g.context_id = s.context_id and g.tenant_id = s.tenant_id)
+ limit $1)
+union all
+(select 'messages' as name, s.context_id, s.tenant_id from (select distinct context_id, tenant_id from messages) s
+ where not exists (select from contexts c where c.id = s.context_id and c.tenant_id = s.tenant_id)
+   and not exists (select from purged_contexts g where g.context_id = s.context_id and g.tenant_id = s.tenant_id)
+ limit $1)
+union all
+(select 'removals' as name, s.context_id, s.tenant_id from (select distinct context_id, tenant_id from removals) s
+ where not exists (select from contexts c where c.id = s.context_id and c.tenant_id = s.tenant_id)
+   and not exists (select from purged_contexts g where g.context_id = s.context_id and g.tenant_id = s.tenant_id)
+ limit $1)
+union all
+(select 'redactions' as name, s.context_id, s.tenant_id from (select distinct context_id, tenant_id from redactions) s
+ where not exists (select from contexts c where c.id = s.context_id and c.tenant_id = s.tenant_id)
+   and not exists (select from purged_contexts g where g.context_id = s.context_id and g.tenant_id = s.tenant_id)
+ limit $1)
+union all
+(select 'tags' as name, s.context_id, s.tenant_id from (select distinct context_id, tenant_id from tags) s
+ where not exists (select from contexts c where c.id = s.context_id and c.tenant_id = s.tenant_id)
+   and not exists (select from purged_contexts g where g.context_id = s.context_id and g.tenant_id = s.tenant_id)
+ limit $1)
+union all
+(select 'policies' as name, s.context_id, s.tenant_id from (select distinct context_id, tenant_id from policies) s
+ where not exists (select from contexts c where c.id = s.context_id and c.tenant_id = s.tenant_id)
+   and not exists (select from purged_contexts g where g.context_id = s.context_id and g.tenant_id = s.tenant_id)
+ limit $1)
+union all
+(select 'compactions' as name, s.context_id, s.tenant_id from (select distinct context_id, tenant_id from compactions) s
+ where not exists (select from contexts c where c.id = s.context_id and c.tenant_id = s.tenant_id)
+   and not exists (select from purged_contexts g where g.context_id = s.context_id and g.tenant_id = s.tenant_id)
+ limit $1)
+union all
+(select 'compactions_in_force' as name, s.context_id, s.tenant_id from (select distinct context_id, tenant_id from compactions_in_force) s
+ where not exists (select from contexts c where c.id = s.context_id and c.tenant_id = s.tenant_id)
+   and not exists (select from purged_contexts g where g.context_id = s.context_id and g.tenant_id = s.tenant_id)
+ limit $1)
+union all
+(select 'message_embeddings' as name, s.context_id, s.tenant_id from (select distinct context_id, tenant_id from message_embeddings) s
+ where not exists (select from contexts c where c.id = s.context_id and c.tenant_id = s.tenant_id)
+   and not exists (select from purged_contexts g where g.context_id = s.context_id and g.tenant_id = s.tenant_id)
+ limit $1);
+
+-- name: list_stray_names
+-- Unique names that are held for contexts that do not want them, or not this one. $1 limit
+select 'context_names' as name, n.context_id, n.tenant_id
+from context_names n
+join contexts c on c.id = n.context_id and c.tenant_id = n.tenant_id
+where not c.unique_name or c.delete_time is not null or c.name <> n.name
+limit $1;
+
+-- name: find_context
+-- One context with its tenant. $1 id
+select id, tenant_id from contexts where id = $1;

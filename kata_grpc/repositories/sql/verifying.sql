@@ -1,0 +1,153 @@
+-- Statements that read a context with all that is stored about it, to hold each row to the others.
+
+-- name: get_whole_context
+-- A context as of one moment, with how far its rows go then, who holds its name and whether its id was purged.
+-- $1 id, $2 tenant_id
+select c.*, now() as read_time,
+       (select max(version) from messages where context_id = $1 and tenant_id = $2) as newest_message,
+       (select max(revision) from revisions where context_id = $1 and tenant_id = $2) as newest_revision,
+       (select max(revision) from removals where context_id = $1 and tenant_id = $2) as newest_removal,
+       (select max(revision) from compactions_in_force where context_id = $1 and tenant_id = $2) as newest_in_force,
+       (select max(revision) from policies where context_id = $1 and tenant_id = $2) as newest_policy,
+       (select context_id from context_names n where n.tenant_id = $2 and n.name = c.name) as holder_id,
+       exists (select from purged_contexts where context_id = $1 and tenant_id = $2) as purged
+from contexts c
+where c.id = $1 and c.tenant_id = $2;
+
+-- name: get_origin
+-- The context that a fork comes from, and whether it was purged. $1 id of the parent, $2 tenant_id
+select p.*, exists (select from purged_contexts g where g.context_id = $1 and g.tenant_id = $2) as purged
+from (select 1) one
+left join contexts p on p.id = $1 and p.tenant_id = $2;
+
+-- name: find_revision_of_kind
+-- The newest revision of a kind that says something beyond it, by a walk through the history. $1 context_id, $2 tenant_id,
+-- $3 kind
+select revision, detail from revisions
+where context_id = $1 and tenant_id = $2 and kind = $3
+order by revision desc
+limit 1;
+
+-- name: list_fork_points
+-- At which revisions the history of a flattened context was forked, and at which version. $1 context_id, $2 tenant_id,
+-- $3 last revision
+select revision, (detail ->> 'fork_version')::bigint as fork_version
+from revisions
+where context_id = $1 and tenant_id = $2 and revision <= $3 and kind = 'fork'
+order by revision;
+
+-- name: count_contexts
+-- How many of some contexts there are. $1 ids, $2 tenant_id
+select count(*) from contexts where id = any ($1::uuid[]) and tenant_id = $2;
+
+-- name: get_revision
+-- One revision. $1 context_id, $2 tenant_id, $3 revision
+select last_version, create_time, fingerprint, chain
+from revisions
+where context_id = $1 and tenant_id = $2 and revision = $3;
+
+-- name: list_whole_revisions
+-- A page of revisions with what is stored beside them: the policy they set and what they put in force. $1 context_id, $2 tenant_id,
+-- $3 revisions above this, $4 up to this, $5 limit
+select r.*, p.policy, f.revision as in_force_revision, f.compaction_id as in_force_id
+from (
+  select * from revisions
+  where context_id = $1 and tenant_id = $2 and revision > $3 and revision <= $4
+  order by revision
+  limit $5
+) r
+left join policies p on p.context_id = r.context_id and p.tenant_id = r.tenant_id and p.revision = r.revision
+left join compactions_in_force f on f.context_id = r.context_id and f.tenant_id = r.tenant_id and f.revision = r.revision
+order by r.revision;
+
+-- name: list_whole_messages
+-- A page of messages, each with its redaction. It stops before the row that would take it above $5, but never before its
+-- first. $1 context_id, $2 tenant_id, $3 versions above this, $4 up to this, $5 bytes, $6 limit
+select m.*, d.group_version as redacted_group
+from (
+  select p.*, sum(size) over (order by version) as bytes
+  from (
+    select *, coalesce(octet_length(record), 0)::bigint as size
+    from messages
+    where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
+    order by version
+    limit $6
+  ) p
+) m
+left join redactions d on d.context_id = m.context_id and d.tenant_id = m.tenant_id and d.version = m.version
+where m.bytes = m.size or m.bytes <= $5::bigint
+order by m.version;
+
+-- name: get_message_state
+-- The running state beside a message. $1 context_id, $2 tenant_id, $3 version
+select version, total_tokens, total_items, inexact_messages, pinned_tokens, pinned_messages, pinned_items, turn_version,
+       open_calls
+from messages
+where context_id = $1 and tenant_id = $2 and version = $3;
+
+-- name: list_removals_of
+-- The runs that a revision removed or brought back. $1 context_id, $2 tenant_id, $3 revision
+select first_version, last_version, removed from removals
+where context_id = $1 and tenant_id = $2 and revision = $3
+order by first_version;
+
+-- name: count_beside
+-- How many rows stand beside the revisions and messages of a log: removals, what was in force, policies, redactions.
+-- $1 context_id, $2 tenant_id, $3 revisions above this, $4 up to this, $5 versions above this, $6 up to this
+select (select count(*) from removals
+        where context_id = $1 and tenant_id = $2 and revision > $3 and revision <= $4) as removals,
+       (select count(*) from compactions_in_force
+        where context_id = $1 and tenant_id = $2 and revision > $3 and revision <= $4) as in_force,
+       (select count(*) from policies
+        where context_id = $1 and tenant_id = $2 and revision > $3 and revision <= $4) as policies,
+       (select version from redactions d
+        where context_id = $1 and tenant_id = $2 and version > $5 and version <= $6
+          and not exists (select from messages m where m.context_id = $1 and m.tenant_id = $2 and m.version = d.version)
+        limit 1) as stray_redaction,
+       (select version from message_embeddings e
+        where context_id = $1 and tenant_id = $2 and version > $5 and version <= $6
+          and not exists (select from messages m where m.context_id = $1 and m.tenant_id = $2 and m.version = e.version)
+        limit 1) as stray_embedding;
+
+-- name: has_overlays
+-- Whether anything of a lineage was ever removed, and whether anything was erased. $1 tenant_id, $2 source, $3 last version
+-- and $4 last revision of each segment
+select exists (
+         select from unnest($2::uuid[], $3::bigint[], $4::bigint[]) as g(source_id, last, last_revision)
+         join removals r on r.context_id = g.source_id and r.tenant_id = $1
+         where r.revision <= g.last_revision and r.first_version <= g.last
+       ) as removals,
+       exists (
+         select from unnest($2::uuid[], $3::bigint[]) as g(source_id, last)
+         join redactions d on d.context_id = g.source_id and d.tenant_id = $1 and d.version <= g.last
+       ) as redactions;
+
+-- name: list_whole_compactions
+-- A page of the committed compactions of a context up to a revision, held to themselves, to the revision that each names
+-- and to the sources that it was made of. $1 context_id, $2 tenant_id, $3 id that all are above, $4 last revision,
+-- $5 sources, $6 limit
+select c.*, r.kind, r.detail, lower(c.covered) as lowest, upper(c.covered) - 1 as highest, lower(c.added) as lowest_added,
+       c.covered @> c.added as holds_added, isempty(c.covered) as covers_nothing,
+       c.covered <@ (
+         select coalesce(range_agg(int8range(s.first_version, s.last_version, '[]')), '{}')
+         from unnest($5::uuid[]) as g(source_id)
+         join compaction_sources s
+           on s.context_id = g.source_id and s.tenant_id = $2 and s.compacted_id = $1 and s.compaction_id = c.compaction_id
+       ) as has_sources
+from (
+  select * from compactions
+  where context_id = $1 and tenant_id = $2 and compaction_id > $3 and state = 'committed' and revision <= $4
+  order by compaction_id
+  limit $6
+) c
+left join revisions r on r.context_id = c.context_id and r.tenant_id = c.tenant_id and r.revision = c.revision
+order by c.compaction_id;
+
+-- name: list_whole_tags
+-- A page of tags, by name, and the newest revision of their context. $1 context_id, $2 tenant_id, $3 names above this,
+-- $4 limit
+select name, version, revision, create_time, update_time
+from tags
+where context_id = $1 and tenant_id = $2 and name > $3
+order by name
+limit $4;
