@@ -45,6 +45,7 @@ from kata_grpc.transport.removing import RemovalServicer
 from kata_grpc.transport.tags import TagServicer
 from kata_grpc.transport.tls import Certificates
 from kata_grpc.transport.tokens import TokenMaker
+from kata_grpc.transport.verifying import VerifyServicer
 from kata_grpc.transport.watching import WatchServicer
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Server:
                 ContextServicer(Contexts(database, hints.changed), forks, tokens),
                 TagServicer(Tags(database, hints.changed), tokens),
                 LineageServicer(Lineages(database), Flattening(database, hints.changed), tokens),
+                VerifyServicer(database),
             ),
             (
                 MessageServicer(messages, Imports(database), Windows(database, tokenizers), tokens, self._draining),

@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
+from uuid import UUID
 
 from kata_grpc.cli.migrate import direct_url
 from kata_grpc.config import ConfigurationError, Settings
@@ -15,7 +16,8 @@ from kata_grpc.db.diagnosis import DatabaseFacts, database_facts
 from kata_grpc.db.errors import StartupError
 from kata_grpc.db.migrate import SchemaStatus
 from kata_grpc.db.pool import Database, PoolOptions
-from kata_grpc.services.integrity import recount
+from kata_grpc.domain.errors import ContextNotFound
+from kata_grpc.services.integrity import verify_all
 from kata_grpc.transport.tls import Certificates
 
 if TYPE_CHECKING:
@@ -45,17 +47,18 @@ def add_parser(commands: Commands) -> None:
         description="Check settings, certificates, database and schema. Exits 1 when something must be done. "
         "Shows no secrets.",
     )
+    parser.add_argument("--context", type=UUID, metavar="ID", help="verify the contents of one context, not of all")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings as they come."""
-    return asyncio.run(_run(as_json=args.json))
+    return asyncio.run(_run(as_json=args.json, only=args.context))
 
 
-async def _run(*, as_json: bool) -> int:
+async def _run(*, as_json: bool, only: UUID | None) -> int:
     findings = []
-    async for finding in examine(dict(os.environ)):
+    async for finding in examine(dict(os.environ), only):
         findings.append(finding)
         if not as_json:
             print(f"{SIGNS[finding.status]}  {finding.check:<12} {finding.detail}", flush=True)
@@ -64,7 +67,7 @@ async def _run(*, as_json: bool) -> int:
     return int(any(finding.status == "problem" for finding in findings))
 
 
-async def examine(environ: dict[str, str]) -> AsyncIterator[Finding]:
+async def examine(environ: dict[str, str], only: UUID | None = None) -> AsyncIterator[Finding]:
     """Look at everything that can be looked at; a finding that stops the rest is the last."""
     try:
         settings = Settings.from_env(environ)
@@ -80,7 +83,7 @@ async def examine(environ: dict[str, str]) -> AsyncIterator[Finding]:
     yield _listener(settings)
     try:
         async with direct_url(settings) as direct:
-            async for finding in _database(settings, settings.database_url or direct, direct):
+            async for finding in _database(settings, settings.database_url or direct, direct, only):
                 yield finding
     except StartupError as error:
         yield Finding("database", "problem", str(error))
@@ -97,7 +100,7 @@ def _listener(settings: Settings) -> Finding:
     return Finding("listener", "ok", f"{settings.listen}, with {kind}; the certificate and its key fit")
 
 
-async def _database(settings: Settings, url: str, direct: str) -> AsyncIterator[Finding]:
+async def _database(settings: Settings, url: str, direct: str, only: UUID | None) -> AsyncIterator[Finding]:
     queried = await connect.probe(url, direct, settings.pooler, PROBE_SECONDS)
     behind = "through a pooler in transaction mode" if queried.pooled else "directly"
     if settings.embedded:
@@ -115,20 +118,25 @@ async def _database(settings: Settings, url: str, direct: str) -> AsyncIterator[
         state = await migrate.schema_state(database)
         yield Finding("schema", "ok" if state.status is SchemaStatus.CURRENT else "problem", str(state))
         if state.status is SchemaStatus.CURRENT:
-            async for finding in _recount(database):
+            async for finding in _contents(database, only):
                 yield finding
     finally:
         await database.close()
 
 
-async def _recount(database: Database) -> AsyncIterator[Finding]:
-    """Compare the stored counters of every context with its rows."""
-    contexts = 0
-    async for count, differences in recount(database):
-        contexts += count
-        for found in differences:
-            yield Finding("contents", "problem", f"context {found.context_id}: {found.difference}")
-    yield Finding("contents", "ok", f"the counters of {contexts:,} contexts were recounted")
+async def _contents(database: Database, only: UUID | None) -> AsyncIterator[Finding]:
+    """Hold every context, or one, to its rows."""
+    contexts = wrong = 0
+    try:
+        async for count, differences in verify_all(database, only):
+            contexts += count
+            for found in differences:
+                wrong += 1
+                yield Finding("contents", "problem", f"context {found.context_id}: {found.difference}")
+    except ContextNotFound as error:
+        yield Finding("contents", "problem", str(error))
+        return
+    yield Finding("contents", "ok", f"{contexts:,} contexts were verified; differences: {wrong}")
 
 
 async def _direct(direct: str, *, pooled: bool, same: bool) -> Finding:

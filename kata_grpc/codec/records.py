@@ -10,9 +10,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from google.protobuf.message import DecodeError
 from kata.context.v1 import message_pb2 as pb
 
-from kata_grpc.codec.content import from_proto, to_proto
+from kata_grpc.codec.content import CodecError, from_proto, to_proto
 from kata_grpc.domain.messages import Message, TokenCountSource
 
 if TYPE_CHECKING:
@@ -100,16 +101,21 @@ def body_of(
 def _stamp(version: int, revision: int, micros: int) -> bytes:
     """Return what `kata_stamp` puts at the end of a record."""
     seconds, micros = divmod(micros, 1_000_000)
-    numbers = (version, revision, seconds, micros * 1_000)
-    spelled = [
-        bytes([number >> shift & 127 | (128 if shift < 28 else 0) for shift in range(0, 35, 7)]) for number in numbers
-    ]
-    return b"".join((b"\x10", spelled[0], b"\x18", spelled[1], b"\x62\x0c\x08", spelled[2], b"\x10", spelled[3]))
+    place = b"\x10" + _number(version) + b"\x18" + _number(revision)
+    return place + b"\x62\x0c\x08" + _number(seconds) + b"\x10" + _number(micros * 1_000)
+
+
+def _number(value: int) -> bytes:
+    """Return a number in five bytes, as `kata_number` spells it."""
+    return bytes([*(value >> shift & 0x7F | _MORE for shift in range(0, 28, 7)), value >> 28 & 0x7F])
 
 
 def decode_body(body: bytes) -> Message:
-    """Return the message of a body."""
-    return from_proto(pb.Message.FromString(body))
+    """Return the message of a body. Raises CodecError for what is none."""
+    try:
+        return from_proto(pb.Message.FromString(body))
+    except DecodeError as error:
+        raise CodecError(str(error)) from error
 
 
 def decode_record(record: bytes) -> Message:

@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING
 
 from kata_grpc.db.query import load
-from kata_grpc.domain.lineage import Lineage
 from kata_grpc.limits import PAGE_BYTES
 from kata_grpc.repositories.contexts import lineage_of
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     from kata_grpc.db.pool import Executor
     from kata_grpc.domain.contexts import RevisionKind, TenantId
+    from kata_grpc.domain.lineage import Lineage
     from kata_grpc.domain.messages import Row
 
 _SQL = load("kata_grpc.repositories", "sql/verifying.sql")
@@ -47,7 +47,7 @@ class VerifyingRepository:
     async def detail_of_newest(self, context_id: UUID, kind: RevisionKind) -> str | None:
         """Return what the newest revision of a kind says."""
         row = await self._db.fetchrow(_SQL.find_revision_of_kind, context_id, self._tenant, kind)
-        return row and row["detail"]
+        return row["detail"] if row else None
 
     async def fork_points(self, context_id: UUID, revision: int) -> list[tuple[int, int]]:
         """Return the revisions up to one at which a copied history was forked, each with its version."""

@@ -14,8 +14,6 @@ from hashlib import sha256
 from itertools import starmap
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from google.protobuf.message import DecodeError
-
 from kata_grpc.codec import CodecError, body_of, context_fields, decode_body
 from kata_grpc.domain.contexts import RevisionKind, TenantId
 from kata_grpc.domain.details import (
@@ -101,11 +99,8 @@ async def verify_all(database: Executor, only: UUID | None = None) -> AsyncItera
         for row in page:
             yield 1, await _findings(database, row)
         after = page[-1]["id"]
-    strays = await contexts.stray_rows(_STRAYS)
-    yield (
-        0,
-        [Finding(row["context_id"], row["tenant_id"], f"rows of {row['name']} are of no context") for row in strays],
-    )
+    for row in await contexts.stray_rows(_STRAYS):
+        yield 0, [Finding(row["context_id"], row["tenant_id"], f"{row['name']} has a row for it without reason")]
 
 
 async def _findings(database: Executor, row: Row) -> list[Finding]:
@@ -169,7 +164,7 @@ class _Verification:
         context = self._context
         expect("purged_contexts.context_id", False, context["purged"])
         latest_version, latest_revision = context["latest_version"], context["latest_revision"]
-        expect("contexts.latest_version", context["newest_message"] or 0, max(latest_version, self._own_least()))
+        expect("contexts.latest_version", max(context["newest_message"] or 0, self._base), latest_version)
         expect("contexts.latest_revision", context["newest_revision"], latest_revision)
         for column in ("newest_removal", "newest_in_force", "newest_policy"):
             if (context[column] or 0) > latest_revision:
@@ -180,11 +175,6 @@ class _Verification:
         await self._beside()
         await self._compactions()
         await self._tags_as_set()
-
-    def _own_least(self) -> int:
-        """Return the newest row of messages where a fork has none of its own: an unfinished flatten's, or none."""
-        newest = self._context["newest_message"] or 0
-        return newest if newest <= self._base and self._context["latest_version"] == self._base else 0
 
     # --- where it comes from ------------------------------------------------------------------------------------------
 
@@ -249,7 +239,8 @@ class _Verification:
                 self._state = Running.after(row, json.loads(row["open_calls"]) if row["open_calls"] else {})
         inherited = await WindowRepository(self._db, self._lineage, self._tenant).policy(revision)
         self._policy = inherited or (0, None)
-        self._in_force = tuple(await CompactionRepository(self._db, self._tenant).in_force(self._lineage, revision))
+        put = await CompactionRepository(self._db, self._tenant).in_force(self._lineage, revision)
+        self._in_force = (put.revision, put.id)
         chain: bytes = made["chain"]
         return chain
 
@@ -379,6 +370,8 @@ class _Verification:
                 self._flattened = True
             case RevisionKind.CREATE | RevisionKind.FORK:
                 self._update_revision, self._deleted = (revision if kind is RevisionKind.FORK else 0), False
+            case _:
+                pass
         self._set(kind, row)
         if isinstance(detail, RemovalDetail):
             await self._removed(kind, revision, detail)
@@ -469,7 +462,7 @@ class _Verification:
         expect("messages.digest", sha256(body).digest(), row["digest"], version=version)
         try:
             message = decode_body(body)
-        except (DecodeError, CodecError) as error:
+        except CodecError as error:
             raise Differs(Difference("messages.record", version, 0, "a message", str(error))) from error
         step = tool_step(message)
         results, calls = cast("list[str]", step.get("r", [])), cast("list[str]", step.get("c", []))

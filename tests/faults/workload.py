@@ -12,7 +12,7 @@ from kata.context.v1 import message_pb2 as pb
 from kata.context.v1 import message_service_pb2 as ms
 
 from kata_grpc.db.pool import Database, PoolOptions
-from kata_grpc.services.integrity import recount
+from kata_grpc.services.integrity import verify_all
 from tests.faults.clients import Client, told_to_retry
 from tests.faults.waiting import direct
 from tests.rpc import build as b
@@ -169,6 +169,6 @@ async def differences(url: str) -> list[str]:
         await other.execute("analyze")
     database = await Database.open(url, PoolOptions(size=1, statement_timeout=_RECOUNT_SECONDS))
     try:
-        return [finding.difference async for _, findings in recount(database) for finding in findings]
+        return [finding.difference async for _, findings in verify_all(database) for finding in findings]
     finally:
         await database.close()

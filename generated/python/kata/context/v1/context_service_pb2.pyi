@@ -1032,3 +1032,103 @@ class CompareContextsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CompareContextsResponse: _TypeAlias = CompareContextsResponse  # noqa: Y015
+
+@_typing.final
+class VerifyContextRequest(_message.Message):
+    """VerifyContextRequest names a context."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    context_id: _builtins.str
+    """Identifies the context. Required."""
+    def __init__(
+        self,
+        *,
+        context_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyContextRequest: _TypeAlias = VerifyContextRequest  # noqa: Y015
+
+@_typing.final
+class VerifyContextResponse(_message.Message):
+    """VerifyContextResponse says whether a context is what its rows say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
+    REVISION_COUNT_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """Is the version up to which it was verified."""
+    revision: _builtins.int
+    """Is the revision up to which it was verified."""
+    message_count: _builtins.int
+    """Is how many messages were looked at, up to the first difference."""
+    revision_count: _builtins.int
+    """Is how many revisions were looked at, up to the first difference."""
+    @_builtins.property
+    def difference(self) -> Global___Difference:
+        """Is the first difference; unset where all is as it must be."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        revision: _builtins.int = ...,
+        message_count: _builtins.int = ...,
+        revision_count: _builtins.int = ...,
+        difference: Global___Difference | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference", "message_count", b"message_count", "revision", b"revision", "revision_count", b"revision_count", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyContextResponse: _TypeAlias = VerifyContextResponse  # noqa: Y015
+
+@_typing.final
+class Difference(_message.Message):
+    """Difference is something that is stored and not what the rest of the rows say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHAT_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    EXPECTED_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
+    what: _builtins.str
+    """Names the column, or the table where it is about whole rows, as in "messages.total_tokens"."""
+    version: _builtins.int
+    """Is the version of the message that it is about; 0 for none."""
+    revision: _builtins.int
+    """Is the revision that it is about; 0 for none."""
+    expected: _builtins.str
+    """Is what it must be, digests in hexadecimal."""
+    found: _builtins.str
+    """Is what it is."""
+    def __init__(
+        self,
+        *,
+        what: _builtins.str = ...,
+        version: _builtins.int = ...,
+        revision: _builtins.int = ...,
+        expected: _builtins.str = ...,
+        found: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected", b"expected", "found", b"found", "revision", b"revision", "version", b"version", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Difference: _TypeAlias = Difference  # noqa: Y015

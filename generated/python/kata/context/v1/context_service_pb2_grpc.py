@@ -103,6 +103,11 @@ class ContextServiceStub:
                 request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsRequest.SerializeToString,
                 response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsResponse.FromString,
                 _registered_method=True)
+        self.VerifyContext = channel.unary_unary(
+                '/kata.context.v1.ContextService/VerifyContext',
+                request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.VerifyContextRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.VerifyContextResponse.FromString,
+                _registered_method=True)
 
 
 class ContextServiceServicer:
@@ -227,6 +232,17 @@ class ContextServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyContext(self, request, context):
+        """Recomputes what is stored of a context, deleted or not, from the rows themselves: digests, chain, running sums, tool
+        calls, lineage, overlays, tags; and names the first difference, which is an answer and no error. It verifies up to the
+        revision that is the newest at its start. What a fork inherits is verified with the context that has it. A long
+        context may outlast the deadline of a call; `kata-grpc doctor` has none.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ContextServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -294,6 +310,11 @@ def add_ContextServiceServicer_to_server(servicer, server):
                     servicer.CompareContexts,
                     request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsRequest.FromString,
                     response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsResponse.SerializeToString,
+            ),
+            'VerifyContext': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyContext,
+                    request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.VerifyContextRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.VerifyContextResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -651,6 +672,33 @@ class ContextService:
             '/kata.context.v1.ContextService/CompareContexts',
             kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsRequest.SerializeToString,
             kata_dot_context_dot_v1_dot_context__service__pb2.CompareContextsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyContext(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.ContextService/VerifyContext',
+            kata_dot_context_dot_v1_dot_context__service__pb2.VerifyContextRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_context__service__pb2.VerifyContextResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -100,6 +100,13 @@ class ContextServiceStub:
     at once, up to where they were at the walk's first page.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
     """
+    VerifyContext: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.VerifyContextRequest, _context_service_pb2.VerifyContextResponse]
+    """Recomputes what is stored of a context, deleted or not, from the rows themselves: digests, chain, running sums, tool
+    calls, lineage, overlays, tags; and names the first difference, which is an answer and no error. It verifies up to the
+    revision that is the newest at its start. What a fork inherits is verified with the context that has it. A long
+    context may outlast the deadline of a call; `kata-grpc doctor` has none.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+    """
 
 @_typing.type_check_only
 class ContextServiceAsyncStub(ContextServiceStub):
@@ -172,6 +179,13 @@ class ContextServiceAsyncStub(ContextServiceStub):
     beyond it are listed, as they were appended. Contexts without a common ancestor share nothing. Both sides are walked
     at once, up to where they were at the walk's first page.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+    """
+    VerifyContext: _aio.UnaryUnaryMultiCallable[_context_service_pb2.VerifyContextRequest, _context_service_pb2.VerifyContextResponse]  # type: ignore[assignment]
+    """Recomputes what is stored of a context, deleted or not, from the rows themselves: digests, chain, running sums, tool
+    calls, lineage, overlays, tags; and names the first difference, which is an answer and no error. It verifies up to the
+    revision that is the newest at its start. What a fork inherits is verified with the context that has it. A long
+    context may outlast the deadline of a call; `kata-grpc doctor` has none.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
     """
 
 class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -320,6 +334,19 @@ class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
         beyond it are listed, as they were appended. Contexts without a common ancestor share nothing. Both sides are walked
         at once, up to where they were at the walk's first page.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyContext(
+        self,
+        request: _context_service_pb2.VerifyContextRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_context_service_pb2.VerifyContextResponse, _abc.Awaitable[_context_service_pb2.VerifyContextResponse]]:
+        """Recomputes what is stored of a context, deleted or not, from the rows themselves: digests, chain, running sums, tool
+        calls, lineage, overlays, tags; and names the first difference, which is an answer and no error. It verifies up to the
+        revision that is the newest at its start. What a fork inherits is verified with the context that has it. A long
+        context may outlast the deadline of a call; `kata-grpc doctor` has none.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
         """
 
 def add_ContextServiceServicer_to_server(servicer: ContextServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

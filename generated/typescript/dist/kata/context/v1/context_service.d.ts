@@ -318,6 +318,37 @@ export interface CompareContextsResponse {
     /** Asks for the next page; empty at the end of both sides, and only there. */
     nextPageToken: string;
 }
+/** VerifyContextRequest names a context. */
+export interface VerifyContextRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+}
+/** VerifyContextResponse says whether a context is what its rows say. */
+export interface VerifyContextResponse {
+    /** Is the version up to which it was verified. */
+    version: bigint;
+    /** Is the revision up to which it was verified. */
+    revision: bigint;
+    /** Is how many messages were looked at, up to the first difference. */
+    messageCount: bigint;
+    /** Is how many revisions were looked at, up to the first difference. */
+    revisionCount: bigint;
+    /** Is the first difference; unset where all is as it must be. */
+    difference: Difference | undefined;
+}
+/** Difference is something that is stored and not what the rest of the rows say. */
+export interface Difference {
+    /** Names the column, or the table where it is about whole rows, as in "messages.total_tokens". */
+    what: string;
+    /** Is the version of the message that it is about; 0 for none. */
+    version: bigint;
+    /** Is the revision that it is about; 0 for none. */
+    revision: bigint;
+    /** Is what it must be, digests in hexadecimal. */
+    expected: string;
+    /** Is what it is. */
+    found: string;
+}
 export declare const CreateContextRequest: MessageFns<CreateContextRequest>;
 export declare const CreateContextRequest_LabelsEntry: MessageFns<CreateContextRequest_LabelsEntry>;
 export declare const CreateContextResponse: MessageFns<CreateContextResponse>;
@@ -347,6 +378,9 @@ export declare const GetLineageRequest: MessageFns<GetLineageRequest>;
 export declare const GetLineageResponse: MessageFns<GetLineageResponse>;
 export declare const CompareContextsRequest: MessageFns<CompareContextsRequest>;
 export declare const CompareContextsResponse: MessageFns<CompareContextsResponse>;
+export declare const VerifyContextRequest: MessageFns<VerifyContextRequest>;
+export declare const VerifyContextResponse: MessageFns<VerifyContextResponse>;
+export declare const Difference: MessageFns<Difference>;
 /**
  * ContextService keeps contexts.
  *
@@ -535,6 +569,22 @@ export declare const ContextServiceService: {
         readonly responseSerialize: (value: CompareContextsResponse) => Buffer;
         readonly responseDeserialize: (value: Buffer) => CompareContextsResponse;
     };
+    /**
+     * Recomputes what is stored of a context, deleted or not, from the rows themselves: digests, chain, running sums, tool
+     * calls, lineage, overlays, tags; and names the first difference, which is an answer and no error. It verifies up to the
+     * revision that is the newest at its start. What a fork inherits is verified with the context that has it. A long
+     * context may outlast the deadline of a call; `kata-grpc doctor` has none.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+     */
+    readonly verifyContext: {
+        readonly path: "/kata.context.v1.ContextService/VerifyContext";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: VerifyContextRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => VerifyContextRequest;
+        readonly responseSerialize: (value: VerifyContextResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => VerifyContextResponse;
+    };
 };
 export interface ContextServiceServer extends UntypedServiceImplementation {
     /**
@@ -613,6 +663,14 @@ export interface ContextServiceServer extends UntypedServiceImplementation {
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH.
      */
     compareContexts: handleUnaryCall<CompareContextsRequest, CompareContextsResponse>;
+    /**
+     * Recomputes what is stored of a context, deleted or not, from the rows themselves: digests, chain, running sums, tool
+     * calls, lineage, overlays, tags; and names the first difference, which is an answer and no error. It verifies up to the
+     * revision that is the newest at its start. What a fork inherits is verified with the context that has it. A long
+     * context may outlast the deadline of a call; `kata-grpc doctor` has none.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+     */
+    verifyContext: handleUnaryCall<VerifyContextRequest, VerifyContextResponse>;
 }
 export interface ContextServiceClient extends Client {
     /**
@@ -717,6 +775,16 @@ export interface ContextServiceClient extends Client {
     compareContexts(request: CompareContextsRequest, callback: (error: ServiceError | null, response: CompareContextsResponse) => void): ClientUnaryCall;
     compareContexts(request: CompareContextsRequest, metadata: Metadata, callback: (error: ServiceError | null, response: CompareContextsResponse) => void): ClientUnaryCall;
     compareContexts(request: CompareContextsRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: CompareContextsResponse) => void): ClientUnaryCall;
+    /**
+     * Recomputes what is stored of a context, deleted or not, from the rows themselves: digests, chain, running sums, tool
+     * calls, lineage, overlays, tags; and names the first difference, which is an answer and no error. It verifies up to the
+     * revision that is the newest at its start. What a fork inherits is verified with the context that has it. A long
+     * context may outlast the deadline of a call; `kata-grpc doctor` has none.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+     */
+    verifyContext(request: VerifyContextRequest, callback: (error: ServiceError | null, response: VerifyContextResponse) => void): ClientUnaryCall;
+    verifyContext(request: VerifyContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: VerifyContextResponse) => void): ClientUnaryCall;
+    verifyContext(request: VerifyContextRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: VerifyContextResponse) => void): ClientUnaryCall;
 }
 export declare const ContextServiceClient: {
     new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): ContextServiceClient;

@@ -5,7 +5,7 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/context_service.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.ContextServiceClient = exports.ContextServiceService = exports.CompareContextsResponse = exports.CompareContextsRequest = exports.GetLineageResponse = exports.GetLineageRequest = exports.FlattenContextResponse = exports.FlattenContextRequest = exports.DeleteTagResponse = exports.DeleteTagRequest = exports.ListTagsResponse = exports.ListTagsRequest = exports.TagVersionResponse = exports.TagVersionRequest = exports.ForkContextResponse = exports.ForkContextRequest_LabelsEntry = exports.ForkContextRequest = exports.UndeleteContextResponse = exports.UndeleteContextRequest = exports.DeleteContextResponse = exports.DeleteContextRequest = exports.UpdateContextResponse = exports.UpdateContextRequest = exports.ListContextsResponse = exports.ListContextsRequest_LabelsEntry = exports.ListContextsRequest = exports.GetContextResponse = exports.GetContextRequest = exports.CreateContextResponse = exports.CreateContextRequest_LabelsEntry = exports.CreateContextRequest = void 0;
+exports.ContextServiceClient = exports.ContextServiceService = exports.Difference = exports.VerifyContextResponse = exports.VerifyContextRequest = exports.CompareContextsResponse = exports.CompareContextsRequest = exports.GetLineageResponse = exports.GetLineageRequest = exports.FlattenContextResponse = exports.FlattenContextRequest = exports.DeleteTagResponse = exports.DeleteTagRequest = exports.ListTagsResponse = exports.ListTagsRequest = exports.TagVersionResponse = exports.TagVersionRequest = exports.ForkContextResponse = exports.ForkContextRequest_LabelsEntry = exports.ForkContextRequest = exports.UndeleteContextResponse = exports.UndeleteContextRequest = exports.DeleteContextResponse = exports.DeleteContextRequest = exports.UpdateContextResponse = exports.UpdateContextRequest = exports.ListContextsResponse = exports.ListContextsRequest_LabelsEntry = exports.ListContextsRequest = exports.GetContextResponse = exports.GetContextRequest = exports.CreateContextResponse = exports.CreateContextRequest_LabelsEntry = exports.CreateContextRequest = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const grpc_1 = require("../../../grpc");
@@ -2458,6 +2458,271 @@ exports.CompareContextsResponse = {
         return message;
     },
 };
+function createBaseVerifyContextRequest() {
+    return { contextId: "" };
+}
+exports.VerifyContextRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseVerifyContextRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.VerifyContextRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseVerifyContextRequest();
+        message.contextId = object.contextId ?? "";
+        return message;
+    },
+};
+function createBaseVerifyContextResponse() {
+    return { version: 0n, revision: 0n, messageCount: 0n, revisionCount: 0n, difference: undefined };
+}
+exports.VerifyContextResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.version !== 0n) {
+            if (BigInt.asIntN(64, message.version) !== message.version) {
+                throw new globalThis.Error("value provided for field message.version of type int64 too large");
+            }
+            writer.uint32(8).int64(message.version);
+        }
+        if (message.revision !== 0n) {
+            if (BigInt.asIntN(64, message.revision) !== message.revision) {
+                throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+            }
+            writer.uint32(16).int64(message.revision);
+        }
+        if (message.messageCount !== 0n) {
+            if (BigInt.asIntN(64, message.messageCount) !== message.messageCount) {
+                throw new globalThis.Error("value provided for field message.messageCount of type int64 too large");
+            }
+            writer.uint32(24).int64(message.messageCount);
+        }
+        if (message.revisionCount !== 0n) {
+            if (BigInt.asIntN(64, message.revisionCount) !== message.revisionCount) {
+                throw new globalThis.Error("value provided for field message.revisionCount of type int64 too large");
+            }
+            writer.uint32(32).int64(message.revisionCount);
+        }
+        if (message.difference !== undefined) {
+            exports.Difference.encode(message.difference, writer.uint32(42).fork()).join();
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseVerifyContextResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.version = reader.int64();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.revision = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.messageCount = reader.int64();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 32) {
+                            break;
+                        }
+                        message.revisionCount = reader.int64();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 42) {
+                            break;
+                        }
+                        message.difference = exports.Difference.decode(reader, reader.uint32());
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.VerifyContextResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseVerifyContextResponse();
+        message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
+        message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+        message.messageCount = (object.messageCount !== undefined && object.messageCount !== null)
+            ? BigInt(object.messageCount)
+            : 0n;
+        message.revisionCount = (object.revisionCount !== undefined && object.revisionCount !== null)
+            ? BigInt(object.revisionCount)
+            : 0n;
+        message.difference = (object.difference !== undefined && object.difference !== null)
+            ? exports.Difference.fromPartial(object.difference)
+            : undefined;
+        return message;
+    },
+};
+function createBaseDifference() {
+    return { what: "", version: 0n, revision: 0n, expected: "", found: "" };
+}
+exports.Difference = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.what !== "") {
+            writer.uint32(10).string(message.what);
+        }
+        if (message.version !== 0n) {
+            if (BigInt.asIntN(64, message.version) !== message.version) {
+                throw new globalThis.Error("value provided for field message.version of type int64 too large");
+            }
+            writer.uint32(16).int64(message.version);
+        }
+        if (message.revision !== 0n) {
+            if (BigInt.asIntN(64, message.revision) !== message.revision) {
+                throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+            }
+            writer.uint32(24).int64(message.revision);
+        }
+        if (message.expected !== "") {
+            writer.uint32(34).string(message.expected);
+        }
+        if (message.found !== "") {
+            writer.uint32(42).string(message.found);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseDifference();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.what = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.version = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.revision = reader.int64();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.expected = reader.string();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 42) {
+                            break;
+                        }
+                        message.found = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.Difference.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseDifference();
+        message.what = object.what ?? "";
+        message.version = (object.version !== undefined && object.version !== null) ? BigInt(object.version) : 0n;
+        message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+        message.expected = object.expected ?? "";
+        message.found = object.found ?? "";
+        return message;
+    },
+};
 exports.ContextServiceService = {
     /**
      * Creates an empty context. Repeatable with `request_id`.
@@ -2638,6 +2903,22 @@ exports.ContextServiceService = {
         requestDeserialize: (value) => exports.CompareContextsRequest.decode(value),
         responseSerialize: (value) => Buffer.from(exports.CompareContextsResponse.encode(value).finish()),
         responseDeserialize: (value) => exports.CompareContextsResponse.decode(value),
+    },
+    /**
+     * Recomputes what is stored of a context, deleted or not, from the rows themselves: digests, chain, running sums, tool
+     * calls, lineage, overlays, tags; and names the first difference, which is an answer and no error. It verifies up to the
+     * revision that is the newest at its start. What a fork inherits is verified with the context that has it. A long
+     * context may outlast the deadline of a call; `kata-grpc doctor` has none.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+     */
+    verifyContext: {
+        path: "/kata.context.v1.ContextService/VerifyContext",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.VerifyContextRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.VerifyContextRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.VerifyContextResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.VerifyContextResponse.decode(value),
     },
 };
 exports.ContextServiceClient = (0, grpc_1.makeGenericClientConstructor)(exports.ContextServiceService, "kata.context.v1.ContextService");
