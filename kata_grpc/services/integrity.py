@@ -26,6 +26,7 @@ from kata_grpc.domain.details import (
 from kata_grpc.domain.errors import ContextNotFound
 from kata_grpc.domain.integrity import SUMS, Difference, Differs, Running, Told, expect, link
 from kata_grpc.domain.lineage import ENDLESS, Lineage
+from kata_grpc.domain.messages import TokenCountSource
 from kata_grpc.domain.overlays import Run, split
 from kata_grpc.repositories.compactions import CompactionRepository
 from kata_grpc.repositories.contexts import lineage_of
@@ -74,7 +75,11 @@ async def verify(database: Executor, tenant: TenantId, context_id: UUID) -> Veri
     context = await rows.context(context_id)
     if context is None:
         raise ContextNotFound(str(context_id))
-    verification = _Verification(database, tenant, context)
+    try:
+        verification = _Verification(database, tenant, context)
+    except (ValueError, TypeError):
+        unread = Difference("contexts.segments", 0, 0, "segments", context["segments"])
+        return Verified(context["latest_version"], context["latest_revision"], 0, 0, unread)
     difference = None
     try:
         await verification.run()
@@ -212,7 +217,7 @@ class _Verification:
         if parent["parent_id"] is not None and parent["segments"] is None:
             # It was flattened, perhaps since: then its fork reads what it read before.
             detail = await self._rows.detail_of_newest(parent["id"], RevisionKind.FLATTEN)
-            before = json.loads(detail)["segments"] if detail else None
+            before = json.loads(detail).get("segments") if detail else None
             lines.append(lineage_of(parent["id"], parent["fork_version"], before))
         fork = (self._id, context["fork_version"], context["fork_revision"])
         wanted = [line.forked(*fork) for line in lines]
@@ -453,6 +458,8 @@ class _Verification:
             return None
         if record is None:
             expect("messages.record", "a record", None, version=version)
+        if row["token_count_source"] not in set(TokenCountSource):
+            expect("messages.token_count_source", "a source", row["token_count_source"], version=version)
         fields = context_fields(row["origin_id"] or self._id, self._context["tokenizer"])
         stamp = (version, row["revision"], (row["create_time"] - _EPOCH) // _MICROSECOND)
         body = body_of(record, fields, row["token_count"], row["token_count_source"], stamp)
