@@ -384,6 +384,9 @@ class _Verification:
             expect("compactions_in_force.revision", revision, row["in_force_revision"], revision=revision)
             found = str(row["in_force_id"] or "")
             expect("compactions_in_force.compaction_id", detail.compaction_id, found, revision=revision)
+            if kind is RevisionKind.COMPACT:
+                committed = (row["compaction_state"], row["compaction_revision"])
+                expect("compactions.revision", ("committed", revision), committed, revision=revision)
             self._in_force = (revision, row["in_force_id"])
             self._puts += 1
         if isinstance(detail, TagDetail) and revision > self._copied:
@@ -541,6 +544,14 @@ class _Verification:
                 expect("compactions.last_version", row["highest"], row["last_version"], revision=revision)
             if not row["base_revision"] < revision or row["previous_revision"] > row["base_revision"]:
                 expect("compactions.base_revision", f"below {revision}", row["base_revision"], revision=revision)
+            if is_copy:
+                expect("compactions.origin_id", True, row["is_as_made"], revision=revision)
+            elif row["version_at_base"] is not None and row["base_version"] > row["version_at_base"]:
+                expected = f"at most {row['version_at_base']}"
+                expect("compactions.base_version", expected, row["base_version"], revision=revision)
+            if row["in_force_at_base"] is not None or self._context["segments"] is None:
+                previous = row["in_force_at_base"] or 0
+                expect("compactions.previous_revision", previous, row["previous_revision"], revision=revision)
             expect("compaction_sources", True, row["has_sources"], revision=revision)
             if not row["create_time"] <= row["end_time"]:
                 expect("compactions.end_time", f"at least {row['create_time']}", row["end_time"], revision=revision)

@@ -49,7 +49,8 @@ where context_id = $1 and tenant_id = $2 and revision = $3;
 -- name: list_whole_revisions
 -- A page of revisions with what is stored beside them: the policy they set and what they put in force. $1 context_id, $2 tenant_id,
 -- $3 revisions above this, $4 up to this, $5 limit
-select r.*, p.policy, f.revision as in_force_revision, f.compaction_id as in_force_id
+select r.*, p.policy, f.revision as in_force_revision, f.compaction_id as in_force_id, k.state as compaction_state,
+       k.revision as compaction_revision
 from (
   select * from revisions
   where context_id = $1 and tenant_id = $2 and revision > $3 and revision <= $4
@@ -58,6 +59,8 @@ from (
 ) r
 left join policies p on p.context_id = r.context_id and p.tenant_id = r.tenant_id and p.revision = r.revision
 left join compactions_in_force f on f.context_id = r.context_id and f.tenant_id = r.tenant_id and f.revision = r.revision
+left join compactions k
+  on k.context_id = f.context_id and k.tenant_id = f.tenant_id and k.compaction_id = f.compaction_id
 order by r.revision;
 
 -- name: list_whole_messages
@@ -124,7 +127,7 @@ select exists (
 
 -- name: list_whole_compactions
 -- A page of the committed compactions of a context up to a revision, held to themselves, to the revision that each names
--- and to the sources that it was made of. $1 context_id, $2 tenant_id, $3 id that all are above, $4 last revision,
+-- and to the sources that it was made of, a copy to its original as long as that is there. $1 context_id, $2 tenant_id, $3 id that all are above, $4 last revision,
 -- $5 sources, $6 limit
 select c.*, r.kind, r.detail, lower(c.covered) as lowest, upper(c.covered) - 1 as highest, lower(c.added) as lowest_added,
        c.covered @> c.added as holds_added, isempty(c.covered) as covers_nothing,
@@ -133,7 +136,21 @@ select c.*, r.kind, r.detail, lower(c.covered) as lowest, upper(c.covered) - 1 a
          from unnest($5::uuid[]) as g(source_id)
          join compaction_sources s
            on s.context_id = g.source_id and s.tenant_id = $2 and s.compacted_id = $1 and s.compaction_id = c.compaction_id
-       ) as has_sources
+       ) as has_sources,
+       b.last_version as version_at_base,
+       (select max(f.revision) from compactions_in_force f
+        where f.context_id = $1 and f.tenant_id = $2 and f.revision <= c.base_revision) as in_force_at_base,
+       case when c.origin_id is not null then case
+         when o.compaction_id is null
+           then exists (select from purged_contexts g where g.context_id = c.origin_id and g.tenant_id = $2)
+         else (o.token, o.create_time, o.lease_time, o.end_time, o.revision, o.fingerprint, o.origin, o.base_version,
+               o.base_revision, o.policy_revision, o.first_version, o.covered, o.added, o.plan)
+              = (c.token, c.create_time, c.lease_time, c.end_time, c.revision, c.fingerprint, c.origin, c.base_version,
+                 c.base_revision, c.policy_revision, c.first_version, c.covered, c.added, c.plan)
+           and (o.previous_id, o.previous_revision, o.summariser, o.summary, o.summary_tokens, o.summary_state)
+               is not distinct from
+               (c.previous_id, c.previous_revision, c.summariser, c.summary, c.summary_tokens, c.summary_state)
+       end end as is_as_made
 from (
   select * from compactions
   where context_id = $1 and tenant_id = $2 and compaction_id > $3 and state = 'committed' and revision <= $4
@@ -141,6 +158,9 @@ from (
   limit $6
 ) c
 left join revisions r on r.context_id = c.context_id and r.tenant_id = c.tenant_id and r.revision = c.revision
+left join revisions b on b.context_id = c.context_id and b.tenant_id = c.tenant_id and b.revision = c.base_revision
+left join compactions o
+  on o.context_id = c.origin_id and o.tenant_id = c.tenant_id and o.compaction_id = c.compaction_id
 order by c.compaction_id;
 
 -- name: list_whole_tags
