@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from typing import TYPE_CHECKING, NewType
 
 if TYPE_CHECKING:
@@ -83,6 +85,14 @@ class Context:
     def etag(self) -> str:
         """Changes with every update, and with nothing else."""
         return f"u{self.update_revision}"
+
+
+def settings_digest(settings: ContextSpec | Context) -> str:
+    """Return a digest of all that callers set of a context, which stands beside the revision that set some of it last."""
+    origin = settings.origin and [settings.origin.format, settings.origin.id, settings.origin.extra_json]
+    content = [settings.name, settings.unique_name, dict(settings.labels or {}), settings.metadata_json]
+    canonical = json.dumps([*content, settings.tokenizer, origin], sort_keys=True)
+    return sha256(canonical.encode()).hexdigest()
 
 
 class RevisionKind(StrEnum):

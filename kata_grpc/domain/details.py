@@ -30,9 +30,10 @@ class ForkDetail:
 
 @dataclass(frozen=True, slots=True)
 class UpdateDetail:
-    """The fields of the context that an update set, in order."""
+    """The fields of the context that an update set, in order, and the digest of all that was set afterwards."""
 
     fields: tuple[str, ...]
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,9 @@ def detail_from_json(kind: RevisionKind, text: str | None) -> Detail | None:
         case RevisionKind.TAG | RevisionKind.UNTAG:
             return TagDetail(**fields)
         case RevisionKind.FORK:
-            return ForkDetail(**fields)
+            return ForkDetail(fields["parent_id"], fields["fork_version"], fields["fork_revision"])
         case RevisionKind.UPDATE:
-            return UpdateDetail(tuple(fields["fields"]))
+            return UpdateDetail(tuple(fields["fields"]), fields.get("settings", ""))
         case RevisionKind.REMOVE | RevisionKind.RESTORE:
             return RemovalDetail(tuple((first, last) for first, last in fields["ranges"]))
         case RevisionKind.COMPACT | RevisionKind.REVERT:

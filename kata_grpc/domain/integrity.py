@@ -128,10 +128,9 @@ class Running:
         self.turn_version = row["turn_version"]
 
 
-def link(chain: bytes, fingerprint: bytes, content: bytes = b"") -> bytes:
+def link(chain: bytes, *digests: bytes) -> bytes:
     """Return the chain after a revision; before the first it is empty.
 
-    `content` is the digest of an append's messages' digests, or the fork version of a fork in eight bytes. All of it is
-    digests, so that the chain stays what it is when content is erased and its digest kept.
+    All that it links are digests, so that the chain stays what it is when content is erased and its digest kept.
     """
-    return sha256(chain + fingerprint + content).digest()
+    return sha256(b"".join((chain, *digests))).digest()

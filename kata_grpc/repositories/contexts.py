@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -18,6 +19,7 @@ from kata_grpc.domain.contexts import (
     RevisionKind,
     StoredPolicy,
     TenantId,
+    settings_digest,
 )
 from kata_grpc.domain.details import RemovalDetail, detail_from_json, detail_to_json
 from kata_grpc.domain.errors import ContextExists
@@ -121,6 +123,7 @@ class ContextRepository:
                 origin and origin.extra_json,
                 request_id,
                 fingerprint,
+                settings_digest(spec),
             )
         except ConstraintViolated as violated:
             if violated.constraint == "context_names_pk":
@@ -170,6 +173,7 @@ class ContextRepository:
                 fingerprint,
                 len(lineage.segments) == _CHILD_OF_FLAT,
                 *reversed(in_force),
+                settings_digest(replace(spec, tokenizer=parent.tokenizer)),
             )
         except ConstraintViolated as violated:
             if violated.constraint == "context_names_pk":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kata_grpc.domain.contexts import Context, ContextSpec, RevisionKind, TenantId
+from kata_grpc.domain.contexts import Context, ContextSpec, RevisionKind, TenantId, settings_digest
 from kata_grpc.domain.details import UpdateDetail
 from kata_grpc.domain.errors import ContextNotDeleted, ContextNotFound, EtagMismatch
 from kata_grpc.repositories.contexts import ContextRepository
@@ -149,6 +149,8 @@ class Contexts:
                 raise EtagMismatch(etag, before.etag)
             after = change(before) if change else before
             await _move_name(executor, before, after, kind)
+            if detail is not None:
+                detail = replace(detail, settings=settings_digest(after))
             changed = await contexts.change(
                 after,
                 deleted=kind is RevisionKind.DELETE,

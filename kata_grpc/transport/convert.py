@@ -130,7 +130,7 @@ def revision_to_proto(revision: Revision) -> message_service_pb2.Revision:
         case ForkDetail() as fork:
             proto.fork.CopyFrom(message_service_pb2.ForkDetail(**asdict(fork)))
         case UpdateDetail() as update:
-            proto.update.CopyFrom(message_service_pb2.UpdateDetail(**asdict(update)))
+            proto.update.CopyFrom(message_service_pb2.UpdateDetail(fields=update.fields))
         case RemovalDetail(ranges):
             proto.removal.ranges.extend(
                 message_service_pb2.VersionRange(first_version=first, last_version=last) for first, last in ranges

@@ -89,7 +89,9 @@ with committed as (
   update contexts c
   set latest_revision = c.latest_revision + 1, compaction_id = o.compaction_id,
       compaction_revision = c.latest_revision + 1, due_tokens = $11, due_version = $12, due_time = $13,
-      update_time = greatest(clock_timestamp(), c.update_time), chain = sha256(c.chain || $10::bytea)
+      update_time = greatest(clock_timestamp(), c.update_time),
+      chain = sha256(c.chain || $10::bytea
+                     || convert_to(jsonb_build_object('compaction_id', o.compaction_id)::text, 'UTF8'))
   from committed o
   where c.id = o.context_id and c.tenant_id = $2
   returning c.*
@@ -113,7 +115,8 @@ with changed as (
   update contexts
   set latest_revision = latest_revision + 1, compaction_id = $3::uuid, compaction_revision = latest_revision + 1,
       due_tokens = $8, due_version = $9, due_time = null,
-      update_time = greatest(clock_timestamp(), update_time), chain = sha256(chain || $6::bytea)
+      update_time = greatest(clock_timestamp(), update_time),
+      chain = sha256(chain || $6::bytea || convert_to($7::jsonb::text, 'UTF8'))
   where id = $1 and tenant_id = $2
   returning *
 ), claimed as (

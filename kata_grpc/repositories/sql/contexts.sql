@@ -3,17 +3,20 @@
 -- name: insert_context
 -- Creates a context with revision 0, the claim of its request, and its unique name. No row: the id is taken.
 -- $1 id, $2 tenant_id, $3 name, $4 unique_name, $5 labels, $6 metadata_json, $7 tokenizer, $8 origin_format,
--- $9 origin_id, $10 origin_extra_json, $11 request_id, $12 fingerprint
+-- $9 origin_id, $10 origin_extra_json, $11 request_id, $12 fingerprint, $13 digest of what was set
 with created as (
   insert into contexts (id, tenant_id, name, unique_name, labels, metadata_json, tokenizer, origin_format, origin_id,
                         origin_extra_json, create_time, update_time, chain)
-  select $1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, $10, t.now, t.now, sha256($12::bytea)
+  select $1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, $10, t.now, t.now,
+         sha256($12::bytea || convert_to(jsonb_build_object('settings', $13::text)::text, 'UTF8'))
   from (select clock_timestamp() as now) t
   on conflict (id) do nothing
   returning *
 ), claimed as (
-  insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain)
-  select id, 0, tenant_id, 'create', 0, create_time, $11, $12, chain from created
+  insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain,
+                         detail)
+  select id, 0, tenant_id, 'create', 0, create_time, $11, $12, chain, jsonb_build_object('settings', $13::text)
+  from created
 ), named as (
   insert into context_names (tenant_id, name, context_id)
   select tenant_id, name, id from created where unique_name and name <> ''
@@ -30,7 +33,8 @@ select * from created;
 -- $8 fork version and $9 fork revision, $10 segments of the ancestors, $11 who appended the message at the fork, $12 who
 -- made the revision at it, $13 policy or null, $14 the parent's policy or null, $15 the revision that set that,
 -- $16 request_id, $17 fingerprint, $18 whether the parent's log begins with itself: one that has been flattened meanwhile
--- is not there, $19 the compaction in force at the fork or null, $20 the revision that put it in force
+-- is not there, $19 the compaction in force at the fork or null, $20 the revision that put it in force,
+-- $21 digest of what was set
 with parent as (
   select * from contexts
   where id = $7 and tenant_id = $2 and delete_time is null and (segments is null) = $18::boolean
@@ -45,9 +49,9 @@ with parent as (
          coalesce(m.total_tokens, 0), coalesce(m.total_items, 0), coalesce(m.inexact_messages, 0),
          coalesce(m.pinned_tokens, 0), coalesce(m.pinned_messages, 0), coalesce(m.pinned_items, 0),
          coalesce(m.turn_version, 0), coalesce(m.open_calls, '{}'::jsonb),
-         sha256(r.chain || $17::bytea || int8send($8)),
+         sha256(r.chain || $17::bytea || int8send($8) || convert_to(d.detail::text, 'UTF8')),
          case when $13::bytea is null then $15::bigint else $9 + 1 end, coalesce($13, $14::bytea),
-         p.id, $8, $9, p.depth + 1, $10::jsonb, coalesce(n.child_number, 0) + 1, p.has_removals, $19, $20
+         p.id, $8, $9, p.depth + 1, $10::jsonb, d.child_number, p.has_removals, $19, $20
   from parent p
   join revisions r on r.context_id = $12 and r.tenant_id = $2 and r.revision = $9
   cross join lateral (select greatest(clock_timestamp(), r.create_time) as now) t
@@ -55,13 +59,19 @@ with parent as (
   left join lateral (
     select child_number from contexts where parent_id = $7 and tenant_id = $2 order by child_number desc, id desc limit 1
   ) n on true
+  cross join lateral (select coalesce(n.child_number, 0) + 1 as child_number) c
+  cross join lateral (
+    select c.child_number, jsonb_build_object('parent_id', p.id, 'fork_version', $8::bigint, 'fork_revision', $9::bigint,
+                                              'child_number', c.child_number, 'settings', $21::text) as detail
+  ) d
   on conflict (id) do nothing
   returning *
 ), claimed as (
   insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain,
                          detail)
   select id, latest_revision, tenant_id, 'fork', latest_version, create_time, $16, $17, chain,
-         jsonb_build_object('parent_id', parent_id, 'fork_version', fork_version, 'fork_revision', fork_revision)
+         jsonb_build_object('parent_id', parent_id, 'fork_version', fork_version, 'fork_revision', fork_revision,
+                            'child_number', child_number, 'settings', $21::text)
   from created
 ), named as (
   insert into context_names (tenant_id, name, context_id)
@@ -165,7 +175,7 @@ with changed as (
       update_revision = case when $8 then latest_revision + 1 else update_revision end,
       latest_revision = latest_revision + 1,
       update_time = greatest(clock_timestamp(), update_time),
-      chain = sha256(chain || $11::bytea)
+      chain = sha256(chain || $11::bytea || coalesce(convert_to($12::jsonb::text, 'UTF8'), ''))
   where id = $1 and tenant_id = $2
   returning *
 ), claimed as (
@@ -181,7 +191,7 @@ select * from changed;
 with changed as (
   update contexts
   set latest_revision = latest_revision + 1, update_time = greatest(clock_timestamp(), update_time),
-      chain = sha256(chain || $5::bytea)
+      chain = sha256(chain || $5::bytea || convert_to($6::jsonb::text, 'UTF8'))
   where id = $1 and tenant_id = $2
   returning id, tenant_id, latest_revision, latest_version, update_time, chain
 )
@@ -224,7 +234,7 @@ with changed as (
   update contexts
   set latest_revision = latest_revision + 1, has_removals = true,
       update_time = greatest(clock_timestamp(), update_time),
-      chain = sha256(chain || $9::bytea)
+      chain = sha256(chain || $9::bytea || convert_to($7::jsonb::text, 'UTF8'))
   where id = $1 and tenant_id = $2
   returning *
 ), claimed as (

@@ -126,7 +126,8 @@ select * from contexts where id = $1 and tenant_id = $2 for update;
 with changed as (
   update contexts
   set segments = null, depth = 0, latest_revision = latest_revision + 1,
-      update_time = greatest(clock_timestamp(), update_time), chain = sha256(chain || $4::bytea)
+      update_time = greatest(clock_timestamp(), update_time),
+      chain = sha256(chain || $4::bytea || convert_to($5::jsonb::text, 'UTF8'))
   where id = $1 and tenant_id = $2
   returning *
 ), claimed as (

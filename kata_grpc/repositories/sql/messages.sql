@@ -54,7 +54,7 @@ with locked as materialized (
                           else l.turn_version end,
       open_calls = case when l.steps is null then l.open_calls
                         else (select f.opened[l.last - l.before] from folded f where f.place = l.place) end,
-      chain = sha256(l.chain || l.digest),
+      chain = sha256(l.chain || l.digest || l.fingerprint),
       due_time = case when l.latest_version + l.last - l.before >= c.due_version
                         or l.total_tokens + ($18::bigint[])[l.last] >= c.due_tokens
                       then coalesce(c.due_time, clock_timestamp()) else c.due_time end,
@@ -139,7 +139,7 @@ with locked as materialized (
       pinned_messages = c.pinned_messages + (l.role in ('system', 'developer'))::int,
       pinned_items = c.pinned_items + case when l.role in ('system', 'developer') then l.item_count else 0 end,
       turn_version = case when l.starts_turn then c.latest_version + 1 else c.turn_version end,
-      chain = sha256(c.chain || l.batch_digest),
+      chain = sha256(c.chain || l.batch_digest || l.fingerprint),
       due_time = case when c.latest_version + 1 >= c.due_version or c.total_tokens + l.token_count >= c.due_tokens
                       then coalesce(c.due_time, clock_timestamp()) else c.due_time end,
       update_time = greatest(clock_timestamp(), c.update_time)

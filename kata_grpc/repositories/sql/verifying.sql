@@ -42,15 +42,19 @@ select count(*) from contexts where id = any ($1::uuid[]) and tenant_id = $2;
 
 -- name: get_revision
 -- One revision. $1 context_id, $2 tenant_id, $3 revision
-select last_version, create_time, fingerprint, chain
+select last_version, create_time, chain
 from revisions
 where context_id = $1 and tenant_id = $2 and revision = $3;
 
 -- name: list_whole_revisions
--- A page of revisions with what is stored beside them: the policy they set and what they put in force. $1 context_id, $2 tenant_id,
+-- A page of revisions with what is stored beside them: the policy they set, what they put in force and, of a copy, the
+-- original as long as that is there. $1 context_id, $2 tenant_id,
 -- $3 revisions above this, $4 up to this, $5 limit
 select r.*, p.policy, f.revision as in_force_revision, f.compaction_id as in_force_id, k.state as compaction_state,
-       k.revision as compaction_revision
+       k.revision as compaction_revision,
+       o.revision is null
+         or (o.kind, o.create_time, o.fingerprint, o.chain) = (r.kind, r.create_time, r.fingerprint, r.chain)
+         and o.detail is not distinct from r.detail as is_as_made
 from (
   select * from revisions
   where context_id = $1 and tenant_id = $2 and revision > $3 and revision <= $4
@@ -61,6 +65,7 @@ left join policies p on p.context_id = r.context_id and p.tenant_id = r.tenant_i
 left join compactions_in_force f on f.context_id = r.context_id and f.tenant_id = r.tenant_id and f.revision = r.revision
 left join compactions k
   on k.context_id = f.context_id and k.tenant_id = f.tenant_id and k.compaction_id = f.compaction_id
+left join revisions o on o.context_id = r.origin_id and o.tenant_id = r.tenant_id and o.revision = r.revision
 order by r.revision;
 
 -- name: list_whole_messages
@@ -131,8 +136,9 @@ select exists (
 -- $5 sources, $6 limit
 select c.*, r.kind, r.detail, lower(c.covered) as lowest, upper(c.covered) - 1 as highest, lower(c.added) as lowest_added,
        c.covered @> c.added as holds_added, isempty(c.covered) as covers_nothing,
-       c.covered <@ (
-         select coalesce(range_agg(int8range(s.first_version, s.last_version, '[]')), '{}')
+       (
+         select c.covered <@ range_agg(int8range(s.first_version, s.last_version, '[]'))
+           and (min(s.first_version), max(s.last_version)) = (lower(c.covered), upper(c.covered) - 1)
          from unnest($5::uuid[]) as g(source_id)
          join compaction_sources s
            on s.context_id = g.source_id and s.tenant_id = $2 and s.compacted_id = $1 and s.compaction_id = c.compaction_id
