@@ -88,7 +88,7 @@ class Context:
 
 
 def settings_digest(settings: ContextSpec | Context) -> str:
-    """Return a digest of all that callers set of a context, which stands beside the revision that set some of it last."""
+    """Return a digest of all that callers set of a context, as it stands beside the last revision that set some."""
     origin = settings.origin and [settings.origin.format, settings.origin.id, settings.origin.extra_json]
     content = [settings.name, settings.unique_name, dict(settings.labels or {}), settings.metadata_json]
     canonical = json.dumps([*content, settings.tokenizer, origin], sort_keys=True)

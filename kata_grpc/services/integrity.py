@@ -98,8 +98,6 @@ async def _verify(database: Executor, tenant: TenantId, context_id: UUID) -> Ver
     )
 
 
-
-
 async def verify_all(database: Executor, only: UUID | None = None) -> AsyncIterator[tuple[int, list[Finding]]]:
     """Verify every context, or one; yield how many there were since and what was found."""
     contexts = IntegrityRepository(database)
@@ -386,21 +384,15 @@ class _Verification:
         revision, detail = row["revision"], _detail(row)
         if kind in (RevisionKind.DELETE, RevisionKind.UNDELETE, RevisionKind.POLICY):
             expect("revisions.detail", None, row["detail"], revision=revision)
-        if kind in (RevisionKind.CREATE, RevisionKind.FORK, RevisionKind.UPDATE):
-            self._settings = _fields(row).get("settings")
         match kind:
-            case RevisionKind.UPDATE:
-                self._update_revision = revision
+            case RevisionKind.CREATE | RevisionKind.FORK | RevisionKind.UPDATE:
+                self._called(kind, row)
             case RevisionKind.DELETE | RevisionKind.UNDELETE:
                 expect("revisions.kind", "undelete" if self._deleted else "delete", kind, revision=revision)
                 self._deleted = kind is RevisionKind.DELETE
             case RevisionKind.FLATTEN:
                 expect("revisions.detail", True, "segments" in _fields(row), revision=revision)
                 self._flattened = revision
-            case RevisionKind.CREATE | RevisionKind.FORK:
-                if (number := _fields(row).get("child_number")) is not None and revision > self._copied:
-                    expect("contexts.child_number", number, self._context["child_number"])
-                self._update_revision, self._deleted = (revision if kind is RevisionKind.FORK else 0), False
             case _:
                 pass
         self._set(kind, row)
@@ -419,6 +411,16 @@ class _Verification:
             self._puts += 1
         if isinstance(detail, TagDetail) and revision > self._copied:
             self._tag(kind, row, detail)
+
+    def _called(self, kind: RevisionKind, row: Row) -> None:
+        """Take over what a revision says of what callers set."""
+        fields = _fields(row)
+        self._settings = fields.get("settings")
+        self._update_revision = 0 if kind is RevisionKind.CREATE else row["revision"]
+        if kind is not RevisionKind.UPDATE:
+            self._deleted = False
+            if row["revision"] > self._copied and "child_number" in fields:
+                expect("contexts.child_number", fields["child_number"], self._context["child_number"])
 
     def _set(self, kind: RevisionKind, row: Row) -> None:
         """Take the policy over that a revision set."""

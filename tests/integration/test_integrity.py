@@ -183,9 +183,14 @@ async def test_a_change_of_any_column_of_any_row_is_found(fresh_db: str) -> None
 
 
 async def missed_change(
-    connection: asyncpg.Connection[Any], executor: OneConnection, table: str, row: asyncpg.Record, column: str, value: Any
+    connection: asyncpg.Connection[Any],
+    executor: OneConnection,
+    table: str,
+    row: asyncpg.Record,
+    column: str,
+    value: Any,
 ) -> str | None:
-    """Makes a change, verifies the context and, if that finds nothing, all; returns the change when nothing is found."""
+    """Makes a change, verifies the context and then all; returns the change when neither finds anything."""
     transaction = connection.transaction()
     await transaction.start()
     try:
