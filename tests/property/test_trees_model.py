@@ -14,15 +14,15 @@ from tests.rpc.serving import Running, loop
 
 pytestmark = [loop, pytest.mark.holds("I1", "I2", "I6", "I8", "P14", "P15", "P16")]
 
-STEPS = 100
+STEPS = 250
 QUICK = settings(
-    max_examples=10,
+    max_examples=8,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     report_multiple_bugs=False,
     derandomize=True,
 )
-LONG = settings(QUICK, max_examples=1_000, derandomize=False)
+LONG = settings(QUICK, max_examples=40, derandomize=False)
 
 steps = st.lists(
     st.tuples(st.sampled_from(KINDS), st.integers(0, 2**32 - 1)),
@@ -55,7 +55,10 @@ async def test_trees_of_contexts_are_what_lists_say(server: Running, told: list[
 
 @pytest.mark.torture
 @pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize("part", range(10))
 @given(told=steps)
 @LONG
-async def test_trees_of_contexts_are_what_lists_say_for_long(server: Running, told: list[tuple[str, int]]) -> None:
+async def test_trees_of_contexts_are_what_lists_say_for_100_000_steps(
+    server: Running, part: int, told: list[tuple[str, int]]
+) -> None:
     await run(server, told)

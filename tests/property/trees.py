@@ -1,6 +1,6 @@
 """Trees of contexts told in lists, and the service beside them: each step does the same to both and compares.
 
-A context is a list of messages and a list of revisions, each of which says what was removed after it: so the model knows
+A context is a list of messages and a list of revisions, each of which says what is removed since: so the model knows
 the answer at every revision there ever was. What is in a window is the reference's to say.
 
 What is done to contexts is a method of `Trees` a kind, found by its name; so is what is asked of them. Redaction and
@@ -91,7 +91,9 @@ class Model:
     log: list[Entry] = field(default_factory=list)
     revisions: list[Did] = field(default_factory=list)
     tags: dict[str, tuple[int, int]] = field(default_factory=dict)
-    flat: bool = True
+    sources: list[str] = field(default_factory=list)
+    """In whose log each message is read."""
+    depth: int = 0
     deleted: bool = False
     children: list[str] = field(default_factory=list)
 
@@ -145,7 +147,9 @@ class Trees:
             if len(self.models) < MOST:
                 self.models[(await self.server.create(tokenizer=b.SIZED)).context_id] = Model()
             return
-        context_id = rng.choice(list(self.models))
+        context_ids = list(self.models)
+        # Often one of the newest, so that forks are forked.
+        context_id = rng.choice(context_ids[-3:] if rng.random() < 0.3 else context_ids)
         await getattr(self, kind)(context_id, self.models[context_id], rng)
 
     async def settle(self, rng: random.Random) -> None:
@@ -186,12 +190,13 @@ class Trees:
             return
         first, revision = len(model.log) + 1, len(model.revisions) + 1
         pairs = zip(told, messages, strict=True)
+        model.sources += [context_id] * len(told)
         model.log += [Entry(context_id, revision, one, message) for one, message in pairs]
         assert (appended.first_version, appended.last_version) == (first, len(model.log))
         assert appended.revision == model.do(context_id, "APPEND", first) == revision
 
     async def fork(self, context_id: str, model: Model, rng: random.Random) -> None:
-        if len(self.models) == MOST or self.depth(context_id) == DEEPEST:
+        if len(self.models) == MOST or model.depth == DEEPEST:
             return
         place = self.place(model, rng)
         forked = await self.live(
@@ -201,7 +206,8 @@ class Trees:
             return
         version, revision = place.version, place.revision
         child_id = forked.context.context_id
-        child = Model(context_id, (version, revision), model.log[:version], flat=False)
+        child = Model(context_id, (version, revision), model.log[:version], depth=model.depth + 1)
+        child.sources = model.sources[:version]
         child.revisions = [did.until(version) for did in model.revisions[:revision]]
         child.do(child_id, "FORK", removed=frozenset(v for v in model.removed_at(revision) if v <= version))
         self.models[child_id] = child
@@ -275,12 +281,12 @@ class Trees:
 
     async def flatten(self, context_id: str, model: Model, _: random.Random) -> None:
         call = self.server.contexts.FlattenContext(cs.FlattenContextRequest(context_id=context_id))
-        if model.flat and not model.deleted:
+        if not model.depth and not model.deleted:
             assert (await refused(call)).reason == "CONTEXT_IS_FLAT"
         elif flattened := await self.live(model, call):
             assert flattened.context.depth == 0
             assert flattened.revision == model.do(context_id, "FLATTEN")
-            model.flat = True
+            model.depth, model.sources = 0, [context_id] * len(model.log)
 
     # --- what is asked ------------------------------------------------------------------------------------------------
 
@@ -351,12 +357,13 @@ class Trees:
         assert (context.latest_version, context.latest_revision) == model.latest
         assert context.total_tokens == sum(entry.told.tokens for entry in model.log)
         assert context.HasField("delete_time") == model.deleted
-        assert context.depth == self.depth(context_id)
+        assert context.depth == model.depth
         ascending = {"order": ms.LIST_ORDER_ASCENDING, "page_size": rng.choice([3, 1_000])}
         found = await self.live(model, history(self.server, context_id, **ascending))
         if found is None:
             return
         assert [r.revision for r in found] == list(range(1, len(model.revisions) + 1))
+        assert await history(self.server, context_id, page_size=rng.choice([3, 1_000])) == found[::-1]
         kinds = [ms.RevisionKind.Name(r.kind).removeprefix("REVISION_KIND_") for r in found]
         assert [
             (r.context_id, kind, r.first_version, r.last_version) for r, kind in zip(found, kinds, strict=True)
@@ -382,10 +389,8 @@ class Trees:
         assert [(r.latest_version, r.latest_revision) for r in relatives] == [
             self.models[r.context_id].latest for r in relatives
         ]
-        owners = [
-            segment.context_id for segment in found.segments for _ in range(segment.first_version, segment.last_version + 1)
-        ]
-        assert owners == ([context_id] * len(model.log) if model.flat else [entry.owner for entry in model.log])
+        sources = [s.context_id for s in found.segments for _ in range(s.first_version, s.last_version + 1)]
+        assert sources == model.sources
 
     async def comparison(self, context_id: str, model: Model, rng: random.Random) -> None:
         other_id = rng.choice(list(self.models))
@@ -453,13 +458,6 @@ class Trees:
         while parent := self.models[line[-1]].parent:
             line.append(parent)
         return line[::-1]
-
-    def depth(self, context_id: str) -> int:
-        """How many logs a context reads beside its own."""
-        depth = 0
-        while not self.models[context_id].flat:
-            depth, context_id = depth + 1, self.models[context_id].parent
-        return depth
 
 
 VIEWS = (window_pb2.VIEW_CURRENT, window_pb2.VIEW_AS_THEN, window_pb2.VIEW_RAW)
