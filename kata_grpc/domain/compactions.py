@@ -98,6 +98,8 @@ class Plan:
     previous_tokens: int
     hidden_tokens: int
     hidden_messages: int
+    visible_messages: int
+    visible_groups: int
     summary_target: int
     held: tuple[Held, ...] = ()
     nothing: Nothing | None = None
@@ -249,6 +251,8 @@ def plan(
         previous_tokens=summary_tokens,
         hidden_tokens=hidden.tokens + sum(entry.tokens for entry in inside),
         hidden_messages=hidden.messages + len(inside),
+        visible_messages=sum(visible for _, visible in entries),
+        visible_groups=len(order),
         summary_target=target,
         held=tuple(sorted(held)),
         nothing=nothing,
