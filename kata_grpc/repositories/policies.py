@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kata_grpc.db.pool import Executor
 
 _SQL = load("kata_grpc.repositories", "sql/policies.sql")
+_DUE_SQL = load("kata_grpc.repositories", "sql/due.sql")
 
 
 class Due(NamedTuple):
@@ -69,7 +70,7 @@ class PolicyRepository:
 
     async def claim_due(self, limit: int, seconds: float) -> list[tuple[UUID, TenantId]]:
         """Take contexts that are due, for a while."""
-        rows = await self._db.fetch(_SQL.claim_due, limit, seconds)
+        rows = await self._db.fetch(_DUE_SQL.claim_due, limit, seconds)
         return [(row["id"], TenantId(row["tenant_id"])) for row in rows]
 
     async def set_alarm(self, context_id: UUID, tenant: TenantId, due: Due) -> None:

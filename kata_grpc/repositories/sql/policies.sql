@@ -4,10 +4,6 @@
 -- The policy in force of a tenant. $1 tenant_id
 select revision, policy from tenant_policies where tenant_id = $1 order by revision desc limit 1;
 
--- name: find_tenant_policy
--- The policy that a revision set. $1 tenant_id, $2 revision
-select revision, policy from tenant_policies where tenant_id = $1 and revision = $2;
-
 -- name: find_tenant_claim
 -- The revision that a request_id stands for. $1 tenant_id, $2 request_id
 select revision, fingerprint, policy from tenant_policies where tenant_id = $1 and request_id = $2;
@@ -38,22 +34,6 @@ select create_time, id from page order by create_time, id limit 1;
 -- name: mark_context
 -- Has a context looked at again. $1 id, $2 tenant_id
 update contexts set due_time = clock_timestamp() where id = $1 and tenant_id = $2;
-
--- name: claim_due
--- Takes contexts that are due, those that are longest so first, for a while: nobody else takes them meanwhile, and who is
--- killed leaves them to others after it. What a writer holds is passed over. $1 limit, $2 seconds
-with due as materialized (
-  select id from contexts
-  where due_time <= clock_timestamp()
-  order by due_time
-  limit $1
-  for no key update skip locked
-)
-update contexts c
-set due_time = case when c.delete_time is null then clock_timestamp() + make_interval(secs => $2::float8) end
-from due
-where c.id = due.id
-returning c.id, c.tenant_id;
 
 -- name: set_alarm
 -- Says when a context is looked at next: at so many running tokens, at a version, in so many seconds; null for never. Where
