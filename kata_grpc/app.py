@@ -128,7 +128,7 @@ class Server:
         nudge = self._compactor.nudge if self._compactor else None
         messages = Messages(database, tokenizers, hints.changed, nudge)
         fork_limits = ForkLimits(depth=settings.max_fork_depth, children=settings.max_forks)
-        forks = Forks(database, messages, fork_limits, hints.changed)
+        forks = Forks(database, messages, fork_limits, hints.changed, nudge)
         servicers = (
             (
                 ContextServicer(Contexts(database, hints.changed), forks, tokens),

@@ -265,15 +265,17 @@ class Alarm:
 
 
 def alarm(policy: CompactionPolicy, measure: Measure) -> Alarm:
-    """Return when to look at a context that is not due.
+    """Return when to look at a context again: at once where it is due.
 
-    Each group that is missing is one message at least. What a trigger has no more of does not call again where all must
-    hold.
+    Each group that is missing is one message at least. Where all triggers must hold, those that do call nobody as long
+    as another does not.
     """
     if not policy.enabled:
         return Alarm()
     missing = {trigger.name: trigger.missing for trigger in triggers(policy, measure)}
     waits = {name: more for name, more in missing.items() if more > 0}
+    if not waits or not policy.all_triggers:
+        waits = {name: max(more, 0) for name, more in missing.items()}
     counts = [int(waits[name]) for name in ("messages", "groups") if name in waits]
     return Alarm(
         tokens=int(waits["tokens"]) if "tokens" in waits else None,

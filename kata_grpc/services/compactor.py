@@ -7,6 +7,7 @@ killed says nothing, and another one takes it after that while.
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 TAKEN_SECONDS = 600.0
 """For how long a context is one worker's."""
+_LATE_SECONDS = 0.05
+"""How much later than the database's clock says it looks: this one may be ahead."""
 _FAILURES_SEEN = 8
 _FIRST_WAIT = 30.0
 """After a failure, doubled with each that follows."""
@@ -46,7 +49,8 @@ class Compactor:
         self._poll = poll_seconds
         self._task: asyncio.Task[None] | None = None
         self._nudged = asyncio.Event()
-        self._next = 0.0
+        self._alarms: list[float] = []
+        """When something is due again that was not yet, the next one first."""
 
     def nudge(self) -> None:
         """Look soon; never waits."""
@@ -67,14 +71,16 @@ class Compactor:
         now = asyncio.get_running_loop().time
         while True:
             self._nudged.clear()
-            self._next = now() + self._poll
+            while self._alarms and self._alarms[0] <= now():
+                heapq.heappop(self._alarms)
             try:
                 while await self.once():
                     pass
             except KataError as error:
                 _log.warning("compaction in the background waits: %s", error)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), max(self._next - now(), 0))
+                wait = min([self._poll, *(alarm - now() for alarm in self._alarms[:1])])
+                await asyncio.wait_for(self._nudged.wait(), max(wait, 0))
 
     async def once(self) -> bool:
         """Take up one context that is due; False when there is none."""
@@ -91,7 +97,7 @@ class Compactor:
                 due = Due(seconds=_FIRST_WAIT)
             await PolicyRepository(self._db).set_alarm(context_id, tenant, due)
             if due.seconds is not None:
-                self._next = min(self._next, asyncio.get_running_loop().time() + due.seconds)
+                heapq.heappush(self._alarms, asyncio.get_running_loop().time() + due.seconds + _LATE_SECONDS)
         return bool(claimed)
 
     async def _look(self, tenant: TenantId, context_id: UUID) -> Due:

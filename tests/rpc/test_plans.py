@@ -150,7 +150,6 @@ USES: dict[str, Use] = {
     # policies and what is due
     "get_tenant_policy": Use([TENANT], 2, with_context=False),
     "find_tenant_claim": Use([TENANT, "r"], 2, with_context=False),
-    "mark_contexts": Use([TENANT, NEVER, LAST_ID, 50], 250, with_context=False),
     "mark_context": Use([], 4),
     "claim_due": Use([1, 600], 10, with_context=False),
     "set_alarm": Use([None, None, None], 4),
@@ -162,8 +161,8 @@ USES: dict[str, Use] = {
 }
 NOT_ABOUT_ONE_LOG = {
     "insert_context", "insert_fork", "change_context", "change_removals", "flatten_context", "take_revision",
-    "set_policy", "set_tenant_policy", "begin_compaction", "put_in_force", "put_tag", "hold_name", "free_name", "get_token_key",
-    "list_contexts_with_labels", "tell_listeners",
+    "set_policy", "set_tenant_policy", "begin_compaction", "put_in_force", "put_tag", "hold_name", "free_name",
+    "get_token_key", "list_contexts_with_labels", "mark_contexts", "tell_listeners",
 }  # fmt: skip
 
 
