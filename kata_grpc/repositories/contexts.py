@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _SQL = load("kata_grpc.repositories", "sql/contexts.sql")
 
-_BEFORE_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
+BEFORE_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 """Where a walk from the newest context starts. Always a place, so that every page is read along the index."""
 
 _CHILD_OF_FLAT = 2
@@ -143,8 +143,8 @@ class ContextRepository:
         in_force: tuple[int, UUID | None],
         request_id: str | None,
         fingerprint: bytes,
-    ) -> Context | None:
-        """Create a child of a live context that knows it up to a revision.
+    ) -> tuple[Context, bool] | None:
+        """Create a child of a live context that knows it up to a revision; say whether it may be due for compaction.
 
         None when its id is taken, or there is no such context, or it reads other logs than is believed.
 
@@ -179,7 +179,7 @@ class ContextRepository:
             if violated.constraint == "context_names_pk":
                 raise ContextExists(spec.name) from violated
             raise
-        return context_from_row(row) if row else None
+        return (context_from_row(row), row["due_time"] is not None) if row else None
 
     async def has_children(self, context_id: UUID, tenant: TenantId, count: int) -> bool:
         """Return whether a context has at least so many forks."""
@@ -261,7 +261,7 @@ class ContextRepository:
     ) -> list[Context]:
         """Return contexts, newest first, from the one after `after` on."""
         escaped = name_prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        create_time, last_id = after or _BEFORE_ALL
+        create_time, last_id = after or BEFORE_ALL
         asked = (tenant, escaped + "%", show_deleted, create_time, last_id, limit)
         if labels:
             rows = await self._db.fetch(_SQL.list_contexts_with_labels, *asked, json.dumps(dict(labels)))

@@ -229,6 +229,7 @@ class Trees:
         named = range(first, last + 1)
         ranges = [ms.VersionRange(first_version=first, last_version=last)]
         messages = self.server.messages
+        call: Awaitable[ms.RemoveMessagesResponse | ms.RestoreMessagesResponse]
         if removes:
             call = messages.RemoveMessages(ms.RemoveMessagesRequest(context_id=context_id, ranges=ranges))
         else:
@@ -319,7 +320,7 @@ class Trees:
         order = ms.LIST_ORDER_DESCENDING
         size = rng.choice([1, 3, 7, 1_000])
         request = ms.ListMessagesRequest(context_id=context_id, view=view, order=order, page_size=size, **place.named)
-        backwards = []
+        backwards: list[pb.Message] = []
         while True:
             page = await self.server.messages.ListMessages(request)
             backwards += page.messages
