@@ -73,6 +73,6 @@ def detail_from_json(kind: RevisionKind, text: str | None) -> Detail | None:
         case RevisionKind.REMOVE | RevisionKind.RESTORE:
             return RemovalDetail(tuple((first, last) for first, last in fields["ranges"]))
         case RevisionKind.COMPACT | RevisionKind.REVERT:
-            return CompactionDetail(**fields)
+            return CompactionDetail(fields["compaction_id"])
         case _:
             return None

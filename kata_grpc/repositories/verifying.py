@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _SQL = load("kata_grpc.repositories", "sql/verifying.sql")
 _PAGE = 500
+_COMPACTIONS = 50
+"""Of a page: each has a summary."""
 
 
 def lineage_from_row(row: Row) -> Lineage:
@@ -112,7 +114,7 @@ class VerifyingRepository:
         sources = [segment.source for segment in lineage.segments]
         context_id = lineage.own.source
         while rows := await self._db.fetch(
-            _SQL.list_whole_compactions, context_id, self._tenant, after, last, sources, _PAGE
+            _SQL.list_whole_compactions, context_id, self._tenant, after, last, sources, _COMPACTIONS
         ):
             for row in rows:
                 yield row

@@ -183,9 +183,9 @@ class _Verification:
         latest_version, latest_revision = context["latest_version"], context["latest_revision"]
         expect("contexts.latest_version", max(context["newest_message"] or 0, self._base), latest_version)
         expect("contexts.latest_revision", context["newest_revision"], latest_revision)
-        for column in ("newest_removal", "newest_in_force", "newest_policy"):
-            if (context[column] or 0) > latest_revision:
-                expect(f"{column.removeprefix('newest_')}.revision", f"at most {latest_revision}", context[column])
+        for table in ("removals", "compactions_in_force", "policies"):
+            if (context[table] or 0) > latest_revision:
+                expect(f"{table}.revision", f"at most {latest_revision}", context[table])
         self._lineage = lineage_from_row(context)
         chain = await self._lineage_and_start()
         await self._walk(chain)
@@ -572,6 +572,7 @@ class _Verification:
                 expect(
                     "compactions.covered", f"versions up to {row['base_version']}", row["covered"], revision=revision
                 )
+            _hold_to_digests(row)
             expect("compactions.added", True, row["holds_added"], revision=revision)
             expect("compactions.first_version", row["lowest_added"] or 0, row["first_version"], revision=revision)
             if not is_copy or row["last_version"] != ENDLESS:
@@ -646,6 +647,16 @@ def _committed(row: Row) -> tuple[str, str]:
     """Return what the revision that a compaction names did."""
     detail = json.loads(row["detail"]) if row["detail"] else {}
     return row["kind"] or "", detail.get("compaction_id", "")
+
+
+def _hold_to_digests(row: Row) -> None:
+    """Hold a compaction to the digests that the revision kept that committed it, once they were kept."""
+    kept, digests, revision = json.loads(row["detail"]), json.loads(row["digests"]), row["revision"]
+    erased = row["erase_time"] is not None
+    for digest in ("made",) if erased else ("made", "summary"):
+        expect(f"compactions.{digest}", kept.get(digest, digests[digest]), digests[digest], revision=revision)
+    if erased:
+        expect("compactions.summary", None, row["summary"], revision=revision)
 
 
 def _segments(lineage: Lineage) -> str:

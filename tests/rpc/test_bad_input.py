@@ -166,6 +166,13 @@ ROWS: dict[str, Bad] = {
         reason="CONTEXT_NOT_FOUND",
         code=grpc.StatusCode.NOT_FOUND,
     ),
+    "a verification of nothing": Bad("VerifyContext", cs.VerifyContextRequest(), [("context_id", "REQUIRED")]),
+    "an unknown id to verify": Bad(
+        "VerifyContext",
+        cs.VerifyContextRequest(context_id=unknown_id()),
+        reason="CONTEXT_NOT_FOUND",
+        code=grpc.StatusCode.NOT_FOUND,
+    ),
     "a lineage of nothing": Bad(
         "GetLineage", cs.GetLineageRequest(page_size=-1), [("context_id", "REQUIRED"), ("page_size", "TOO_SMALL")]
     ),

@@ -75,7 +75,7 @@ where context_id = $1 and tenant_id = $2 and compaction_id = $3 and token = $4 a
 returning *;
 
 -- name: commit_compaction
--- Puts a compaction in force that is under way, and takes a revision. The caller holds the row lock of the context. Where a
+-- Puts a compaction in force that is under way, and takes a revision, which keeps digests of it and of its summary. The caller holds the row lock of the context. Where a
 -- policy may find it due again, it is looked at.
 -- $1 context_id, $2 tenant_id, $3 compaction_id, $4 token, $5 summary, $6 its tokens, $7 state of the summary,
 -- $8 summariser, $9 request_id, $10 fingerprint
@@ -85,7 +85,13 @@ with committed as (
       end_time = clock_timestamp(),
       revision = (select latest_revision + 1 from contexts where id = $1 and tenant_id = $2)
   where context_id = $1 and tenant_id = $2 and compaction_id = $3 and token = $4 and state = 'begun'
-  returning *
+  returning *, jsonb_build_object(
+    'compaction_id', compaction_id,
+    'made', encode(sha256(convert_to(jsonb_build_array(
+      token, origin, previous_id, policy_revision, plan, encode(fingerprint, 'hex'), covered::text,
+      added::text)::text, 'UTF8')), 'hex'),
+    'summary', encode(sha256(convert_to(jsonb_build_array(
+      summary, summary_tokens, summary_state, summariser)::text, 'UTF8')), 'hex')) as detail
 ), changed as (
   update contexts c
   set latest_revision = c.latest_revision + 1, compaction_id = o.compaction_id,
@@ -93,8 +99,7 @@ with committed as (
       due_time = case when coalesce(c.due_tokens, c.due_version) is not null or c.due_time is not null
                       then clock_timestamp() end,
       update_time = greatest(clock_timestamp(), c.update_time),
-      chain = sha256(c.chain || $10::bytea
-                     || convert_to(jsonb_build_object('compaction_id', o.compaction_id)::text, 'UTF8'))
+      chain = sha256(c.chain || $10::bytea || convert_to(o.detail::text, 'UTF8'))
   from committed o
   where c.id = o.context_id and c.tenant_id = $2
   returning c.*
@@ -102,7 +107,7 @@ with committed as (
   insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain,
                          detail)
   select id, latest_revision, tenant_id, 'compact', latest_version, update_time, $9, $10, chain,
-         jsonb_build_object('compaction_id', compaction_id)
+         (select detail from committed)
   from changed
 ), in_force as (
   insert into compactions_in_force (context_id, revision, tenant_id, compaction_id)

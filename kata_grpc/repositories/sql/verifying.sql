@@ -3,12 +3,12 @@
 -- name: get_whole_context
 -- A context as of one moment, with how far its rows go then, who holds its name and whether its id was purged.
 -- $1 id, $2 tenant_id
-select c.*, now() as read_time,
+select c.*,
        (select max(version) from messages where context_id = $1 and tenant_id = $2) as newest_message,
        (select max(revision) from revisions where context_id = $1 and tenant_id = $2) as newest_revision,
-       (select max(revision) from removals where context_id = $1 and tenant_id = $2) as newest_removal,
-       (select max(revision) from compactions_in_force where context_id = $1 and tenant_id = $2) as newest_in_force,
-       (select max(revision) from policies where context_id = $1 and tenant_id = $2) as newest_policy,
+       (select max(revision) from removals where context_id = $1 and tenant_id = $2) as removals,
+       (select max(revision) from compactions_in_force where context_id = $1 and tenant_id = $2) as compactions_in_force,
+       (select max(revision) from policies where context_id = $1 and tenant_id = $2) as policies,
        (select context_id from context_names n where n.tenant_id = $2 and n.name = c.name) as holder_id,
        exists (select from purged_contexts where context_id = $1 and tenant_id = $2) as purged
 from contexts c
@@ -65,7 +65,9 @@ left join policies p on p.context_id = r.context_id and p.tenant_id = r.tenant_i
 left join compactions_in_force f on f.context_id = r.context_id and f.tenant_id = r.tenant_id and f.revision = r.revision
 left join compactions k
   on k.context_id = f.context_id and k.tenant_id = f.tenant_id and k.compaction_id = f.compaction_id
-left join revisions o on o.context_id = r.origin_id and o.tenant_id = r.tenant_id and o.revision = r.revision
+left join lateral (
+  select * from revisions where context_id = r.origin_id and tenant_id = r.tenant_id and revision = r.revision limit 1
+) o on true
 order by r.revision;
 
 -- name: list_whole_messages
@@ -143,6 +145,12 @@ select c.*, r.kind, r.detail, lower(c.covered) as lowest, upper(c.covered) - 1 a
          join compaction_sources s
            on s.context_id = g.source_id and s.tenant_id = $2 and s.compacted_id = $1 and s.compaction_id = c.compaction_id
        ) as has_sources,
+       jsonb_build_object(
+         'made', encode(sha256(convert_to(jsonb_build_array(
+           c.token, c.origin, c.previous_id, c.policy_revision, c.plan, encode(c.fingerprint, 'hex'), c.covered::text,
+           c.added::text)::text, 'UTF8')), 'hex'),
+         'summary', encode(sha256(convert_to(jsonb_build_array(
+           c.summary, c.summary_tokens, c.summary_state, c.summariser)::text, 'UTF8')), 'hex')) as digests,
        b.last_version as version_at_base,
        (select max(f.revision) from compactions_in_force f
         where f.context_id = $1 and f.tenant_id = $2 and f.revision <= c.base_revision) as in_force_at_base,
