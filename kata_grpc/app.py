@@ -27,6 +27,7 @@ from kata_grpc.services.importing import Imports
 from kata_grpc.services.lineages import Lineages
 from kata_grpc.services.messages import Messages
 from kata_grpc.services.policies import Policies
+from kata_grpc.services.purging import Purging
 from kata_grpc.services.removing import Removals
 from kata_grpc.services.tagging import Tags
 from kata_grpc.services.watching import Watching
@@ -39,6 +40,7 @@ from kata_grpc.transport.draining import Draining
 from kata_grpc.transport.lineages import LineageServicer
 from kata_grpc.transport.messages import MessageServicer
 from kata_grpc.transport.policies import PolicyServicer
+from kata_grpc.transport.purging import PurgeServicer
 from kata_grpc.transport.removing import RemovalServicer
 from kata_grpc.transport.tags import TagServicer
 from kata_grpc.transport.tls import Certificates
@@ -121,11 +123,14 @@ class Server:
         messages = Messages(database, tokenizers, hints.changed)
         fork_limits = ForkLimits(depth=settings.max_fork_depth, children=settings.max_forks)
         forks = Forks(database, messages, fork_limits, hints.changed)
+        flattening = Flattening(database, hints.changed)
+        purging = Purging(database, flattening)
         servicers = (
             (
                 ContextServicer(Contexts(database, hints.changed), forks, tokens),
                 TagServicer(Tags(database, hints.changed), tokens),
-                LineageServicer(Lineages(database), Flattening(database, hints.changed), tokens),
+                LineageServicer(Lineages(database), flattening, tokens),
+                PurgeServicer(purging),
             ),
             (
                 MessageServicer(messages, Imports(database), Windows(database, tokenizers), tokens, self._draining),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PROTOS = ROOT / "protos/kata/context/v1"
-TENANTS_TABLES = re.compile(r"\b(?:from|join|into|update)\s+(contexts|context_names|revisions|messages|tags)\b")
+TENANTS_TABLES = re.compile(r"\b(?:from|join|into|update)\s+(contexts|context_names|revisions|messages|tags|purged_contexts)\b")
 FOR_THE_OPERATOR = {"integrity.sql", "fill.sql"}
 """Statements that run over all tenants, by a command on the machine of the database and never for a call."""
 
@@ -132,6 +132,7 @@ NUMBERS: list[tuple[str, str, list[object]]] = [
         "Are messages to append to the child in the same step, at most {}",
         [limits.MAX_APPEND_MESSAGES],
     ),
+    ("error_reason.proto", "names the first {} of them", [limits.NAMED_READERS]),
     ("message_service.proto", "inherited ones among them: 1 to {} ranges", [limits.MAX_VERSION_RANGES]),
     ("context_service.proto", "its parent last; the nearest {}.", [limits.MAX_ANCESTORS]),
     (

@@ -75,6 +75,21 @@ sa.Index(
     contexts.c.id,
     postgresql_where=contexts.c.parent_id.is_not(None),
 )
+sa.Index(
+    "contexts_sources_ix",
+    sa.literal_column("jsonb_path_query_array(segments, '$[*][0]')").label("sources"),
+    _table=contexts,
+    postgresql_using="gin",
+    postgresql_ops={"sources": "jsonb_path_ops"},
+    postgresql_where=contexts.c.segments.is_not(None),
+)
+sa.Index(
+    "contexts_deleted_ix",
+    contexts.c.tenant_id,
+    contexts.c.delete_time,
+    contexts.c.id,
+    postgresql_where=contexts.c.delete_time.is_not(None),
+)
 
 context_names = sa.Table(
     "context_names",
@@ -221,8 +236,14 @@ purged_contexts = sa.Table(
     sa.Column("request_id", sa.Text()),
     sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
     sa.Column("receipt", pg.JSONB(), nullable=False),
+    sa.Column("remaining", sa.BigInteger()),
     sa.PrimaryKeyConstraint("context_id", name="purged_contexts_pk"),
     comment="What is left of purged contexts: that they were, and what was erased. Their ids are never used again.",
+)
+sa.Index(
+    "purged_contexts_remaining_ix",
+    purged_contexts.c.context_id,
+    postgresql_where=purged_contexts.c.remaining.is_not(None),
 )
 
 policies = sa.Table(

@@ -8,6 +8,7 @@ KataError
 ├── RequestIdReused            a request_id with other content than at first
 ├── NotFound
 │   ├── ContextNotFound
+│   ├── ContextPurged
 │   ├── MessageNotFound
 │   └── TagNotFound
 ├── ContextExists              a unique name that a live context holds
@@ -24,6 +25,7 @@ KataError
 │   ├── ForkTooDeep
 │   ├── TooManyForks
 │   ├── ContextIsFlat
+│   ├── ContextHasForks
 │   └── ResponseTooLarge
 ├── OutOfRange                 a version or revision beyond the latest, or before the earliest
 ├── TooManyWatchers
@@ -114,6 +116,15 @@ class ContextNotFound(NotFound):
     def __init__(self, context_id: str) -> None:
         self.context_id = context_id
         super().__init__("kata.context.v1.Context", context_id, f"There is no context {context_id}.")
+
+
+class ContextPurged(NotFound):
+    """The context was purged."""
+
+    def __init__(self, context_id: str) -> None:
+        self.context_id = context_id
+        message = f"Context {context_id} was purged, and its id and request_id are used up; create another one."
+        super().__init__("kata.context.v1.Context", context_id, message)
 
 
 class MessageNotFound(NotFound):
@@ -260,6 +271,19 @@ class ContextIsFlat(Precondition):
     def __init__(self, context_id: str) -> None:
         self.context_id = context_id
         super().__init__(f"Context {context_id} has all of its messages in its own log: there is nothing to flatten.")
+
+
+class ContextHasForks(Precondition):
+    """Other contexts read the context's log."""
+
+    def __init__(self, context_id: str, count: int, fork_ids: Sequence[str]) -> None:
+        self.context_id = context_id
+        self.count = count
+        self.fork_ids = tuple(fork_ids)
+        super().__init__(
+            f"Forks read the log of context {context_id}, {count} in all: purge them first, or flatten them, as "
+            "detach_children does."
+        )
 
 
 class ResponseTooLarge(Precondition):

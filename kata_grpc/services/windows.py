@@ -320,10 +320,13 @@ class ContentDigest:
 
     def __init__(self) -> None:
         self._hash = sha256()
+        self.messages = 0
+        """How many there were so far."""
 
     def add(self, digests: bytes) -> None:
         """Go on with more messages."""
         self._hash.update(digests)
+        self.messages += len(digests) // self._hash.digest_size
 
     def value(self) -> bytes:
         """Return the 32 bytes for the messages so far."""

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from kata_grpc.domain.contexts import TenantId
     from kata_grpc.repositories.windows import Page
+    from kata_grpc.services.accounting import Window
     from kata_grpc.services.importing import Imports
     from kata_grpc.services.windows import Windows
     from kata_grpc.transport.calls import Dialog, Writer
@@ -192,6 +193,7 @@ class MessageServicer:
                 size += len(page.records)
                 if size > limits.MAX_UNARY_WINDOW_BYTES:
                     raise ResponseTooLarge(size, limits.MAX_UNARY_WINDOW_BYTES)
+        _check_whole(window, digest)
         rest = pb.GetWindowResponse(trailer=trailer_to_proto(window, digest.value()))
         if request.render:
             rendered = await self._windows.render(window, kept)
@@ -230,7 +232,14 @@ class MessageServicer:
                 await writer.write(chunk(page.records, token))
                 if self._draining.started:
                     raise ShuttingDown
+        _check_whole(window, digest)
         await writer.write(field(3, trailer_to_proto(window, digest.value()).SerializeToString()))
+
+
+def _check_whole(window: Window, digest: ContentDigest) -> None:
+    """Raise WindowGone where messages of the window were not there any more when it was their turn."""
+    if digest.messages != window.message_count:
+        raise WindowGone(str(window.context_id))
 
 
 def drafts_of(messages: Sequence[message_pb2.Message]) -> list[Draft]:

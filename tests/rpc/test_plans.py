@@ -33,6 +33,7 @@ QUERIES = {
     **load("kata_grpc.repositories", "sql/watching.sql"),
     **load("kata_grpc.repositories", "sql/lineage.sql"),
     **load("kata_grpc.repositories", "sql/flattening.sql"),
+    **load("kata_grpc.repositories", "sql/purging.sql"),
 }
 NEVER = "9999-12-31 00:00:00+00"
 LAST_ID = UUID(int=2**128 - 1)
@@ -125,21 +126,27 @@ USES: dict[str, Use] = {
     "list_children": Use([0, UUID(int=0), 51], 110),
     "find_shared_version": Use([TENANT, *ROOT, *ROOT, LOG + 1], 100, with_context=False),
     # flattening
+    "lock_against_forks": Use([], 4),
     "copied_version": Use([LOG // 2], 2),
     "copied_revision": Use([LOG // 2], 2),
-    "copy_messages": Use([LAST_ID, LOG // 2, LOG, 100, 8 << 20], 210),
-    "copy_revisions": Use([LAST_ID, LOG // 2, LOG // 2 + 100, LOG], 110),
+    "copy_messages": Use([CONTEXT, LOG // 2, LOG, 100, 8 << 20], 210),
+    "copy_revisions": Use([CONTEXT, LOG // 2, LOG // 2 + 100, LOG], 110),
     "copy_policies": Use([[CONTEXT], [0], [LOG]], 5),
     "copy_removals": Use([[CONTEXT], [0], [LOG], [LOG]], 5),
     "copy_redactions": Use([[CONTEXT], [1], [LOG]], 5),
-    "lock_against_forks": Use([], 4),
+    # purging
+    "count_readers": Use([10], 10),
+    "find_purged": Use([], 2),
+    "lock_purged": Use([], 2),
+    "erase_rows": Use([LOG, 100, 8 << 20], 1_500),
+    "measure_rows": Use([LOG // 2, LOG // 2 + 100], 300),
     # watches
     "find_watch_start": Use([LOG // 2], 6),
     "find_changed_contexts": Use([[7]], 3, of_arrays=True),
 }
 NOT_ABOUT_ONE_LOG = {
     "insert_context", "insert_fork", "change_context", "change_removals", "flatten_context", "take_revision",
-    "set_policy", "put_tag", "hold_name", "free_name", "get_token_key", "list_contexts_with_labels", "tell_listeners",
+    "set_policy", "put_tag", "hold_name", "purge_context", "free_name", "get_token_key", "list_contexts_with_labels", "tell_listeners",
 }  # fmt: skip
 
 
