@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PROTOS = ROOT / "protos/kata/context/v1"
-TENANTS_TABLES = re.compile(r"\b(?:from|join|into|update)\s+(contexts|context_names|revisions|messages|tags|purged_contexts)\b")
+TENANTS_TABLES = re.compile(
+    r"\b(?:from|join|into|update)\s+(contexts|context_names|revisions|messages|tags|purged_contexts)\b"
+)
 FOR_THE_OPERATOR = {"integrity.sql", "fill.sql"}
 """Statements that run over all tenants, by a command on the machine of the database and never for a call."""
 

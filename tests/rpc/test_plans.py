@@ -146,7 +146,8 @@ USES: dict[str, Use] = {
 }
 NOT_ABOUT_ONE_LOG = {
     "insert_context", "insert_fork", "change_context", "change_removals", "flatten_context", "take_revision",
-    "set_policy", "put_tag", "hold_name", "purge_context", "free_name", "get_token_key", "list_contexts_with_labels", "tell_listeners",
+    "set_policy", "put_tag", "hold_name", "free_name", "get_token_key", "list_contexts_with_labels", "tell_listeners",
+    "purge_context",
 }  # fmt: skip
 
 
