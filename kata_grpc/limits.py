@@ -52,6 +52,12 @@ NAMED_READERS = 10
 MEASURED_NUMBERS = 100_000
 """Versions and revisions that a dry run measures by one statement."""
 
+RETENTION_PAGE = 500
+"""Contexts that retention looks at by one statement, and after which it says how far it is."""
+RETENTION_PLANNED = 10_000
+"""Contexts that a run of retention takes before it looks again."""
+MAX_RETENTION_YEARS = 100
+
 MAX_VERSION_RANGES = 1_000
 """In one removal or restoration."""
 

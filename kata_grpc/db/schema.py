@@ -83,13 +83,6 @@ sa.Index(
     postgresql_ops={"sources": "jsonb_path_ops"},
     postgresql_where=contexts.c.segments.is_not(None),
 )
-sa.Index(
-    "contexts_deleted_ix",
-    contexts.c.tenant_id,
-    contexts.c.delete_time,
-    contexts.c.id,
-    postgresql_where=contexts.c.delete_time.is_not(None),
-)
 
 context_names = sa.Table(
     "context_names",
@@ -262,6 +255,9 @@ installation = sa.Table(
     metadata,
     sa.Column("id", sa.Integer(), nullable=False, autoincrement=False),
     sa.Column("token_key", sa.LargeBinary(), nullable=False),
+    sa.Column("retention_holder", pg.UUID()),
+    sa.Column("retention_until", _TIME),
+    sa.Column("retention_time", _TIME),
     sa.PrimaryKeyConstraint("id", name="installation_pk"),
     sa.CheckConstraint("id = 1", name="installation_is_one_row_ck"),
     comment="What all workers share: the key under which page and resume tokens are made.",

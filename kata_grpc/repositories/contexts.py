@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _SQL = load("kata_grpc.repositories", "sql/contexts.sql")
 
-_BEFORE_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
+BEFORE_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 """Where a walk from the newest context starts. Always a place, so that every page is read along the index."""
 
 _CHILD_OF_FLAT = 2
@@ -268,7 +268,7 @@ class ContextRepository:
     ) -> list[Context]:
         """Return contexts, newest first, from the one after `after` on."""
         escaped = name_prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        create_time, last_id = after or _BEFORE_ALL
+        create_time, last_id = after or BEFORE_ALL
         asked = (tenant, escaped + "%", show_deleted, create_time, last_id, limit)
         if labels:
             rows = await self._db.fetch(_SQL.list_contexts_with_labels, *asked, json.dumps(dict(labels)))

@@ -6,6 +6,8 @@ stopped leaves rows that nobody can reach, and the next one goes on there.
 
 from __future__ import annotations
 
+import asyncio
+from contextvars import Context as Variables
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,17 +52,42 @@ class Purging:
     def __init__(self, database: Database, flattening: Flattening) -> None:
         self._db = database
         self._flattening = flattening
+        self._erasing: set[asyncio.Task[Purged]] = set()
+
+    async def close(self) -> None:
+        """Stop erasing; what remains is left to the next run of retention."""
+        for task in self._erasing:
+            task.cancel()
+        await asyncio.gather(*self._erasing, return_exceptions=True)
 
     async def purge(self, tenant: TenantId, context_id: UUID, request_id: str | None, *, detach: bool) -> Receipt:
         """Erase a soft-deleted context whose log no other one reads; with `detach`, copy it for those that do first.
 
-        Raises ContextNotFound, ContextPurged, ContextNotDeleted, ContextHasForks or RequestIdReused.
+        A caller that goes away does not stop it. Raises ContextNotFound, ContextPurged, ContextNotDeleted,
+        ContextHasForks or RequestIdReused.
         """
         wanted = fingerprint("PurgeContext", {"detach_children": detach})
         detached = await self._detach(tenant, context_id, request_id, wanted) if detach else 0
         purged, replayed = await self._take(tenant, context_id, request_id, wanted)
-        purged = await self.erase(tenant, context_id) or purged
+        if purged.remaining is not None:
+            # In a context of its own: the deadline of the call is not that of the work.
+            task = asyncio.create_task(self._erase(tenant, context_id), context=Variables())
+            self._erasing.add(task)
+            task.add_done_callback(self._erasing.discard)
+            purged = await asyncio.shield(task)
         return Receipt(context_id, purged.purge_time, purged.erased, detached, replayed)
+
+    async def take(self, tenant: TenantId, context_id: UUID, update_time: datetime) -> None:
+        """Make a context unreachable that has not changed since a time; its rows remain, for `erase_some`.
+
+        Raises ContextNotFound, ContextPurged, ContextNotDeleted or ContextHasForks.
+        """
+        async with self._db.transaction() as executor:
+            context = await ContextRepository(executor).lock_against_forks(context_id, tenant)
+            if context is not None and context.update_time != update_time:
+                raise ContextNotDeleted(str(context_id))
+            await _check(executor, tenant, context_id, context, detach=False)
+            await PurgeRepository(executor).purge(context_id, tenant, None, fingerprint("Retention", {}))
 
     async def preview(self, tenant: TenantId, context_id: UUID, *, detach: bool) -> Receipt:
         """Return what `purge` would do; it raises what that would raise."""
@@ -78,17 +105,23 @@ class Purging:
                 erased[name] = Amount(before.rows + rows, before.bytes + size)
         return Receipt(context_id, None, erased, readers)
 
-    async def erase(self, tenant: TenantId, context_id: UUID) -> Purged | None:
-        """Erase what remains of a purged context, batch by batch; return its receipt, None if there is none."""
-        while True:
-            async with self._db.transaction() as executor:
-                repository = PurgeRepository(executor)
-                purged = await repository.lock(context_id, tenant)
-                if purged is None or purged.remaining is None:
-                    return purged
-                await repository.erase(
-                    context_id, tenant, purged.remaining, limits.PURGE_ROWS, limits.PURGE_MESSAGE_BYTES
-                )
+    async def erase_some(self, tenant: TenantId, context_id: UUID) -> Purged | None:
+        """Erase a batch of what remains of a purged context; return its receipt, None if nothing remained."""
+        async with self._db.transaction() as executor:
+            repository = PurgeRepository(executor)
+            purged = await repository.lock(context_id, tenant)
+            if purged is None or purged.remaining is None:
+                return None
+            return await repository.erase(
+                context_id, tenant, purged.remaining, limits.PURGE_ROWS, limits.PURGE_MESSAGE_BYTES
+            )
+
+    async def _erase(self, tenant: TenantId, context_id: UUID) -> Purged:
+        while await self.erase_some(tenant, context_id):
+            pass
+        purged = await PurgeRepository(self._db).find(context_id, tenant)
+        assert purged is not None, "what is left of a context stays"
+        return purged
 
     async def _take(
         self, tenant: TenantId, context_id: UUID, request_id: str | None, wanted: bytes

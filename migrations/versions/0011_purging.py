@@ -1,15 +1,15 @@
-"""What purging needs: who reads a context's log, which purged contexts still have rows, and that no id comes back.
+"""What purging and retention need: who reads a log, what is left to erase, that no id comes back, and whose turn it is.
 
-Run before the code that uses it; it may be run while the code before it works. Adds a column that is null, a function
-and three indexes, two of them over `contexts`, which is locked against writers for as long as it takes to read it
-twice. Going back drops them; it is refused while rows of purged contexts are left, which the code before would never
-erase.
+Run before the code that uses it; it may be run while the code before it works. Adds columns that are null, a function
+and two indexes, one of them over `contexts`, which is locked against writers for as long as it takes to read it. Going
+back drops them; it is refused while rows of purged contexts are left, which the code before would never erase.
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql as pg
 
 revision = "0011"
 down_revision = "0007"
@@ -55,19 +55,17 @@ def upgrade() -> None:
         postgresql_using="gin",
         postgresql_where=sa.text("segments is not null"),
     )
-    op.create_index(
-        "contexts_deleted_ix",
-        "contexts",
-        ["tenant_id", "delete_time", "id"],
-        postgresql_where=sa.text("delete_time is not null"),
-    )
+    op.add_column("installation", sa.Column("retention_holder", pg.UUID()))
+    op.add_column("installation", sa.Column("retention_until", pg.TIMESTAMP(timezone=True)))
+    op.add_column("installation", sa.Column("retention_time", pg.TIMESTAMP(timezone=True)))
     op.execute(REFUSE_PURGED)
 
 
 def downgrade() -> None:
     op.execute(NONE_LEFT)
     op.execute("drop function kata_refuse_purged(uuid)")
-    op.drop_index("contexts_deleted_ix", "contexts")
+    for name in ("retention_holder", "retention_until", "retention_time"):
+        op.drop_column("installation", name)
     op.drop_index("contexts_sources_ix", "contexts")
     op.drop_index("purged_contexts_remaining_ix", "purged_contexts")
     op.drop_column("purged_contexts", "remaining")
