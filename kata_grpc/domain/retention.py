@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 OTHERS = "*"
 """Stands for all tenants that have no rules of their own."""
 
-_DURATION = re.compile(r"([1-9][0-9]{0,8})([smhdw])")
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 LONGEST = timedelta(days=365 * MAX_RETENTION_YEARS)
 

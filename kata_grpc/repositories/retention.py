@@ -33,14 +33,14 @@ class RetentionRepository:
         """End this process's turn."""
         await self._db.execute(_SQL.end_turn, holder, ran)
 
-    async def unfinished(self, seconds: float, limit: int) -> list[tuple[UUID, TenantId]]:
-        """Return contexts that were purged so long ago and have rows to erase."""
-        rows = await self._db.fetch(_SQL.list_unfinished, seconds, limit)
+    async def unfinished(self, limit: int) -> list[tuple[UUID, TenantId]]:
+        """Return purged contexts that have rows to erase."""
+        rows = await self._db.fetch(_SQL.list_unfinished, limit)
         return [(row["context_id"], TenantId(row["tenant_id"])) for row in rows]
 
-    async def count_unfinished(self, seconds: float) -> int:
-        """Return how many contexts were purged so long ago and have rows to erase."""
-        count: int = await self._db.fetchval(_SQL.count_unfinished, seconds)
+    async def count_unfinished(self) -> int:
+        """Return how many purged contexts have rows to erase."""
+        count: int = await self._db.fetchval(_SQL.count_unfinished)
         return count
 
     async def next_tenant(self, before: str) -> TenantId | None:

@@ -35,8 +35,6 @@ _log = logging.getLogger(__name__)
 
 _TURN_SECONDS = 60.0
 _RENEW_SECONDS = 15.0
-_SETTLED_SECONDS = 60.0
-"""Rows of a context that was purged so long ago are nobody's: the call that purged it is over."""
 _FIRST_SECONDS = 60.0
 """After the start of a process, at most, it looks for the first time."""
 
@@ -122,22 +120,22 @@ class Retention:
 
     async def preview(self) -> Report:
         """Return what a run would do now."""
-        report = Report(finished=await self._repository.count_unfinished(_SETTLED_SECONDS))
+        report = Report(finished=await self._repository.count_unfinished())
         async for planned in self.plan():
             _count(report, planned)
         return report
 
-    async def run(self, settled_seconds: float = _SETTLED_SECONDS) -> Report | None:
+    async def run(self) -> Report | None:
         """Do what the rules say, once; None where it is another process's turn."""
         if await self._repository.take_turn(self._holder, _TURN_SECONDS, 0) is None:
             return None
-        return await self._run(settled_seconds)
+        return await self._run()
 
-    async def _run(self, settled_seconds: float = _SETTLED_SECONDS) -> Report:
+    async def _run(self) -> Report:
         """Do it, in this process's turn, which ends with it."""
         report, whole = Report(), False
         try:
-            await self._finish(report, settled_seconds)
+            await self._finish(report)
             more = True
             while more:
                 batch, more = await self._batch(report)
@@ -169,9 +167,9 @@ class Retention:
                 batch.append(planned)
         return batch, False
 
-    async def _finish(self, report: Report, settled_seconds: float) -> None:
+    async def _finish(self, report: Report) -> None:
         """Erase what purges that were cut off have left."""
-        while found := await self._repository.unfinished(settled_seconds, limits.RETENTION_PAGE):
+        while found := await self._repository.unfinished(limits.RETENTION_PAGE):
             for context_id, tenant in found:
                 while await self._purging.erase_some(tenant, context_id):
                     await self._renew()

@@ -17,16 +17,12 @@ set retention_holder = null, retention_until = null,
 where id = 1 and retention_holder = $1;
 
 -- name: list_unfinished
--- Purged contexts that have rows to erase, but for those whose purge may be at it. $1 seconds since they were purged,
--- $2 limit
-select context_id, tenant_id from purged_contexts
-where remaining is not null and purge_time < clock_timestamp() - make_interval(secs => $1)
-limit $2;
+-- Purged contexts that have rows to erase. $1 limit
+select context_id, tenant_id from purged_contexts where remaining is not null limit $1;
 
 -- name: count_unfinished
--- How many purged contexts have rows to erase, but for those whose purge may be at it. $1 seconds since they were purged
-select count(*) from purged_contexts
-where remaining is not null and purge_time < clock_timestamp() - make_interval(secs => $1);
+-- How many purged contexts have rows to erase.
+select count(*) from purged_contexts where remaining is not null;
 
 -- name: next_tenant
 -- The next tenant that has contexts. $1 the tenant before
