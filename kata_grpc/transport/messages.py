@@ -56,6 +56,10 @@ _RESUME_LAYOUT = f">qqq{_SENT_BYTES}s"
 sent the first bytes: what goes on must go on with the same."""
 
 
+_ATTEMPTS = 3
+"""At a window whose messages go away while it is read: to a fork that has got a log of its own they have not."""
+
+
 class MessageServicer:
     """The methods of MessageService, under their names on the wire."""
 
@@ -180,7 +184,15 @@ class MessageServicer:
         context_id = check.context_id(request.context_id)
         wanted, options = _window_request(check, request)
         check.done()
-        window = await self._windows.choose(tenant, context_id, wanted, options)
+        for _ in range(_ATTEMPTS):
+            window = await self._windows.choose(tenant, context_id, wanted, options)
+            answer = await self._window(window, render=request.render)
+            if answer is not None:
+                return answer
+        raise WindowGone(str(context_id))
+
+    async def _window(self, window: Window, *, render: bool) -> bytes | None:
+        """Return a whole window; None where messages of it are not there any more."""
         digest = ContentDigest()
         parts = [field(1, header_to_proto(window).SerializeToString())]
         size = 0
@@ -193,9 +205,10 @@ class MessageServicer:
                 size += len(page.records)
                 if size > limits.MAX_UNARY_WINDOW_BYTES:
                     raise ResponseTooLarge(size, limits.MAX_UNARY_WINDOW_BYTES)
-        _check_whole(window, digest)
+        if digest.messages != window.message_count:
+            return None
         rest = pb.GetWindowResponse(trailer=trailer_to_proto(window, digest.value()))
-        if request.render:
+        if render:
             rendered = await self._windows.render(window, kept)
             rest.rendered_json = rendered.json_text
             rest.adjustments.extend(map(adjustment_to_proto, rendered.adjustments))
@@ -232,14 +245,9 @@ class MessageServicer:
                 await writer.write(chunk(page.records, token))
                 if self._draining.started:
                     raise ShuttingDown
-        _check_whole(window, digest)
+        if digest.messages != window.message_count:
+            raise WindowGone(str(context_id))
         await writer.write(field(3, trailer_to_proto(window, digest.value()).SerializeToString()))
-
-
-def _check_whole(window: Window, digest: ContentDigest) -> None:
-    """Raise WindowGone where messages of the window were not there any more when it was their turn."""
-    if digest.messages != window.message_count:
-        raise WindowGone(str(window.context_id))
 
 
 def drafts_of(messages: Sequence[message_pb2.Message]) -> list[Draft]:

@@ -211,7 +211,7 @@ async def test_what_live_forks_read_stays(fresh_url: FreshDatabase) -> None:
         await age(server, deep, create_time=38)
         report = await job.run()
         assert (gone(report), report and report.has_forks) == ({Reason.AGE: 1}, 2), "as it was when it was planned"
-        assert gone(await job.run()) == {Reason.AGE: 2}
+        assert [gone(await job.run()) for _ in range(3)] == [{Reason.AGE: 1}] * 2 + [{}], "one after the other"
 
         for context_id in (root, child, deep):
             await age(server, context_id, delete_time=6)
@@ -241,12 +241,16 @@ async def test_what_changes_while_it_is_its_turn_stays(fresh_url: FreshDatabase)
         idle, undeleted = await made(server, 2, create_time=20, update_time=20)
         await delete(server, undeleted)
         await age(server, undeleted, delete_time=6)
-        for context_id, change in (
-            (idle, "update contexts set update_time = clock_timestamp() where id = $1::text::uuid"),
-            (undeleted, "update contexts set update_time = now(), delete_time = null where id = $1::text::uuid"),
+        for context_id, rules, change in (
+            (idle, "*: idle=10d", "update contexts set update_time = clock_timestamp() where id = $1::text::uuid"),
+            (
+                undeleted,
+                "*: purge=5d",
+                "update contexts set update_time = now(), delete_time = null where id = $1::text::uuid",
+            ),
         ):
             async with held(server, LOCK, context_id) as connection:
-                running = asyncio.ensure_future(retention(server, "*: idle=10d purge=5d").run())
+                running = asyncio.ensure_future(retention(server, rules).run())
                 await waits(server)
                 await connection.execute(change, context_id)
             report = await running
