@@ -55,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
     console = output()
     print_rows(console, _COLUMNS, "table", rows)
     if answer.detached_count:
-        console.print(f"{answer.detached_count:,} forks {'would get' if args.dry_run else 'got'} a log of their own.")
+        console.print(
+            f"Forks that {'would get' if args.dry_run else 'got'} a log of their own: {answer.detached_count:,}"
+        )
     if not args.dry_run:
         console.print(f"Purged. {answer.receipt.notice}", soft_wrap=True)
     return 0

@@ -34,6 +34,7 @@ QUERIES = {
     **load("kata_grpc.repositories", "sql/lineage.sql"),
     **load("kata_grpc.repositories", "sql/flattening.sql"),
     **load("kata_grpc.repositories", "sql/purging.sql"),
+    **load("kata_grpc.repositories", "sql/retention.sql"),
 }
 NEVER = "9999-12-31 00:00:00+00"
 LAST_ID = UUID(int=2**128 - 1)
@@ -140,6 +141,11 @@ USES: dict[str, Use] = {
     "lock_purged": Use([], 2),
     "erase_rows": Use([LOG, 100, 8 << 20], 1_500),
     "measure_rows": Use([LOG // 2, LOG // 2 + 100], 300),
+    # retention
+    "list_unfinished": Use([500], 2, with_context=False),
+    "next_tenant": Use([""], 2, with_context=False),
+    "scan_contexts": Use([TENANT, NEVER, LAST_ID, 100], 110, with_context=False),
+    "find_read": Use([TENANT, [CONTEXT, LAST_ID], [True, False]], 5, with_context=False),
     # watches
     "find_watch_start": Use([LOG // 2], 6),
     "find_changed_contexts": Use([[7]], 3, of_arrays=True),
@@ -147,7 +153,7 @@ USES: dict[str, Use] = {
 NOT_ABOUT_ONE_LOG = {
     "insert_context", "insert_fork", "change_context", "change_removals", "flatten_context", "take_revision",
     "set_policy", "put_tag", "hold_name", "free_name", "get_token_key", "list_contexts_with_labels", "tell_listeners",
-    "purge_context",
+    "purge_context", "take_turn", "end_turn", "count_unfinished",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import grpc
 import pytest
 from kata.context.v1 import context_pb2, lineage_pb2, policy_pb2, window_pb2
 from kata.context.v1 import context_service_pb2 as cs
+from kata.context.v1 import message_pb2 as pb
 from kata.context.v1 import message_service_pb2 as ms
 from kata.context.v1 import policy_service_pb2 as ps
 
@@ -19,8 +20,8 @@ from kata_grpc import limits
 from kata_grpc.db.query import load
 from kata_grpc.db.schema import metadata
 from tests.rpc import build as b
-from tests.rpc.forks import child_of, fork, texts, told
-from tests.rpc.serving import FreshDatabase, Running, loop, refused, serve, unknown_id
+from tests.rpc.forks import child_of, fork, history, texts, told
+from tests.rpc.serving import FreshDatabase, Running, loop, read_error, refused, serve, unknown_id
 from tests.rpc.watching import watching
 
 if TYPE_CHECKING:
@@ -460,6 +461,53 @@ async def test_a_window_that_is_being_read_does_not_end_as_if_it_were_whole(fres
                 assert not frame.HasField("trailer")
 
         assert (await refused(rest())).reason == "WINDOW_GONE"
+
+
+async def test_readers_of_a_fork_see_all_of_it_while_it_is_detached(fresh_url: FreshDatabase) -> None:
+    """What they had begun to read in its parent's log goes; a stream that has begun says so, the others read again."""
+    async with serve(await fresh_url(), pool_max=8) as server:
+        for _ in range(10):
+            root = await told(server, 1)
+            await server.append(root, *(b.user(f"m{number} " + "x" * 2_000) for number in range(700)))
+            child = await child_of(server, root)
+            await server.append(child, b.user("c"))
+
+            async def window(child: str = child) -> int:
+                return len((await server.window(child, 5_000_000)).messages)
+
+            async def small(child: str = child) -> int:
+                options = window_pb2.WindowOptions(max_messages=3)
+                return 699 + len((await server.window(child, 5_000_000, options=options)).messages)
+
+            async def stream(child: str = child) -> int:
+                try:
+                    frames = await server.stream(child, 5_000_000)
+                except grpc.aio.AioRpcError as error:
+                    return 702 if read_error(error).reason == "WINDOW_GONE" else 0
+                return sum(len(frame.chunk.messages) for frame in frames)
+
+            async def users(child: str = child) -> int:
+                return len(await server.log(child, roles=[pb.ROLE_USER]))
+
+            async def listed(child: str = child) -> int:
+                return len(await server.log(child, order=ms.LIST_ORDER_DESCENDING))
+
+            async def made(child: str = child) -> int:
+                return 699 + len(await history(server, child, kinds=[ms.REVISION_KIND_APPEND]))
+
+            done = asyncio.Event()
+
+            async def read(call: Callable[[], Awaitable[int]], done: asyncio.Event = done) -> set[int]:
+                found = {await call()}
+                while not done.is_set():
+                    found.add(await call())
+                return found
+
+            reading = [asyncio.ensure_future(read(call)) for call in (window, small, stream, users, listed, made)]
+            await delete(server, root)
+            await purge(server, root, detach_children=True)
+            done.set()
+            assert await asyncio.gather(*reading) == [{702}] * 6
 
 
 async def test_a_watch_ends(fresh_url: FreshDatabase) -> None:
