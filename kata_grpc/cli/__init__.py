@@ -34,6 +34,8 @@ COMMANDS = {
     "tag": ("tag", "name a point of a context, to come back to"),
     "tree": ("tree", "draw contexts and their forks"),
     "diff": ("diff", "show two contexts side by side, from where they parted"),
+    "purge": ("purge", "erase a deleted context for good"),
+    "retention": ("retention", "delete and purge what was kept long enough"),
     "watch": ("watch", "show what happens to a context, as it happens"),
     "demo": ("demo", "see what the service does, on a real conversation"),
     "bench": ("bench", "measure the service on this machine, every figure beside its floor"),

@@ -15,6 +15,7 @@ from kata_grpc.db.diagnosis import DatabaseFacts, database_facts
 from kata_grpc.db.errors import StartupError
 from kata_grpc.db.migrate import SchemaStatus
 from kata_grpc.db.pool import Database, PoolOptions
+from kata_grpc.repositories.retention import RetentionRepository
 from kata_grpc.services.integrity import recount
 from kata_grpc.transport.tls import Certificates
 
@@ -117,6 +118,7 @@ async def _database(settings: Settings, url: str, direct: str) -> AsyncIterator[
         if state.status is SchemaStatus.CURRENT:
             async for finding in _recount(database):
                 yield finding
+            yield await _purges(database)
     finally:
         await database.close()
 
@@ -129,6 +131,15 @@ async def _recount(database: Database) -> AsyncIterator[Finding]:
         for found in differences:
             yield Finding("contents", "problem", f"context {found.context_id}: {found.difference}")
     yield Finding("contents", "ok", f"the counters of {contexts:,} contexts were recounted")
+
+
+async def _purges(database: Database) -> Finding:
+    """Look for purges that were cut off."""
+    unfinished = await RetentionRepository(database).count_unfinished()
+    if not unfinished:
+        return Finding("purges", "ok", "of purged contexts nothing is left")
+    detail = f"{unfinished:,} purged contexts have rows left: kata-grpc retention erases them, as do servers that run"
+    return Finding("purges", "warning", detail)
 
 
 async def _direct(direct: str, *, pooled: bool, same: bool) -> Finding:

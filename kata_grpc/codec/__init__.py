@@ -12,7 +12,7 @@ from kata_grpc.codec.content import (
     part_to_proto,
     to_proto,
 )
-from kata_grpc.codec.options import decode_options, encode_policy, options_from_proto
+from kata_grpc.codec.options import decode_options, decode_rules, encode_policy, options_from_proto
 from kata_grpc.codec.records import (
     STAMP_BYTES,
     context_fields,
@@ -37,6 +37,7 @@ __all__ = [
     "decode_options",
     "decode_record",
     "decode_records",
+    "decode_rules",
     "derived_record",
     "encode_body",
     "encode_policy",

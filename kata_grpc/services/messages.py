@@ -32,7 +32,7 @@ from kata_grpc.services.cache import BoundedCache
 from kata_grpc.services.changes import OnChange, unwatched
 from kata_grpc.services.overlays import Overlays
 from kata_grpc.services.requests import check_claim
-from kata_grpc.services.snapshots import At, Snapshot, Snapshots
+from kata_grpc.services.snapshots import At, Snapshot, Snapshots, is_current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -280,6 +280,13 @@ class Messages:
                 max_bytes=room,
                 limit=limit - len(page),
             )
+            is_whole = not roles and _is_whole(
+                [row["version"] for row in rows], place, snapshot.version, newest_first, more
+            )
+            if not is_whole and not await is_current(self._db, tenant, snapshot.lineage):
+                return await self.page(
+                    tenant, context_id, at, newest_first=newest_first, after=after, roles=roles, limit=limit, view=view
+                )
             if rows:
                 place = rows[-1]["version"]
             found = rows if overlays is None else await overlays.visible(rows)
@@ -323,10 +330,23 @@ class Messages:
             limit=limit + 1,
             preview_bytes=PREVIEW_BYTES,
         )
+        is_whole = not kinds and len(rows) == min(limit + 1, last - first + 1)
+        if not is_whole and not await is_current(self._db, tenant, snapshot.lineage):
+            return await self.history(
+                tenant, context_id, at, newest_first=newest_first, after=after, kinds=kinds, limit=limit
+            )
         page = [revision_from_row(row) for row in rows[:limit]]
         if len(rows) > limit:
             return newest, page, page[-1].revision
         return newest, page, None if until == (first if newest_first else last) else until
+
+
+def _is_whole(versions: Sequence[int], after: int, latest: int, newest_first: bool, more: bool) -> bool:
+    """Tell whether a page has each version beyond one, up to the end or to where there is more."""
+    step, end = (-1, 1) if newest_first else (1, latest)
+    if list(versions) != list(range(after + step, after + step * (len(versions) + 1), step)):
+        return False
+    return more or (versions[-1] if versions else after) == end
 
 
 def revision_from_row(row: Row) -> Revision:

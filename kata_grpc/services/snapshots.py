@@ -46,6 +46,15 @@ class Snapshot:
     revision: int
 
 
+async def is_current(executor: Executor, tenant: TenantId, lineage: Lineage) -> bool:
+    """Tell whether a context is where it was believed to be, so that what was read there was all that there is.
+
+    Where it is not, it was purged, or flattened, and what it had read before may be purged.
+    """
+    found = await ContextRepository(executor).get_with_lineage(lineage.own.source, tenant)
+    return found is not None and found[1] == lineage
+
+
 class Snapshots:
     """Finds snapshots."""
 

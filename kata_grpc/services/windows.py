@@ -25,7 +25,7 @@ from kata_grpc.services.cache import BoundedCache
 from kata_grpc.services.choosing import PINNED_MOST, Choice, Snapshot
 from kata_grpc.services.counting import Counting
 from kata_grpc.services.overlays import Overlays
-from kata_grpc.services.snapshots import At, Snapshots
+from kata_grpc.services.snapshots import At, Snapshots, is_current
 from kata_grpc.services.standing import in_force, standing
 from kata_grpc.services.tails import LOOK_LEAST, LOOK_MOST
 
@@ -72,7 +72,30 @@ class Windows:
             version, revision = snapshot or await self._find(tenant, context_id, request)
             request = replace(request, at_version=version, at_revision=revision, at_time=None, at_tag=None)
         framing = FRAMING[request.dialect]
-        lineage, row, rows = await self._look(tenant, context_id, request, framing, snapshot and snapshot[0])
+        while True:
+            lineage, row, rows = await self._look(tenant, context_id, request, framing, snapshot and snapshot[0])
+            try:
+                window = await self._choose(tenant, lineage, row, rows, request, options, framing, snapshot)
+            except Exception:
+                # What was chosen from may have gone meanwhile, where a fork got a log of its own.
+                if await is_current(self._db, tenant, lineage):
+                    raise
+                continue
+            if window.held is not None or await is_current(self._db, tenant, lineage):
+                return window
+
+    async def _choose(
+        self,
+        tenant: TenantId,
+        lineage: Lineage,
+        row: Row,
+        rows: Sequence[Row],
+        request: WindowRequest,
+        options: WindowOptions,
+        framing: Framing,
+        snapshot: tuple[int, int] | None,
+    ) -> Window:
+        """Choose a window after a look at the end of the log."""
         log = WindowRepository(self._db, lineage, tenant)
         self._check_range(request, options, row)
         state = state_from_row(row) if row["revision"] is not None else RunningState()
@@ -354,10 +377,13 @@ class ContentDigest:
 
     def __init__(self) -> None:
         self._hash = sha256()
+        self.messages = 0
+        """How many there were so far."""
 
     def add(self, digests: bytes) -> None:
         """Go on with more messages."""
         self._hash.update(digests)
+        self.messages += len(digests) // self._hash.digest_size
 
     def value(self) -> bytes:
         """Return the 32 bytes for the messages so far."""

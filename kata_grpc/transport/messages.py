@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from kata_grpc.domain.contexts import TenantId
     from kata_grpc.repositories.windows import Page
+    from kata_grpc.services.accounting import Window
     from kata_grpc.services.importing import Imports
     from kata_grpc.services.windows import Windows
     from kata_grpc.transport.calls import Dialog, Writer
@@ -53,6 +54,10 @@ _SENT_BYTES = 12
 _RESUME_LAYOUT = f">qqq{_SENT_BYTES}s"
 """The snapshot's version and revision, the version of the last message that was sent, and of the digest of all that was
 sent the first bytes: what goes on must go on with the same."""
+
+
+_ATTEMPTS = 3
+"""At a window whose messages go away while it is read: to a fork that has got a log of its own they have not."""
 
 
 class MessageServicer:
@@ -179,7 +184,15 @@ class MessageServicer:
         context_id = check.context_id(request.context_id)
         wanted, options = _window_request(check, request)
         check.done()
-        window = await self._windows.choose(tenant, context_id, wanted, options)
+        for _ in range(_ATTEMPTS):
+            window = await self._windows.choose(tenant, context_id, wanted, options)
+            answer = await self._window(window, render=request.render)
+            if answer is not None:
+                return answer
+        raise WindowGone(str(context_id))
+
+    async def _window(self, window: Window, *, render: bool) -> bytes | None:
+        """Return a whole window; None where messages of it are not there any more."""
         digest = ContentDigest()
         parts = [field(1, header_to_proto(window).SerializeToString())]
         size = 0
@@ -192,8 +205,10 @@ class MessageServicer:
                 size += len(page.records)
                 if size > limits.MAX_UNARY_WINDOW_BYTES:
                     raise ResponseTooLarge(size, limits.MAX_UNARY_WINDOW_BYTES)
+        if digest.messages != window.message_count:
+            return None
         rest = pb.GetWindowResponse(trailer=trailer_to_proto(window, digest.value()))
-        if request.render:
+        if render:
             rendered = await self._windows.render(window, kept)
             rest.rendered_json = rendered.json_text
             rest.adjustments.extend(map(adjustment_to_proto, rendered.adjustments))
@@ -230,6 +245,8 @@ class MessageServicer:
                 await writer.write(chunk(page.records, token))
                 if self._draining.started:
                     raise ShuttingDown
+        if digest.messages != window.message_count:
+            raise WindowGone(str(context_id))
         await writer.write(field(3, trailer_to_proto(window, digest.value()).SerializeToString()))
 
 

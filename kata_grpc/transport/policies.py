@@ -35,6 +35,7 @@ class PolicyServicer:
         check = Checker()
         context_id = check.context_id(request.context_id)
         check.window_options("policy.window", request.policy.window)
+        check.retention("policy.retention", request.policy.retention)
         request_id = check.request_id(request.request_id)
         expected = request.expected_policy_revision if request.HasField("expected_policy_revision") else None
         check.at_least("expected_policy_revision", expected or 0, 0)

@@ -34,6 +34,8 @@ QUERIES = {
     **load("kata_grpc.repositories", "sql/lineage.sql"),
     **load("kata_grpc.repositories", "sql/flattening.sql"),
     **load("kata_grpc.repositories", "sql/compactions.sql"),
+    **load("kata_grpc.repositories", "sql/purging.sql"),
+    **load("kata_grpc.repositories", "sql/retention.sql"),
 }
 NEVER = "9999-12-31 00:00:00+00"
 LAST_ID = UUID(int=2**128 - 1)
@@ -126,10 +128,11 @@ USES: dict[str, Use] = {
     "list_children": Use([0, UUID(int=0), 51], 110),
     "find_shared_version": Use([TENANT, *ROOT, *ROOT, LOG + 1], 100, with_context=False),
     # flattening
+    "lock_against_forks": Use([], 4),
     "copied_version": Use([LOG // 2], 2),
     "copied_revision": Use([LOG // 2], 2),
-    "copy_messages": Use([LAST_ID, LOG // 2, LOG, 100, 8 << 20], 210),
-    "copy_revisions": Use([LAST_ID, LOG // 2, LOG // 2 + 100, LOG], 110),
+    "copy_messages": Use([CONTEXT, LOG // 2, LOG, 100, 8 << 20], 210),
+    "copy_revisions": Use([CONTEXT, LOG // 2, LOG // 2 + 100, LOG], 110),
     "copy_policies": Use([[CONTEXT], [0], [LOG]], 5),
     "copy_removals": Use([[CONTEXT], [0], [LOG], [LOG]], 5),
     "copy_redactions": Use([[CONTEXT], [1], [LOG]], 5),
@@ -145,6 +148,17 @@ USES: dict[str, Use] = {
     "commit_compaction": Use([LAST_ID, 1, "", 1, "", "", None, FINGERPRINT, None, None, None], 10),
     "list_compactions": Use([2**62, None, 51], 52),
     "erase_summaries": Use([[7, 9]], 20),
+    # purging
+    "count_readers": Use([10], 10),
+    "find_purged": Use([], 2),
+    "lock_purged": Use([], 2),
+    "erase_rows": Use([LOG, 100, 8 << 20], 1_500),
+    "measure_rows": Use([LOG // 2, LOG // 2 + 100], 300),
+    # retention
+    "list_unfinished": Use([500], 2, with_context=False),
+    "next_tenant": Use([""], 2, with_context=False),
+    "scan_contexts": Use([TENANT, NEVER, LAST_ID, 100], 110, with_context=False),
+    "find_read": Use([TENANT, [CONTEXT, LAST_ID], [True, False]], 5, with_context=False),
     # watches
     "find_watch_start": Use([LOG // 2], 6),
     "find_changed_contexts": Use([[7]], 3, of_arrays=True),
@@ -152,7 +166,7 @@ USES: dict[str, Use] = {
 NOT_ABOUT_ONE_LOG = {
     "insert_context", "insert_fork", "change_context", "change_removals", "flatten_context", "take_revision",
     "set_policy", "begin_compaction", "put_in_force", "put_tag", "hold_name", "free_name", "get_token_key",
-    "list_contexts_with_labels", "tell_listeners",
+    "list_contexts_with_labels", "tell_listeners", "purge_context", "take_turn", "end_turn", "count_unfinished",
 }  # fmt: skip
 
 

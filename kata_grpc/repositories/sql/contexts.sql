@@ -1,7 +1,8 @@
 -- Statements about contexts, the names they hold and the revisions they take.
 
 -- name: insert_context
--- Creates a context with revision 0, the claim of its request, and its unique name. No row: the id is taken.
+-- Creates a context with revision 0, the claim of its request, and its unique name. No row: the id is taken. One that was
+-- purged violates purged_contexts_pk, also when that was while this waited for its row to go.
 -- $1 id, $2 tenant_id, $3 name, $4 unique_name, $5 labels, $6 metadata_json, $7 tokenizer, $8 origin_format,
 -- $9 origin_id, $10 origin_extra_json, $11 request_id, $12 fingerprint
 with created as (
@@ -10,7 +11,7 @@ with created as (
   select $1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, $10, t.now, t.now, sha256($12::bytea)
   from (select clock_timestamp() as now) t
   on conflict (id) do nothing
-  returning *
+  returning *, kata_refuse_purged(id)
 ), claimed as (
   insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain)
   select id, 0, tenant_id, 'create', 0, create_time, $11, $12, chain from created
@@ -23,8 +24,8 @@ select * from created;
 -- name: insert_fork
 -- Creates a child of a live context, with its first revision, which claims the request, and its unique name. The parent
 -- is locked against being purged and otherwise left alone: who appends to it does not wait. All that an append to the
--- child depends on stands beside the message at which it forks. No row: the id is taken, or there is no such parent.
--- Its stamp is never before that of the revision at which it forks, whatever the clock says.
+-- child depends on stands beside the message at which it forks. No row: the id is taken, or there is no such parent; an id that
+-- was purged violates purged_contexts_pk. Its stamp is never before that of the revision at which it forks, whatever the clock says.
 -- The child's number is one more than the newest sibling's, so that nobody counts them; children that are made at the
 -- same moment may share one. $1 id, $2 tenant_id, $3 name, $4 unique_name, $5 labels, $6 metadata_json, $7 parent's id,
 -- $8 fork version and $9 fork revision, $10 segments of the ancestors, $11 who appended the message at the fork, $12 who
@@ -56,7 +57,7 @@ with parent as (
     select child_number from contexts where parent_id = $7 and tenant_id = $2 order by child_number desc, id desc limit 1
   ) n on true
   on conflict (id) do nothing
-  returning *
+  returning *, kata_refuse_purged(id)
 ), claimed as (
   insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain,
                          detail)
@@ -127,6 +128,11 @@ where c.id = $1 and c.tenant_id = $2;
 -- The same under the row's lock, so that what is decided on it holds until the transaction ends. The claim is read by
 -- a statement of its own: a join would show the claims from before the wait for the lock. $1 id, $2 tenant_id
 select * from contexts where id = $1 and tenant_id = $2 for no key update;
+
+-- name: lock_against_forks
+-- The same under a lock that also those wait for who fork the context: they read its segments, and lock the row while they
+-- write a child's. $1 id, $2 tenant_id
+select * from contexts where id = $1 and tenant_id = $2 for update;
 
 -- name: find_claim
 -- What a request_id stands for in a context. $1 context_id, $2 tenant_id, $3 request_id

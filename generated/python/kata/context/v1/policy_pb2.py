@@ -22,16 +22,19 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from kata.context.v1 import window_pb2 as kata_dot_context_dot_v1_dot_window__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ckata/context/v1/policy.proto\x12\x0fkata.context.v1\x1a\x1ckata/context/v1/window.proto\"8\n\x06Policy\x12.\n\x06window\x18\x01 \x01(\x0b\x32\x1e.kata.context.v1.WindowOptionsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ckata/context/v1/policy.proto\x12\x0fkata.context.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ckata/context/v1/window.proto\"g\n\x06Policy\x12.\n\x06window\x18\x01 \x01(\x0b\x32\x1e.kata.context.v1.WindowOptions\x12-\n\tretention\x18\x08 \x01(\x0b\x32\x1a.kata.context.v1.Retention\"\xa2\x01\n\tRetention\x12\x0c\n\x04keep\x18\x01 \x01(\x08\x12+\n\x08max_idle\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07max_age\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bpurge_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Durationb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kata.context.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_POLICY']._serialized_start=79
-  _globals['_POLICY']._serialized_end=135
+  _globals['_POLICY']._serialized_start=111
+  _globals['_POLICY']._serialized_end=214
+  _globals['_RETENTION']._serialized_start=217
+  _globals['_RETENTION']._serialized_end=379
 # @@protoc_insertion_point(module_scope)

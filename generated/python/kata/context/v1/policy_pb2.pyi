@@ -4,6 +4,7 @@ isort:skip_file
 The policy of a context: how its windows are shaped where a request does not say."""
 
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from kata.context.v1 import window_pb2 as _window_pb2
 import builtins as _builtins
@@ -26,19 +27,68 @@ class Policy(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     WINDOW_FIELD_NUMBER: _builtins.int
+    RETENTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def window(self) -> _window_pb2.WindowOptions:
         """Shapes windows."""
+
+    @_builtins.property
+    def retention(self) -> Global___Retention:
+        """Says how long the context is kept."""
 
     def __init__(
         self,
         *,
         window: _window_pb2.WindowOptions | None = ...,
+        retention: Global___Retention | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retention", b"retention", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["retention", b"retention", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Policy: _TypeAlias = Policy  # noqa: Y015
+
+@_typing.final
+class Retention(_message.Message):
+    """Retention is how long a context is kept, where that is not as for the tenant's others. It holds where the server runs
+    retention (KATA_RETENTION); what is unset is as for the others. A context whose log forks read stays in any case, and
+    its forks inherit this with the policy. See docs/retention.md.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEEP_FIELD_NUMBER: _builtins.int
+    MAX_IDLE_FIELD_NUMBER: _builtins.int
+    MAX_AGE_FIELD_NUMBER: _builtins.int
+    PURGE_AFTER_FIELD_NUMBER: _builtins.int
+    keep: _builtins.bool
+    """Keeps the context: it is neither deleted nor purged by retention, and does not count among the tenant's newest."""
+    @_builtins.property
+    def max_idle(self) -> _duration_pb2.Duration:
+        """Is how long after its last change it is soft-deleted: 1 second to 100 years."""
+
+    @_builtins.property
+    def max_age(self) -> _duration_pb2.Duration:
+        """Is how long after its creation it is soft-deleted: 1 second to 100 years."""
+
+    @_builtins.property
+    def purge_after(self) -> _duration_pb2.Duration:
+        """Is how long after it was soft-deleted, by whomever, it is purged: 1 second to 100 years."""
+
+    def __init__(
+        self,
+        *,
+        keep: _builtins.bool = ...,
+        max_idle: _duration_pb2.Duration | None = ...,
+        max_age: _duration_pb2.Duration | None = ...,
+        purge_after: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_age", b"max_age", "max_idle", b"max_idle", "purge_after", b"purge_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep", b"keep", "max_age", b"max_age", "max_idle", b"max_idle", "purge_after", b"purge_after"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Retention: _TypeAlias = Retention  # noqa: Y015

@@ -1,4 +1,5 @@
 import { BinaryReader, BinaryWriter } from "../../../wire";
+import { Duration } from "../../../google/protobuf/duration";
 import { WindowOptions } from "./window";
 /** The policy of a context: how its windows are shaped where a request does not say. */
 /**
@@ -8,8 +9,26 @@ import { WindowOptions } from "./window";
 export interface Policy {
     /** Shapes windows. */
     window: WindowOptions | undefined;
+    /** Says how long the context is kept. */
+    retention: Retention | undefined;
+}
+/**
+ * Retention is how long a context is kept, where that is not as for the tenant's others. It holds where the server runs
+ * retention (KATA_RETENTION); what is unset is as for the others. A context whose log forks read stays in any case, and
+ * its forks inherit this with the policy. See docs/retention.md.
+ */
+export interface Retention {
+    /** Keeps the context: it is neither deleted nor purged by retention, and does not count among the tenant's newest. */
+    keep: boolean;
+    /** Is how long after its last change it is soft-deleted: 1 second to 100 years. */
+    maxIdle: Duration | undefined;
+    /** Is how long after its creation it is soft-deleted: 1 second to 100 years. */
+    maxAge: Duration | undefined;
+    /** Is how long after it was soft-deleted, by whomever, it is purged: 1 second to 100 years. */
+    purgeAfter: Duration | undefined;
 }
 export declare const Policy: MessageFns<Policy>;
+export declare const Retention: MessageFns<Retention>;
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 type DeepPartial<T> = T extends bigint ? string | number | bigint : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>> : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>> : T extends {
     $case: string;
