@@ -29,6 +29,7 @@ from kata_grpc.services.lineages import Lineages
 from kata_grpc.services.messages import Messages
 from kata_grpc.services.policies import Policies
 from kata_grpc.services.purging import Purging
+from kata_grpc.services.redacting import Redactions
 from kata_grpc.services.removing import Removals
 from kata_grpc.services.retention import Retention
 from kata_grpc.services.tagging import Tags
@@ -44,6 +45,7 @@ from kata_grpc.transport.lineages import LineageServicer
 from kata_grpc.transport.messages import MessageServicer
 from kata_grpc.transport.policies import PolicyServicer
 from kata_grpc.transport.purging import PurgeServicer
+from kata_grpc.transport.redacting import RedactionServicer
 from kata_grpc.transport.removing import RemovalServicer
 from kata_grpc.transport.tags import TagServicer
 from kata_grpc.transport.tls import Certificates
@@ -141,6 +143,7 @@ class Server:
                 MessageServicer(messages, Imports(database), Windows(database, tokenizers), tokens, self._draining),
                 WatchServicer(watching, tokens, self._draining),
                 RemovalServicer(Removals(database, hints.changed)),
+                RedactionServicer(Redactions(database, hints.changed)),
             ),
             (
                 PolicyServicer(Policies(database, hints.changed)),

@@ -59,7 +59,12 @@ RETENTION_PLANNED = 10_000
 MAX_RETENTION_YEARS = 100
 
 MAX_VERSION_RANGES = 1_000
-"""In one removal or restoration."""
+"""In one removal, restoration or redaction."""
+MAX_REDACTED_MESSAGES = 10_000
+"""In one redaction."""
+MAX_REASON_CHARS = 256
+MAX_NAMED_LOGS = 1_000
+"""In the receipt of a redaction, which counts them all."""
 
 COMPACTION_LEASE_SECONDS = 300
 MAX_LEASE_SECONDS = 3_600

@@ -23,6 +23,7 @@ from kata_grpc.codec.records import (
     encode_body,
     record_head,
     reshaped_record,
+    tombstone_record,
     varint,
 )
 
@@ -50,5 +51,6 @@ __all__ = [
     "record_head",
     "reshaped_record",
     "to_proto",
+    "tombstone_record",
     "varint",
 ]

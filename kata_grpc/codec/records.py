@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 from kata.context.v1 import message_pb2 as pb
 
-from kata_grpc.codec.content import from_proto, to_proto
+from kata_grpc.codec.content import NUMBER_OF_ROLE, from_proto, to_proto
 from kata_grpc.domain.messages import Message, TokenCountSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from uuid import UUID
 
+    from kata_grpc.domain.messages import Role
     from kata_grpc.domain.shaping import Elision
     from kata_grpc.domain.tokens import Counted
 
@@ -49,6 +51,8 @@ def encode_body(message: pb.Message) -> bytes:
     message.ClearField("create_time")
     message.ClearField("elisions")
     message.ClearField("derived")
+    message.ClearField("redact_time")
+    message.ClearField("redact_revision")
     message.DiscardUnknownFields()
     return message.SerializeToString(deterministic=True)
 
@@ -81,6 +85,23 @@ def record_head(fields: bytes, token_count: int, source: TokenCountSource, body:
     count = varint(token_count)
     size = len(fields) + 1 + len(count) + 2 + len(body) + STAMP_BYTES
     return b"".join((varint(size), fields, b"\x50", count, _SOURCES[source], body))
+
+
+def tombstone_record(
+    context_id: UUID,
+    tokenizer: str,
+    role: Role,
+    token_count: int,
+    source: TokenCountSource,
+    redact_time: datetime,
+    redact_revision: int,
+    stamp: bytes,
+) -> bytes:
+    """Return the record of a message whose content was erased; `stamp` is as an append's statement makes it."""
+    left = pb.Message(role=NUMBER_OF_ROLE[role], redact_revision=redact_revision)
+    left.redact_time.FromDatetime(redact_time)
+    body = left.SerializeToString(deterministic=True)
+    return record_head(context_fields(context_id, tokenizer), token_count, source, body) + stamp
 
 
 def decode_body(body: bytes) -> Message:

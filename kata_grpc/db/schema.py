@@ -306,6 +306,12 @@ sa.Index(
     postgresql_where=compactions.c.request_id.is_not(None),
 )
 sa.Index("compactions_newest_ix", compactions.c.context_id, compactions.c.token)
+sa.Index(
+    "compactions_origin_ix",
+    compactions.c.origin_id,
+    compactions.c.compaction_id,
+    postgresql_where=compactions.c.origin_id.is_not(None),
+)
 
 compactions_in_force = sa.Table(
     "compactions_in_force",

@@ -223,9 +223,18 @@ class Messages:
         """Return what stands for the content of a batch; the drafts are not counted."""
         return _fingerprint(drafts, sha256(b"".join(sha256(draft.body).digest() for draft in drafts)).digest())
 
-    async def get(self, tenant: TenantId, context_id: UUID, version: int, at: At, view: View = View.CURRENT) -> bytes:
+    async def get(
+        self,
+        tenant: TenantId,
+        context_id: UUID,
+        version: int,
+        at: At,
+        view: View = View.CURRENT,
+        *,
+        show_deleted: bool = False,
+    ) -> bytes:
         """Return the record of a message of a snapshot."""
-        snapshot = await self._snapshot(tenant, context_id, at, view)
+        snapshot = await self._snapshot(tenant, context_id, at, view, show_deleted=show_deleted)
         if version <= snapshot.version and (row := await self._messages.get(snapshot.lineage, tenant, version)):
             overlays = self._overlays(tenant, snapshot, view)
             if overlays is None or await overlays.visible([row]):
@@ -233,9 +242,11 @@ class Messages:
                 return record
         raise MessageNotFound(str(context_id), version)
 
-    async def _snapshot(self, tenant: TenantId, context_id: UUID, at: At, view: View) -> Snapshot:
+    async def _snapshot(
+        self, tenant: TenantId, context_id: UUID, at: At, view: View, *, show_deleted: bool
+    ) -> Snapshot:
         """Return a snapshot whose revision is that of the view: AS_THEN knows what was known when a version was new."""
-        snapshot = await self._snapshots.find(tenant, context_id, at)
+        snapshot = await self._snapshots.find(tenant, context_id, at, show_deleted=show_deleted)
         if view is View.AS_THEN and at.version is not None and at.revision is None:
             revision = await self._messages.revision_of(snapshot.lineage, tenant, at.version) if at.version else 0
             return replace(snapshot, revision=revision)
@@ -259,12 +270,13 @@ class Messages:
         roles: Sequence[Role],
         limit: int,
         view: View = View.CURRENT,
+        show_deleted: bool = False,
     ) -> tuple[Snapshot, Sequence[Row], int | None]:
         """Return a snapshot, a page of its messages beyond version `after`, and where the next page goes on, or None.
 
         It goes on with the version and the revision of the snapshot.
         """
-        snapshot = await self._snapshot(tenant, context_id, at, view)
+        snapshot = await self._snapshot(tenant, context_id, at, view, show_deleted=show_deleted)
         overlays = self._overlays(tenant, snapshot, view)
         place = after if after is not None else (snapshot.version + 1 if newest_first else 0)
         page: list[Row] = []
@@ -285,7 +297,15 @@ class Messages:
             )
             if not is_whole and not await is_current(self._db, tenant, snapshot.lineage):
                 return await self.page(
-                    tenant, context_id, at, newest_first=newest_first, after=after, roles=roles, limit=limit, view=view
+                    tenant,
+                    context_id,
+                    at,
+                    newest_first=newest_first,
+                    after=after,
+                    roles=roles,
+                    limit=limit,
+                    view=view,
+                    show_deleted=show_deleted,
                 )
             if rows:
                 place = rows[-1]["version"]

@@ -38,7 +38,7 @@ class At:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A live context as it is now, where its messages are, and the version and revision that a call is about."""
+    """A context as it is now, where its messages are, and the version and revision that a call is about."""
 
     context: Context
     lineage: Lineage
@@ -62,10 +62,13 @@ class Snapshots:
         self._contexts = ContextRepository(executor)
         self._tags = TagRepository(executor)
 
-    async def find(self, tenant: TenantId, context_id: UUID, at: At) -> Snapshot:
-        """Return the snapshot that is named. Raises ContextNotFound, OutOfRange or TagNotFound."""
+    async def find(self, tenant: TenantId, context_id: UUID, at: At, *, show_deleted: bool = False) -> Snapshot:
+        """Return the snapshot that is named, of a live context unless a deleted one will do.
+
+        Raises ContextNotFound, OutOfRange or TagNotFound.
+        """
         found = await self._contexts.get_with_lineage(context_id, tenant)
-        if found is None or found[0].delete_time is not None:
+        if found is None or (found[0].delete_time is not None and not show_deleted):
             raise ContextNotFound(str(context_id))
         context, lineage = found
         if at.tag is not None:

@@ -18,6 +18,7 @@ from kata_grpc.domain.messages import Message, Role, Row
 from kata_grpc.domain.tokens import FRAMING
 from kata_grpc.domain.windows import RunningState, View, WindowOptions, WindowRequest
 from kata_grpc.limits import FRAME_BYTES, FRAME_MESSAGES, KIB
+from kata_grpc.repositories.compactions import CompactionRepository
 from kata_grpc.repositories.contexts import lineage_of
 from kata_grpc.repositories.windows import Page, TailPart, WindowRepository, state_from_row
 from kata_grpc.services.accounting import Window, account
@@ -142,7 +143,7 @@ class Windows:
     async def _find(self, tenant: TenantId, context_id: UUID, request: WindowRequest) -> tuple[int, int]:
         """Return the version and the revision that a time or a tag stands for."""
         at = At(time=request.at_time, tag=request.at_tag)
-        found = await Snapshots(self._db).find(tenant, context_id, at)
+        found = await Snapshots(self._db).find(tenant, context_id, at, show_deleted=request.show_deleted)
         return found.version, found.revision
 
     async def _look(
@@ -161,7 +162,7 @@ class Windows:
                 most_pinned=PINNED_MOST,
                 max_bytes=FRAME_BYTES,
             )
-            if look is None or look[0]["deleted"]:
+            if look is None or (look[0]["deleted"] and not request.show_deleted):
                 raise ContextNotFound(str(context_id))
             found = lineage_of(context_id, look[0]["fork_version"], look[0]["segments"])
             if found == lineage:
@@ -263,9 +264,17 @@ class Windows:
             async for page in self._read(window, separator, after, window.summary.after):
                 yield page
             after = window.summary.after
-            yield _page([window.summary.row], separator)
+            if await self._stands(window):
+                yield _page([window.summary.row], separator)
         async for page in self._read(window, separator, after, last):
             yield page
+
+    async def _stands(self, window: Window) -> bool:
+        """Whether nothing of what the window's summary was made of was erased since it was chosen."""
+        assert window.summary is not None
+        compactions = CompactionRepository(self._db, window.tenant)
+        found = await compactions.in_lineage(window.lineage, window.summary.compaction.id)
+        return found is not None and not found.erased
 
     async def _read(self, window: Window, separator: bytes, after: int, last: int) -> AsyncGenerator[Page, None]:
         log = WindowRepository(self._db, window.lineage, window.tenant)

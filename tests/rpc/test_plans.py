@@ -137,7 +137,6 @@ USES: dict[str, Use] = {
     "copy_removals": Use([[CONTEXT], [0], [LOG], [LOG]], 5),
     "copy_redactions": Use([[CONTEXT], [1], [LOG]], 5),
     "copy_compactions": Use([[CONTEXT], [0], [LOG], [LOG]], 250),
-    "lock_against_forks": Use([], 4),
     # compactions
     "get_compaction_at": Use([LOG], 2),
     "find_compaction": Use([TENANT, *ROOT[:1], [2**62], [2**62], LAST_ID, LOG, LOG], 10, with_context=False),

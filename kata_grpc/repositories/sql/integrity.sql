@@ -15,7 +15,7 @@ cross join lateral (
          count(*) filter (where role in ('system', 'developer')) as pinned,
          coalesce(sum(item_count) filter (where role in ('system', 'developer')), 0)::bigint as items_of_pinned,
          count(*) filter (where total_tokens <> running_tokens or version <> place) as bad_sums,
-         count(*) filter (where record is not null and digest is distinct from sha256(kata_body(
+         count(*) filter (where record is not null and redact_revision is null and digest is distinct from sha256(kata_body(
            record, coalesce(origin_id, context_id), c.tokenizer, token_count, token_count_source,
            kata_stamp(version, revision, (extract(epoch from create_time) * 1000000)::bigint)))) as bad_digests
   from (

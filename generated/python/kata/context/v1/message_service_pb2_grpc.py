@@ -90,6 +90,11 @@ class MessageServiceStub:
                 request_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesRequest.SerializeToString,
                 response_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesResponse.FromString,
                 _registered_method=True)
+        self.RedactMessages = channel.unary_unary(
+                '/kata.context.v1.MessageService/RedactMessages',
+                request_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.RedactMessagesRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.RedactMessagesResponse.FromString,
+                _registered_method=True)
 
 
 class MessageServiceServicer:
@@ -214,6 +219,19 @@ class MessageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RedactMessages(self, request, context):
+        """Erases the content of messages for good, wherever they lie: of inherited ones in the ancestor's log, so that they are
+        gone for it and all its forks at once, and in every copy that flattening has made; with it embeddings, and the
+        summaries that compactions made of it, which hold no more. Version, role, token count, times and digest stay. A group
+        of which a message was redacted is in no window any more, in no view; lists show what is left. Repeating it for what is
+        redacted already is fine, and said. What backups may still hold is in the receipt; see docs/deletion.md.
+        One revision of this context. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED, WRITE_CONTENTION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MessageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -271,6 +289,11 @@ def add_MessageServiceServicer_to_server(servicer, server):
                     servicer.RestoreMessages,
                     request_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesRequest.FromString,
                     response_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesResponse.SerializeToString,
+            ),
+            'RedactMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.RedactMessages,
+                    request_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.RedactMessagesRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.RedactMessagesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -571,6 +594,33 @@ class MessageService:
             '/kata.context.v1.MessageService/RestoreMessages',
             kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesRequest.SerializeToString,
             kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RedactMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.MessageService/RedactMessages',
+            kata_dot_context_dot_v1_dot_message__service__pb2.RedactMessagesRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_message__service__pb2.RedactMessagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -107,6 +107,15 @@ class MessageServiceStub:
     """Brings removed messages back into the current view, whole groups at a time. One revision. Repeatable with `request_id`.
     Errors: as RemoveMessages.
     """
+    RedactMessages: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.RedactMessagesRequest, _message_service_pb2.RedactMessagesResponse]
+    """Erases the content of messages for good, wherever they lie: of inherited ones in the ancestor's log, so that they are
+    gone for it and all its forks at once, and in every copy that flattening has made; with it embeddings, and the
+    summaries that compactions made of it, which hold no more. Version, role, token count, times and digest stay. A group
+    of which a message was redacted is in no window any more, in no view; lists show what is left. Repeating it for what is
+    redacted already is fine, and said. What backups may still hold is in the receipt; see docs/deletion.md.
+    One revision of this context. Repeatable with `request_id`.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED, WRITE_CONTENTION.
+    """
 
 @_typing.type_check_only
 class MessageServiceAsyncStub(MessageServiceStub):
@@ -186,6 +195,15 @@ class MessageServiceAsyncStub(MessageServiceStub):
     RestoreMessages: _aio.UnaryUnaryMultiCallable[_message_service_pb2.RestoreMessagesRequest, _message_service_pb2.RestoreMessagesResponse]  # type: ignore[assignment]
     """Brings removed messages back into the current view, whole groups at a time. One revision. Repeatable with `request_id`.
     Errors: as RemoveMessages.
+    """
+    RedactMessages: _aio.UnaryUnaryMultiCallable[_message_service_pb2.RedactMessagesRequest, _message_service_pb2.RedactMessagesResponse]  # type: ignore[assignment]
+    """Erases the content of messages for good, wherever they lie: of inherited ones in the ancestor's log, so that they are
+    gone for it and all its forks at once, and in every copy that flattening has made; with it embeddings, and the
+    summaries that compactions made of it, which hold no more. Version, role, token count, times and digest stay. A group
+    of which a message was redacted is in no window any more, in no view; lists show what is left. Repeating it for what is
+    redacted already is fine, and said. What backups may still hold is in the receipt; see docs/deletion.md.
+    One revision of this context. Repeatable with `request_id`.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED, WRITE_CONTENTION.
     """
 
 class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -329,6 +347,21 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_message_service_pb2.RestoreMessagesResponse, _abc.Awaitable[_message_service_pb2.RestoreMessagesResponse]]:
         """Brings removed messages back into the current view, whole groups at a time. One revision. Repeatable with `request_id`.
         Errors: as RemoveMessages.
+        """
+
+    @_abc_1.abstractmethod
+    def RedactMessages(
+        self,
+        request: _message_service_pb2.RedactMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_service_pb2.RedactMessagesResponse, _abc.Awaitable[_message_service_pb2.RedactMessagesResponse]]:
+        """Erases the content of messages for good, wherever they lie: of inherited ones in the ancestor's log, so that they are
+        gone for it and all its forks at once, and in every copy that flattening has made; with it embeddings, and the
+        summaries that compactions made of it, which hold no more. Version, role, token count, times and digest stay. A group
+        of which a message was redacted is in no window any more, in no view; lists show what is left. Repeating it for what is
+        redacted already is fine, and said. What backups may still hold is in the receipt; see docs/deletion.md.
+        One revision of this context. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED, WRITE_CONTENTION.
         """
 
 def add_MessageServiceServicer_to_server(servicer: MessageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
