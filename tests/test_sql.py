@@ -137,6 +137,10 @@ NUMBERS: list[tuple[str, str, list[object]]] = [
     ("policy.proto", "soft-deleted: 1 second to {} years", [limits.MAX_RETENTION_YEARS]),
     ("error_reason.proto", "names the first {} of them", [limits.NAMED_READERS]),
     ("message_service.proto", "inherited ones among them: 1 to {} ranges", [limits.MAX_VERSION_RANGES]),
+    ("message_service.proto", "`ranges` at least 1 and at most {} in all", [limits.MAX_REDACTED_MESSAGES]),
+    ("message_service.proto", "Are messages by ranges: at most {}.", [limits.MAX_VERSION_RANGES]),
+    ("message_service.proto", "for the receipt; at most {} characters", [limits.MAX_REASON_CHARS]),
+    ("message_service.proto", "then those with copies; at most {}.", [limits.MAX_NAMED_LOGS]),
     ("context_service.proto", "its parent last; the nearest {}.", [limits.MAX_ANCESTORS]),
     (
         "context_service.proto",

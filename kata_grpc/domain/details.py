@@ -53,7 +53,7 @@ class CompactionDetail:
 class RedactionDetail:
     """The runs of versions whose content was erased, those that were redacted before, and what was touched.
 
-    By context how many messages, the owner's log first, as far as these are named, and how many logs that were; by table
+    By context how many messages, the owner's log first, as far as they are named, and how many logs that were; by table
     how many rows.
     """
 

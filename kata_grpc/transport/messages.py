@@ -53,8 +53,8 @@ _HISTORY_LAYOUT = ">qq"
 """The revision up to which the page before looked, and the newest of the walk."""
 _SENT_BYTES = 12
 _RESUME_LAYOUT = f">qqq{_SENT_BYTES}s"
-"""The snapshot's version and revision, the version of the last message that was sent, and the first bytes of a digest of
-the header and of all that was sent: what goes on must go on with the same, and be the same behind it."""
+"""The snapshot's version and revision, the version of the last message that was sent, and the first bytes of a digest
+of the header and of all that was sent: what goes on must go on with the same, and be the same behind it."""
 
 
 _ATTEMPTS = 3

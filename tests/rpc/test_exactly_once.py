@@ -70,6 +70,12 @@ async def restore(server: Running, context_id: str, request_id: str, content: st
     return await server.messages.RestoreMessages(request)
 
 
+async def redact(server: Running, context_id: str, request_id: str, content: str) -> Any:
+    versions = [1 if content == "first" else 2]
+    request = ms.RedactMessagesRequest(context_id=context_id, versions=versions, request_id=request_id)
+    return await server.messages.RedactMessages(request)
+
+
 async def tag(server: Running, context_id: str, request_id: str, content: str) -> Any:
     request = cs.TagVersionRequest(context_id=context_id, name=content, request_id=request_id)
     return await server.contexts.TagVersion(request)
@@ -130,6 +136,7 @@ MUTATIONS: dict[str, Mutation] = {
     "ForkContext": fork,
     "RemoveMessages": remove,
     "RestoreMessages": restore,
+    "RedactMessages": redact,
     "TagVersion": tag,
     "DeleteTag": untag,
     "FlattenContext": flatten,

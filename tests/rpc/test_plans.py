@@ -34,6 +34,7 @@ QUERIES = {
     **load("kata_grpc.repositories", "sql/lineage.sql"),
     **load("kata_grpc.repositories", "sql/flattening.sql"),
     **load("kata_grpc.repositories", "sql/compactions.sql"),
+    **load("kata_grpc.repositories", "sql/redactions.sql"),
     **load("kata_grpc.repositories", "sql/purging.sql"),
     **load("kata_grpc.repositories", "sql/retention.sql"),
 }
@@ -146,7 +147,15 @@ USES: dict[str, Use] = {
     "end_compaction": Use([LAST_ID, 1, "abandoned", ""], 4),
     "commit_compaction": Use([LAST_ID, 1, "", 1, "", "", None, FINGERPRINT, None, None, None], 10),
     "list_compactions": Use([2**62, None, 51], 52),
-    "erase_summaries": Use([[7, 9]], 20),
+    "erase_summaries": Use([TENANT, [CONTEXT, CONTEXT], [7, 9]], 20, with_context=False),
+    "erase_copied_summaries": Use([TENANT, [CONTEXT], [LAST_ID]], 5, with_context=False),
+    # redactions
+    "find_messages_to_erase": Use([TENANT, *ROOT, [7, 9, LOG // 2]], 10, with_context=False),
+    "lock_logs": Use([[CONTEXT], TENANT], 5, with_context=False),
+    "next_stamp": Use([], 3),
+    "erase_messages": Use([TENANT, [CONTEXT, CONTEXT], [7, 9], [b"\x00", b"\x00"], 9], 10, with_context=False),
+    "erase_copies": Use([TENANT, [CONTEXT, CONTEXT], [7, 9], [b"\x00", b"\x00"], 9], 10, with_context=False),
+    "erase_embeddings": Use([TENANT, [CONTEXT, CONTEXT], [7, 9]], 5, with_context=False),
     # purging
     "count_readers": Use([10], 10),
     "find_purged": Use([], 2),
@@ -165,7 +174,7 @@ USES: dict[str, Use] = {
 NOT_ABOUT_ONE_LOG = {
     "insert_context", "insert_fork", "change_context", "change_removals", "flatten_context", "take_revision",
     "set_policy", "begin_compaction", "put_in_force", "put_tag", "hold_name", "free_name", "get_token_key",
-    "list_contexts_with_labels", "tell_listeners", "purge_context", "take_turn", "end_turn", "count_unfinished",
+    "list_contexts_with_labels", "tell_listeners", "keep_redactions", "redact_context", "purge_context", "take_turn", "end_turn", "count_unfinished",
 }  # fmt: skip
 
 
