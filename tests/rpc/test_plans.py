@@ -174,7 +174,8 @@ USES: dict[str, Use] = {
 NOT_ABOUT_ONE_LOG = {
     "insert_context", "insert_fork", "change_context", "change_removals", "flatten_context", "take_revision",
     "set_policy", "begin_compaction", "put_in_force", "put_tag", "hold_name", "free_name", "get_token_key",
-    "list_contexts_with_labels", "tell_listeners", "keep_redactions", "redact_context", "purge_context", "take_turn", "end_turn", "count_unfinished",
+    "list_contexts_with_labels", "tell_listeners", "keep_redactions", "redact_context", "purge_context", "take_turn",
+    "end_turn", "count_unfinished",
 }  # fmt: skip
 
 
