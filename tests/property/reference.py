@@ -116,8 +116,10 @@ class Reference:
         self.wanted = wanted
         self.groups, unanswered = groups_of(log)
         erased = {self.groups[v - 1] for v in redacted if v <= len(log)} - {0}
-        self.redacted = {v for v, g in enumerate(self.groups, start=1) if g in erased}
-        self.hidden = {v for v, g in enumerate(self.groups, start=1) if v in removed or g in removed} | self.redacted
+        of_erased = {v for v, g in enumerate(self.groups, start=1) if g in erased}
+        self.hidden = {v for v, g in enumerate(self.groups, start=1) if v in removed or g in removed} | of_erased
+        self.redacted = {v for v in of_erased if v in erased or v not in removed}
+        """Those of the hidden of which this is the reason: what was removed by itself is so."""
         self.unanswered = {start: keys for start, keys in unanswered.items() if start not in self.hidden}
         self.pins = [v for v, told in enumerate(log, start=1) if told.role in PINNED and v not in self.hidden]
         starts = [

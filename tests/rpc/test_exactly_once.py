@@ -171,7 +171,7 @@ async def prepared(server: Running, name: str) -> str:
     context_id = (await server.create()).context_id
     if name in ("UndeleteContext", "PurgeContext"):
         await server.contexts.DeleteContext(cs.DeleteContextRequest(context_id=context_id))
-    if name in ("RemoveMessages", "RestoreMessages"):
+    if name in ("RemoveMessages", "RestoreMessages", "RedactMessages"):
         await server.append(context_id, b.user("x"), b.user("y"))
     if name == "DeleteTag":
         await tag(server, context_id, "", "first")

@@ -62,13 +62,12 @@ async def full(server: Running, **fields: Any) -> str:
     policy = policy_pb2.Policy(window=window_pb2.WindowOptions(max_messages=5))
     await server.policies.SetPolicy(ps.SetPolicyRequest(context_id=context_id, policy=policy))
     await server.contexts.TagVersion(cs.TagVersionRequest(context_id=context_id, name="tag"))
+    await server.append(context_id, *(b.user("words and more " * 100) for _ in range(4)), b.user("last"))
+    compact = ps.CompactContextRequest(context_id=context_id, preserve_recent=1)
+    assert (await server.policies.CompactContext(compact)).compaction.revision
     runs = [ms.VersionRange(first_version=2, last_version=3)]
     await server.messages.RemoveMessages(ms.RemoveMessagesRequest(context_id=context_id, ranges=runs))
-    await server.query(
-        "insert into redactions select context_id, version, group_version, tenant_id from messages "
-        "where context_id = $1::text::uuid and version = 1",
-        context_id,
-    )
+    await server.messages.RedactMessages(ms.RedactMessagesRequest(context_id=context_id, versions=[1]))
     await server.query(
         "insert into message_embeddings select context_id, version, model, tenant_id, array[0.5, 1]::real[] "
         "from messages, unnest(array['a', 'b']) model where context_id = $1::text::uuid",
