@@ -34,6 +34,7 @@ COMMANDS = {
     "tag": ("tag", "name a point of a context, to come back to"),
     "tree": ("tree", "draw contexts and their forks"),
     "diff": ("diff", "show two contexts side by side, from where they parted"),
+    "redact": ("redact", "erase the content of messages for good"),
     "purge": ("purge", "erase a deleted context for good"),
     "retention": ("retention", "delete and purge what was kept long enough"),
     "watch": ("watch", "show what happens to a context, as it happens"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from google.protobuf.descriptor import EnumDescriptor
+    from kata.context.v1.message_service_pb2 import VersionRange
 
 Column = tuple[str, Literal["left", "right"]]
 
@@ -69,3 +70,9 @@ def enum_word(enum: EnumDescriptor, number: int) -> str:
 def enum_words(enum: EnumDescriptor) -> list[str]:
     """Return the names of all values but the unspecified one."""
     return [enum_word(enum, value.number) for value in enum.values if value.number]
+
+
+def version_ranges(ranges: Iterable[VersionRange]) -> str:
+    """Return ranges of versions in words."""
+    runs = [(run.first_version, run.last_version) for run in ranges]
+    return "versions " + ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in runs)

@@ -45,6 +45,7 @@ HELP = {
     "tag": ["List the tags", "--move", "--delete", "--at-tag", "stays where it is until"],
     "tree": ["forked from it", "--all", "--mermaid", "default 50, 0 for all", "--ids"],
     "diff": ["side by side", "by lineage, not by text", "CONTEXT_ID[@VERSION]", "--limit"],
+    "redact": ["CONTEXT_ID", "VERSION", "no way back", "--reason", "--dry-run", "--address"],
     "purge": ["no way back", "--dry-run", "--detach-children", "--json"],
     "retention": ["KATA_RETENTION", "--dry-run", "forks read stay", "--list", "--json"],
     "watch": ["until Ctrl+C", "--from-version", "--cursor", "--json"],
@@ -229,7 +230,7 @@ def test_everything_that_is_wrong_with_a_request_is_said(kata: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["import", "export", "window", "policy", "history", "tag", "tree", "purge", "health"]
+    "command", ["import", "export", "window", "policy", "history", "tag", "tree", "redact", "purge", "health"]
 )
 def test_a_server_that_is_not_there_is_said_in_one_sentence(command: str, tmp_path: Path) -> None:
     with socket.socket() as probe:
@@ -238,6 +239,8 @@ def test_a_server_that_is_not_there_is_said_in_one_sentence(command: str, tmp_pa
         words: list[str | Path] = [] if command == "health" else [str(uuid4())]
         if command == "import":
             words = [write_lines(tmp_path / "a.jsonl", *map(conversation, "abcdefghijkl"))]
+        if command == "redact":
+            words.append("1")
         done = Command(address).run(command, *words)
     assert done.status == 1
     assert done.errors.startswith(f"kata-grpc: No server answers at {address}: start one with `kata-grpc serve`")

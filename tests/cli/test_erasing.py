@@ -70,6 +70,40 @@ def test_a_purge_is_shown_refused_and_done(
     assert kata.run("purge", str(uuid4())).errors.startswith("kata-grpc: NOT_FOUND: There is no context")
 
 
+def test_a_redaction_is_shown_done_and_in_the_history(
+    kata: Command, contexts: ContextServiceStub, messages: MessageServiceStub
+) -> None:
+    context_id = told(contexts, messages, "redacted")
+    shown = kata.ok("redact", context_id, "1-2", "--dry-run").text.splitlines()
+    assert [line.split(maxsplit=3) for line in shown] == [
+        ["version", "tokens", "role", "content"],
+        ["1", "3", "user", "message 0"],
+        ["2", "3", "user", "message 1"],
+    ]
+    assert kata.run("redact", context_id, "4", "--dry-run").errors.startswith("kata-grpc: NOT_FOUND")
+    assert kata.run("redact", context_id, "4").errors.startswith("kata-grpc: OUT_OF_RANGE")
+    assert kata.run("redact", context_id, "x").status == 2
+
+    done = kata.ok("redact", context_id, "1", "--reason", "a mistake").text.splitlines()
+    assert [line.split() for line in done[:3]] == [["rows", "table"], ["1", "messages"], ["1", "redactions"]]
+    assert done[3].startswith("Redacted: versions 1, in 1 logs. Until the database has vacuumed")
+    again = json.loads(kata.ok("redact", context_id, "1-2", "--json").text)
+    assert again["receipt"]["redactedBefore"] == [{"firstVersion": "1", "lastVersion": "1"}]
+    assert "Redacted before: versions 1" in kata.ok("redact", context_id, "1").text
+    listed = kata.ok("redact", context_id, "1-3", "--dry-run", "--json").lines
+    assert [json.loads(line).get("text") for line in listed] == [None, None, "message 2"]
+    assert kata.ok("redact", context_id, "1", "--dry-run").text.splitlines()[1].endswith("(redacted)")
+    history = kata.ok("history", context_id).text
+    assert "versions 1: a mistake" in history
+    assert "message 0" not in history
+
+    exported = kata.run("export", context_id)
+    assert exported.status == 0
+    assert exported.errors == f"kata-grpc: context {context_id}: 2 redacted messages are left out\n"
+    (line,) = exported.lines
+    assert [message["content"] for message in json.loads(line)["messages"]] == ["message 2"]
+
+
 def test_retention_is_shown_first_and_then_done(
     own: tuple[Command, ContextServiceStub, MessageServiceStub], own_server: ServerProcess
 ) -> None:
