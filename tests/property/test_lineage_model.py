@@ -39,6 +39,8 @@ class Trees:
         self.server = server
         self.random = random.Random(seed)
         self.models: dict[str, Model] = {}
+        self.erased: set[tuple[str, int]] = set()
+        """What was redacted: who appended it, and its version."""
         self.done: Counter[str] = Counter()
 
     async def step(self) -> None:
@@ -50,7 +52,7 @@ class Trees:
         context_id = self.random.choice(list(self.models))
         model = self.models[context_id]
         (what,) = self.random.choices(
-            ("append", "fork", "flatten", "check"), (5, 3 if len(self.models) < MOST else 0, 1, 3)
+            ("append", "fork", "flatten", "redact", "check"), (5, 3 if len(self.models) < MOST else 0, 1, 1, 3)
         )
         self.done[what] += 1
         await getattr(self, what)(context_id, model)
@@ -80,15 +82,40 @@ class Trees:
         model.flat = True
         model.revisions.append((context_id, len(model.log)))
 
+    async def redact(self, context_id: str, model: Model) -> None:
+        """Erases messages of a context, which are so in every other one then, and in those alone."""
+        if not model.log:
+            return
+        first = self.random.randint(1, len(model.log))
+        last = min(first + self.random.randint(0, 2), len(model.log))
+        run = ms.VersionRange(first_version=first, last_version=last)
+        receipt = (
+            await self.server.messages.RedactMessages(ms.RedactMessagesRequest(context_id=context_id, ranges=[run]))
+        ).receipt
+        named = {(model.log[version - 1], version) for version in range(first, last + 1)}
+        before = {v for one in receipt.redacted_before for v in range(one.first_version, one.last_version + 1)}
+        assert before == {version for _, version in named & self.erased}
+        logs: Counter[str] = Counter()
+        for other, of_other in self.models.items():
+            own = (number for number, made_by in enumerate(of_other.log, 1) if of_other.flat or made_by == other)
+            logs[other] = sum((of_other.log[v - 1], v) in named - self.erased for v in own)
+        assert {log.context_id: log.message_count for log in receipt.logs} == +logs
+        self.erased |= named
+        model.revisions.append((context_id, len(model.log)))
+
     async def check(self, context_id: str, model: Model) -> None:
         context = await self.server.get(context_id)
         assert (context.latest_version, context.latest_revision) == (len(model.log), len(model.revisions))
         log = await self.server.log(context_id)
+        erased = [(made_by, version) in self.erased for version, made_by in enumerate(model.log, start=1)]
+        assert [m.HasField("redact_time") for m in log] == erased
         assert [(m.context_id, m.version, m.text) for m in log] == [
-            (made_by, version, f"{made_by} {version - 1}") for version, made_by in enumerate(model.log, start=1)
+            (made_by, version, "" if erased[version - 1] else f"{made_by} {version - 1}")
+            for version, made_by in enumerate(model.log, start=1)
         ]
         assert context.total_tokens == sum(m.token_count for m in log)
-        assert list((await self.server.window(context_id, PLENTY)).messages) == log
+        visible = [m for m in log if not m.HasField("redact_time")]
+        assert list((await self.server.window(context_id, PLENTY)).messages) == visible
         backwards = ms.ListMessagesRequest(context_id=context_id, page_size=1_000, order=ms.LIST_ORDER_DESCENDING)
         assert list((await self.server.messages.ListMessages(backwards)).messages) == log[::-1]
         revisions = await history(self.server, context_id, order=ms.LIST_ORDER_ASCENDING, page_size=5)
@@ -96,7 +123,8 @@ class Trees:
         assert await history(self.server, context_id, page_size=3) == revisions[::-1]
         revision = self.random.randint(0, len(model.revisions))
         then = await self.server.window(context_id, PLENTY, at_revision=revision)
-        assert list(then.messages) == log[: model.revisions[revision - 1][1] if revision else 0]
+        newest = model.revisions[revision - 1][1] if revision else 0
+        assert list(then.messages) == [m for m in visible if m.version <= newest]
         found = await self.server.contexts.GetLineage(cs.GetLineageRequest(context_id=context_id))
         assert [a.context_id for a in found.ancestors] == self._line(context_id)[:-1]
         children = {child for child, other in self.models.items() if other.parent == context_id}
@@ -129,7 +157,7 @@ async def run(server: Running, seed: int, steps: int) -> None:
         await trees.step()
     for context_id, model in trees.models.items():
         await trees.check(context_id, model)
-    assert min(trees.done[what] for what in ("append", "fork", "flatten", "check")) > 0
+    assert min(trees.done[what] for what in ("append", "fork", "flatten", "redact", "check")) > 0
 
 
 @pytest.mark.parametrize("seed", range(3))
