@@ -486,6 +486,32 @@ async def test_a_stream_in_the_middle_sends_nothing_that_is_gone(
     assert all(m.text for frame in frames for m in frame.chunk.messages), "no tombstone is in a window"
 
 
+@pytest.mark.holds("I2")
+async def test_a_window_in_one_answer_is_chosen_again(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    context_id = (await server.create()).context_id
+    for _ in range(12):
+        await server.append(context_id, *(b.user("x" * 1_000) for _ in range(100)))
+    pages = reading.Windows.pages
+    left = [5, 6, 7]
+
+    def erased_before(self: reading.Windows, window: Any, separator: bytes, after: int = 0) -> Any:
+        async def read() -> Any:
+            if left:
+                await redact(server, context_id, left.pop())
+            async for page in pages(self, window, separator, after):
+                yield page
+
+        return read()
+
+    monkeypatch.setattr(reading.Windows, "pages", erased_before)
+    gone = await refused(server.window(context_id, 10_000_000))
+    assert gone.reason == "WINDOW_GONE", "three times in a row"
+    left[:] = [8, 9]
+    window = await server.window(context_id, 10_000_000)
+    assert versions(window.messages) == [*range(1, 5), *range(10, 1_201)]
+    assert window.header.message_count == len(window.messages)
+
+
 async def test_a_watch_shows_what_is_left(server: Running) -> None:
     context_id = await secret(server)
     child = await child_of(server, context_id)

@@ -79,8 +79,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 20
     """A fault of the server; RequestInfo carries the id under which it was logged. Metadata: none."""
     ERROR_REASON_WINDOW_GONE: _ErrorReason.ValueType  # 21
-    """The window that a resume token goes on with is not what it was: content was erased, or the rules by which windows are
-    chosen have changed. Ask for it again without the token. Metadata: context_id.
+    """The window that is being sent, or that a resume token goes on with, is not what it was: content was erased, or the rules
+    by which windows are chosen have changed. Ask for it again without the token. Metadata: context_id.
     """
     ERROR_REASON_TOO_MANY_WATCHERS: _ErrorReason.ValueType  # 22
     """The server has as many watches as it takes, 5,000 for each worker. RetryInfo says when to call again, at best on
@@ -186,8 +186,8 @@ ERROR_REASON_DEADLINE: ErrorReason.ValueType  # 19
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 20
 """A fault of the server; RequestInfo carries the id under which it was logged. Metadata: none."""
 ERROR_REASON_WINDOW_GONE: ErrorReason.ValueType  # 21
-"""The window that a resume token goes on with is not what it was: content was erased, or the rules by which windows are
-chosen have changed. Ask for it again without the token. Metadata: context_id.
+"""The window that is being sent, or that a resume token goes on with, is not what it was: content was erased, or the rules
+by which windows are chosen have changed. Ask for it again without the token. Metadata: context_id.
 """
 ERROR_REASON_TOO_MANY_WATCHERS: ErrorReason.ValueType  # 22
 """The server has as many watches as it takes, 5,000 for each worker. RetryInfo says when to call again, at best on

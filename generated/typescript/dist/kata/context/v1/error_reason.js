@@ -77,8 +77,8 @@ var ErrorReason;
     /** ERROR_REASON_INTERNAL - A fault of the server; RequestInfo carries the id under which it was logged. Metadata: none. */
     ErrorReason[ErrorReason["ERROR_REASON_INTERNAL"] = 20] = "ERROR_REASON_INTERNAL";
     /**
-     * ERROR_REASON_WINDOW_GONE - The window that a resume token goes on with is not what it was: content was erased, or the rules by which windows are
-     * chosen have changed. Ask for it again without the token. Metadata: context_id.
+     * ERROR_REASON_WINDOW_GONE - The window that is being sent, or that a resume token goes on with, is not what it was: content was erased, or the rules
+     * by which windows are chosen have changed. Ask for it again without the token. Metadata: context_id.
      */
     ErrorReason[ErrorReason["ERROR_REASON_WINDOW_GONE"] = 21] = "ERROR_REASON_WINDOW_GONE";
     /**

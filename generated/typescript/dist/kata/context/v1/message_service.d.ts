@@ -806,7 +806,7 @@ export declare const MessageServiceService: {
      * pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
      * receive limit (often 4 MiB) for large windows, or use StreamWindow.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
-     * RESPONSE_TOO_LARGE.
+     * RESPONSE_TOO_LARGE; WINDOW_GONE where messages are erased again and again while it is read.
      */
     readonly getWindow: {
         readonly path: "/kata.context.v1.MessageService/GetWindow";
@@ -820,7 +820,8 @@ export declare const MessageServiceService: {
     /**
      * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
      * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
-     * same window, also where `at_time` or `at_tag` means another snapshot by then.
+     * same window, also where `at_time` or `at_tag` means another snapshot by then. Where a message of it was erased meanwhile
+     * there is no such window any more: WINDOW_GONE.
      * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     readonly streamWindow: {
@@ -951,13 +952,14 @@ export interface MessageServiceServer extends UntypedServiceImplementation {
      * pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
      * receive limit (often 4 MiB) for large windows, or use StreamWindow.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
-     * RESPONSE_TOO_LARGE.
+     * RESPONSE_TOO_LARGE; WINDOW_GONE where messages are erased again and again while it is read.
      */
     getWindow: handleUnaryCall<GetWindowRequest, GetWindowResponse>;
     /**
      * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
      * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
-     * same window, also where `at_time` or `at_tag` means another snapshot by then.
+     * same window, also where `at_time` or `at_tag` means another snapshot by then. Where a message of it was erased meanwhile
+     * there is no such window any more: WINDOW_GONE.
      * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     streamWindow: handleServerStreamingCall<StreamWindowRequest, StreamWindowResponse>;
@@ -1061,7 +1063,7 @@ export interface MessageServiceClient extends Client {
      * pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
      * receive limit (often 4 MiB) for large windows, or use StreamWindow.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
-     * RESPONSE_TOO_LARGE.
+     * RESPONSE_TOO_LARGE; WINDOW_GONE where messages are erased again and again while it is read.
      */
     getWindow(request: GetWindowRequest, callback: (error: ServiceError | null, response: GetWindowResponse) => void): ClientUnaryCall;
     getWindow(request: GetWindowRequest, metadata: Metadata, callback: (error: ServiceError | null, response: GetWindowResponse) => void): ClientUnaryCall;
@@ -1069,7 +1071,8 @@ export interface MessageServiceClient extends Client {
     /**
      * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
      * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
-     * same window, also where `at_time` or `at_tag` means another snapshot by then.
+     * same window, also where `at_time` or `at_tag` means another snapshot by then. Where a message of it was erased meanwhile
+     * there is no such window any more: WINDOW_GONE.
      * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     streamWindow(request: StreamWindowRequest, options?: Partial<CallOptions>): ClientReadableStream<StreamWindowResponse>;

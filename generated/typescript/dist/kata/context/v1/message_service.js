@@ -4469,7 +4469,7 @@ exports.MessageServiceService = {
      * pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
      * receive limit (often 4 MiB) for large windows, or use StreamWindow.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
-     * RESPONSE_TOO_LARGE.
+     * RESPONSE_TOO_LARGE; WINDOW_GONE where messages are erased again and again while it is read.
      */
     getWindow: {
         path: "/kata.context.v1.MessageService/GetWindow",
@@ -4483,7 +4483,8 @@ exports.MessageServiceService = {
     /**
      * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
      * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
-     * same window, also where `at_time` or `at_tag` means another snapshot by then.
+     * same window, also where `at_time` or `at_tag` means another snapshot by then. Where a message of it was erased meanwhile
+     * there is no such window any more: WINDOW_GONE.
      * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     streamWindow: {
