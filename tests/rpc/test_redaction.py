@@ -16,6 +16,7 @@ from kata.context.v1 import window_pb2
 
 from kata_grpc import limits
 from kata_grpc.db.pool import OneConnection
+from kata_grpc.repositories.redactions import Erased, RedactionRepository
 from kata_grpc.services import windows as reading
 from tests.rpc import build as b
 from tests.rpc.forks import child_of, history, told
@@ -115,7 +116,6 @@ async def test_a_tombstone_is_what_is_left(server: Running) -> None:
     assert (redacted.kind, redacted.redaction) == (ms.REVISION_KIND_REDACT, done.receipt)
     assert (redacted.create_time, redacted.revision) == (now.update_time, done.revision)
     assert (appended.first_version, appended.preview, appended.role) == (4, "", pb.ROLE_USER)
-    assert await holding(server, "hunter2") == {}
 
 
 async def test_no_row_of_any_table_holds_what_was_redacted(fresh_url: FreshDatabase) -> None:
@@ -289,6 +289,21 @@ async def test_the_system_prompt_the_open_turn_and_an_open_call_can_be_redacted(
     window = await server.window(context_id, PLENTY)
     assert versions(window.messages) == [2, 3, 4, 6, 9], "what answers a redacted call is out with it"
     assert list(window.trailer.pending_call_ids) == []
+
+
+async def test_a_snapshot_before_it_shows_what_it_has_of_the_group(server: Running) -> None:
+    context_id = (await server.create()).context_id
+    await server.append(context_id, b.user("q"), b.calls("a"))
+    await server.append(context_id, b.result("a"))
+    before = await server.window(context_id, PLENTY, at_version=2)
+    assert list(before.trailer.pending_call_ids) == ["a"]
+    await redact(server, context_id, 3)
+    assert await server.window(context_id, PLENTY, at_version=2) != before, "its header names the latest revision"
+    for at in ({"at_version": 2, "at_revision": 2}, {"at_version": 2, "view": window_pb2.VIEW_AS_THEN}):
+        window = await server.window(context_id, PLENTY, **at)
+        assert window.messages == before.messages
+        assert window.trailer == before.trailer
+    assert versions((await server.window(context_id, PLENTY)).messages) == [1]
 
 
 async def test_removing_and_restoring_bring_nothing_back(server: Running) -> None:
@@ -609,6 +624,37 @@ async def test_a_summary_is_begun_before_or_after_an_erasure_and_never_beside_it
     finally:
         await connection.close()
     assert (await running).compaction.compaction_id
+
+
+@pytest.mark.holds("I3")
+@pytest.mark.parametrize("reader", ["fork", "copy"])
+async def test_a_compaction_beside_an_erasure_is_made_of_what_is_left(
+    server: Running, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
+    """It begins when the rows are changed and nobody sees that yet."""
+    context_id = (await server.create()).context_id
+    secret_path = f"/secrets/{context_id}.pem"
+    for turn in range(1, 30):
+        text = "words and more " * 40 + (secret_path if turn == 5 else "")
+        await server.append(context_id, b.user(f"Question {turn}: {text}"), b.assistant("ok"))
+    read_by = await child_of(server, context_id)
+    if reader == "copy":
+        await flatten(server, read_by)
+    keep = RedactionRepository.keep
+    compacting: list[asyncio.Task[ps.CompactContextResponse]] = []
+
+    async def beside(self: RedactionRepository, erased: Sequence[Erased]) -> None:
+        call = server.policies.CompactContext(ps.CompactContextRequest(context_id=read_by))
+        compacting.append(asyncio.ensure_future(call))
+        await waits(server)
+        await keep(self, erased)
+
+    monkeypatch.setattr(RedactionRepository, "keep", beside)
+    await redact(server, context_id, 9)
+    done = await compacting[0]
+    assert done.compaction.summary
+    assert await summaries(server, read_by) == [(False, True)]
+    assert await holding(server, secret_path) == {}
 
 
 async def test_a_stream_does_not_send_a_summary_that_is_gone(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
