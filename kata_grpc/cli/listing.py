@@ -13,10 +13,13 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from kata_grpc.preview import preview
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from google.protobuf.descriptor import EnumDescriptor
+    from kata.context.v1.message_pb2 import Message
     from kata.context.v1.message_service_pb2 import VersionRange
 
 Column = tuple[str, Literal["left", "right"]]
@@ -76,3 +79,10 @@ def version_ranges(ranges: Iterable[VersionRange]) -> str:
     """Return ranges of versions in words."""
     runs = [(run.first_version, run.last_version) for run in ranges]
     return "versions " + ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in runs)
+
+
+def beginning(message: Message) -> str:
+    """Return how a message begins, on one line."""
+    if message.HasField("redact_time"):
+        return "(redacted)"
+    return one_line(preview(message.SerializeToString(deterministic=True)))

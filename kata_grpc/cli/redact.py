@@ -12,10 +12,9 @@ from kata.context.v1 import message_pb2, window_pb2
 from kata.context.v1 import message_service_pb2 as pb
 from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
 
-from kata_grpc.cli.listing import Column, enum_word, one_line, output, print_rows, version_ranges
+from kata_grpc.cli.listing import Column, beginning, enum_word, output, print_rows, version_ranges
 from kata_grpc.cli.remote import Remote, add_connection_arguments
-from kata_grpc.limits import MAX_REDACTED_MESSAGES, PREVIEW_CHARS
-from kata_grpc.preview import preview
+from kata_grpc.limits import MAX_REDACTED_MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,9 +74,8 @@ def _show(receipt: pb.RedactionDetail) -> None:
     print_rows(console, _TABLES, "table", ((f"{rows.row_count:,}", rows.table) for rows in receipt.rows))
     if receipt.redacted_before:
         console.print(f"Redacted before: {version_ranges(receipt.redacted_before)}")
-    console.print(
-        f"Redacted: {version_ranges(receipt.ranges)}, in {receipt.log_count:,} logs. {receipt.notice}", soft_wrap=True
-    )
+    logs = "1 log" if receipt.log_count == 1 else f"{receipt.log_count:,} logs"
+    console.print(f"Redacted: {version_ranges(receipt.ranges)}, in {logs}. {receipt.notice}", soft_wrap=True)
 
 
 def _messages(
@@ -91,9 +89,8 @@ def _messages(
 
 
 def _row(message: message_pb2.Message) -> tuple[str, ...]:
-    content = "(redacted)" if message.HasField("redact_time") else preview(message.SerializeToString())[:PREVIEW_CHARS]
     role = enum_word(message_pb2.Role.DESCRIPTOR, message.role)
-    return str(message.version), f"{message.token_count:,}", role, one_line(content)
+    return str(message.version), f"{message.token_count:,}", role, beginning(message)
 
 
 def _range(text: str) -> pb.VersionRange:

@@ -86,7 +86,7 @@ def test_a_redaction_is_shown_done_and_in_the_history(
 
     done = kata.ok("redact", context_id, "1", "--reason", "a mistake").text.splitlines()
     assert [line.split() for line in done[:3]] == [["rows", "table"], ["1", "messages"], ["1", "redactions"]]
-    assert done[3].startswith("Redacted: versions 1, in 1 logs. Until the database has vacuumed")
+    assert done[3].startswith("Redacted: versions 1, in 1 log. Until the database has vacuumed")
     again = json.loads(kata.ok("redact", context_id, "1-2", "--json").text)
     assert again["receipt"]["redactedBefore"] == [{"firstVersion": "1", "lastVersion": "1"}]
     assert "Redacted before: versions 1" in kata.ok("redact", context_id, "1").text
@@ -96,6 +96,9 @@ def test_a_redaction_is_shown_done_and_in_the_history(
     history = kata.ok("history", context_id).text
     assert "versions 1: a mistake" in history
     assert "message 0" not in history
+
+    shown = kata.ok("diff", f"{context_id}@0", context_id).text.splitlines()
+    assert [line.split()[-1] for line in shown[-3:]] == ["(redacted)", "(redacted)", "2"]
 
     exported = kata.run("export", context_id)
     assert exported.status == 0
