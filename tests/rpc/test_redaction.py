@@ -437,6 +437,34 @@ async def test_a_copy_of_a_copy_that_is_being_made_is_found(server: Running, mon
     assert versions((await server.window(other, PLENTY)).messages) == [1, 2, 4]
 
 
+@pytest.mark.holds("I3", "I4")
+async def test_one_that_is_cut_off_has_erased_nothing_and_is_repeated(server: Running) -> None:
+    root = await told(server, 4)
+    copy = await child_of(server, root)
+    await flatten(server, copy)
+    connection = await asyncpg.connect(server.url)
+    try:
+        async with connection.transaction():
+            held = "select from messages where context_id = $1 and version = 2 for update"
+            await connection.fetch(held, UUID(copy))
+            running = asyncio.ensure_future(redact(server, root, 2, request_id="once"))
+            await waits(server)  # with the original erased, and nobody knows
+            assert [m.text for m in await server.log(root)] == ["m1", "m2", "m3", "m4"]
+            await server.query(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where datname = current_database() and wait_event_type = 'Lock'"
+            )
+            assert (await refused(running)).reason == "STORAGE_UNAVAILABLE"
+    finally:
+        await connection.close()
+    for context_id in (root, copy):
+        assert [m.text for m in await server.log(context_id)] == ["m1", "m2", "m3", "m4"]
+    done = await redact(server, root, 2, request_id="once")
+    assert (done.replayed, done.receipt.log_count) == (False, 2)
+    for context_id in (root, copy):
+        assert [m.text for m in await server.log(context_id)] == ["m1", "", "m3", "m4"]
+
+
 @pytest.mark.holds("I3")
 async def test_redactions_beside_appends_forks_and_flattening(server: Running) -> None:
     root = await told(server, 12)
