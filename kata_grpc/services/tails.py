@@ -221,10 +221,10 @@ class StoredTail(Tail):
         while version > 0 and selector.blocked is None:
             version = await self._feed_costs(version, selector)
         if start and selector.start == start:
-            # The sums may lead into the middle of a group; the tail starts with the first one that is in it.
+            # The sums may lead into the middle of a group; the tail starts with the first one that is in it. It is
+            # empty where all of them stand before it or are passed over.
             left_out = self.left_out(start, selector.abandon() | kept.groups)
-            first = await self._log.tail_start(start, state.version, left_out, 0)
-            selector.start = first or start
+            selector.start = await self._log.tail_start(start, state.version, left_out, 0) or 0
 
     async def _feed_costs(self, version: int, selector: TailSelector) -> int:
         """Feed one page of messages up to `version`; return the version to go on at, 0 at the end."""

@@ -177,6 +177,13 @@ NOTHING_BEFORE_THE_TURN = Case(
 )
 """Nothing older than the turn is left, which stands before the tail: there is nothing to step over."""
 
+NOTHING_BUT_A_PIN = Case(
+    [Told("assistant", 0, ("a", "a")), Told("tool", 0, (), ("a",)), Told("user", 0)],
+    [False],
+    [Question(1, 0, "latest", 0.0, 0, 36, (3,), 0, 0.0, 0)],
+)
+"""The running sums say that all fits, and the tail is empty: one group is pinned, the other was abandoned."""
+
 # --- how it is tried --------------------------------------------------------------------------------------------------
 
 
@@ -461,6 +468,7 @@ async def test_windows_are_those_of_the_reference(server: Running, case: Case) -
 @pytest.mark.holds("I9")
 @pytest.mark.usefixtures("small_steps")
 @example(case=A_STEP_AT_A_BOUND)
+@example(case=NOTHING_BUT_A_PIN)
 @given(case=cases)
 @QUICK
 async def test_windows_found_by_running_sums_are_those_of_the_reference(server: Running, case: Case) -> None:
