@@ -184,6 +184,15 @@ NOTHING_BUT_A_PIN = Case(
 )
 """The running sums say that all fits, and the tail is empty: one group is pinned, the other was abandoned."""
 
+NO_OLDER_TURN = Case(
+    [Told("user", 0, (), ("a",), True), Told("user", 0), Told("user", 0), Told("assistant", 0)],
+    [False],
+    [Question(1, 0, "latest", 0.0, 0, 0, (), 0, 0.0, 0)],
+    {},
+    {0: (True, 0.25, 1)},
+)
+"""The turns are removed, and what is left of the user's answers a call: it opens none."""
+
 # --- how it is tried --------------------------------------------------------------------------------------------------
 
 
@@ -459,6 +468,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 pytestmark = [loop, pytest.mark.holds("I2", "I5", "I6", "I8", "P16")]
 
 
+@example(case=NO_OLDER_TURN)
 @given(case=cases)
 @QUICK
 async def test_windows_are_those_of_the_reference(server: Running, case: Case) -> None:

@@ -166,10 +166,10 @@ order by version desc
 limit 1;
 
 -- name: list_turns
--- The newest versions of a range at which the user opened a turn. $1 context_id, $2 tenant_id, $3 first and $4 last
--- version, $5 limit
+-- The newest versions of a range at which the user opened a turn (its turn_version, never above its version, is equal): not
+-- all that is a user's does. $1 context_id, $2 tenant_id, $3 first and $4 last version, $5 limit
 select version from messages
-where context_id = $1 and tenant_id = $2 and version between $3 and $4 and group_version >= version and role = 'user'
+where context_id = $1 and tenant_id = $2 and version between $3 and $4 and turn_version >= version
 order by version desc
 limit $5;
 
