@@ -20,6 +20,7 @@ from kata_grpc.dialects import surcharge
 from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.services.changes import Changes
 from kata_grpc.services.compacting import Compactions
+from kata_grpc.services.compactor import Compactor
 from kata_grpc.services.contexts import Contexts
 from kata_grpc.services.flattening import Flattening
 from kata_grpc.services.forking import ForkLimits, Forks
@@ -104,6 +105,7 @@ class Server:
         self._hints: Hints | None = None
         self._purging: Purging | None = None
         self._retention: asyncio.Task[None] | None = None
+        self._compactor: Compactor | None = None
         self._server: grpc.aio.Server | None = None
         self._port = 0
 
@@ -127,9 +129,13 @@ class Server:
         direct_url = settings.database_url_direct or settings.database_url
         self._hints = hints = Hints(database, self._changes, direct_url, options, settings.watch_poll)
         watching = Watching(database, self._changes, hints, settings.watch_checkpoint)
-        messages = Messages(database, tokenizers, hints.changed)
+        compactions = Compactions(database, tokenizers, hints.changed)
+        if settings.compaction:
+            self._compactor = Compactor(database, compactions, settings.compaction_poll)
+        nudge = self._compactor.nudge if self._compactor else None
+        messages = Messages(database, tokenizers, hints.changed, nudge)
         fork_limits = ForkLimits(depth=settings.max_fork_depth, children=settings.max_forks)
-        forks = Forks(database, messages, fork_limits, hints.changed)
+        forks = Forks(database, messages, fork_limits, hints.changed, nudge)
         flattening = Flattening(database, hints.changed)
         self._purging = purging = Purging(database, flattening)
         servicers = (
@@ -146,8 +152,8 @@ class Server:
                 RedactionServicer(Redactions(database, hints.changed)),
             ),
             (
-                PolicyServicer(Policies(database, hints.changed)),
-                CompactionServicer(Compactions(database, tokenizers, hints.changed), tokens),
+                PolicyServicer(Policies(database, hints.changed, nudge)),
+                CompactionServicer(compactions, tokens),
             ),
         )
         calls = Calls(
@@ -172,6 +178,8 @@ class Server:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         retention = Retention(database, purging, settings.retention, hints.changed)
         self._retention = asyncio.create_task(retention.keep_running(settings.retention_interval))
+        if self._compactor is not None:
+            self._compactor.start()
         _log.info("serving on %s%s", self.address, " with TLS" if settings.tls_cert else "")
 
     def _listen(self, server: grpc.aio.Server) -> int:
@@ -212,6 +220,8 @@ class Server:
         begun = asyncio.get_running_loop().time()
         self._draining.start()
         self._changes.close()
+        if self._compactor is not None:
+            await self._compactor.stop()
         if self._server is not None:
             await self._say_not_serving(min(grace, _NOTICE_SECONDS))
             left = grace - (asyncio.get_running_loop().time() - begun)

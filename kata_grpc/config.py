@@ -86,6 +86,8 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "KATA_SHUTDOWN_GRACE": ("shutdown_grace", _seconds),
     "KATA_WATCH_POLL": ("watch_poll", _seconds),
     "KATA_WATCH_CHECKPOINT": ("watch_checkpoint", _seconds),
+    "KATA_COMPACTION": ("compaction", _switch),
+    "KATA_COMPACTION_POLL": ("compaction_poll", _seconds),
     "KATA_MAX_FORK_DEPTH": ("max_fork_depth", _whole),
     "KATA_MAX_FORKS": ("max_forks", _whole),
     "KATA_RETENTION": ("retention", retention.parse),
@@ -123,6 +125,10 @@ class Settings:
     watch_poll: float = 1.0
     """How late a watch sees a change that no hint told it of."""
     watch_checkpoint: float = WATCH_CHECKPOINT_SECONDS
+    compaction: bool = True
+    """Whether this server compacts what policies find due."""
+    compaction_poll: float = 60.0
+    """How late it sees what another server left or marked."""
     max_fork_depth: int = MAX_FORK_DEPTH
     max_forks: int = MAX_FORKS
     """Of one context."""

@@ -20,7 +20,7 @@ PROTOS = ROOT / "protos/kata/context/v1"
 TENANTS_TABLES = re.compile(
     r"\b(?:from|join|into|update)\s+(contexts|context_names|revisions|messages|tags|purged_contexts)\b"
 )
-FOR_THE_OPERATOR = {"integrity.sql", "fill.sql", "retention.sql"}
+FOR_THE_OPERATOR = {"integrity.sql", "fill.sql", "retention.sql", "due.sql"}
 """Statements that run over all tenants, by a command of the operator or as the server's own work, never for a call."""
 
 

@@ -12,7 +12,16 @@ from kata_grpc.codec.content import (
     part_to_proto,
     to_proto,
 )
-from kata_grpc.codec.options import decode_options, decode_rules, encode_policy, options_from_proto
+from kata_grpc.codec.options import (
+    RUNG_OF_NUMBER,
+    compaction_policy_to_proto,
+    decode_options,
+    decode_rules,
+    decode_settings,
+    encode_policy,
+    options_from_proto,
+    settings_from_proto,
+)
 from kata_grpc.codec.records import (
     STAMP_BYTES,
     context_fields,
@@ -31,14 +40,17 @@ __all__ = [
     "MAX_EXACT_INTEGER",
     "NUMBER_OF_ROLE",
     "ROLE_OF_NUMBER",
+    "RUNG_OF_NUMBER",
     "STAMP_BYTES",
     "CodecError",
+    "compaction_policy_to_proto",
     "context_fields",
     "decode_body",
     "decode_options",
     "decode_record",
     "decode_records",
     "decode_rules",
+    "decode_settings",
     "derived_record",
     "encode_body",
     "encode_policy",
@@ -50,6 +62,7 @@ __all__ = [
     "part_to_proto",
     "record_head",
     "reshaped_record",
+    "settings_from_proto",
     "to_proto",
     "tombstone_record",
     "varint",

@@ -339,6 +339,28 @@ compaction_sources = sa.Table(
     comment="Whose messages a compaction was made of: by it erasure finds the summaries of a message.",
 )
 
+tenant_policies = sa.Table(
+    "tenant_policies",
+    metadata,
+    sa.Column("tenant_id", sa.Text(), nullable=False),
+    sa.Column("revision", sa.BigInteger(), nullable=False),
+    sa.Column("policy", sa.LargeBinary(), nullable=False),
+    sa.Column("create_time", _TIME, nullable=False),
+    sa.Column("request_id", sa.Text()),
+    sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+    sa.Column("due_tokens", sa.BigInteger()),
+    sa.Column("due_version", sa.BigInteger()),
+    sa.PrimaryKeyConstraint("tenant_id", "revision", name="tenant_policies_pk"),
+    comment="Every policy that a tenant had, and when a new context is due by it.",
+)
+sa.Index(
+    "tenant_policies_request_uq",
+    tenant_policies.c.tenant_id,
+    tenant_policies.c.request_id,
+    unique=True,
+    postgresql_where=tenant_policies.c.request_id.is_not(None),
+)
+
 installation = sa.Table(
     "installation",
     metadata,

@@ -26,6 +26,8 @@ MAX_COVERED_RUNS = 4_096
 
 _LEAST_SUMMARY, _MOST_SUMMARY = 200, 8_192
 """Tokens of a summary whose size nobody says."""
+_SMALLEST_SUMMARY = 100
+"""In fewer tokens there is room for little but what names a summary."""
 
 
 MARK = "[kata:summary:"
@@ -98,6 +100,8 @@ class Plan:
     previous_tokens: int
     hidden_tokens: int
     hidden_messages: int
+    visible_messages: int
+    visible_groups: int
     summary_target: int
     held: tuple[Held, ...] = ()
     nothing: Nothing | None = None
@@ -237,7 +241,7 @@ def plan(
     if not chosen:
         below = limits.target is not None and before <= limits.target
         nothing = Nothing.BELOW_TARGET if below else Nothing.ALL_PROTECTED if order else Nothing.EMPTY
-    elif gain + summary_tokens - target < max(1, limits.min_gain):
+    elif target < _SMALLEST_SUMMARY or gain + summary_tokens - target < max(1, limits.min_gain):
         nothing = Nothing.GAIN_TOO_SMALL
     return Plan(
         added=tuple(added),
@@ -249,6 +253,8 @@ def plan(
         previous_tokens=summary_tokens,
         hidden_tokens=hidden.tokens + sum(entry.tokens for entry in inside),
         hidden_messages=hidden.messages + len(inside),
+        visible_messages=sum(visible for _, visible in entries),
+        visible_groups=len(order),
         summary_target=target,
         held=tuple(sorted(held)),
         nothing=nothing,

@@ -13,7 +13,6 @@ from kata_grpc.repositories.contexts import context_from_row
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from datetime import datetime
     from uuid import UUID
 
     from kata_grpc.db.pool import Executor
@@ -23,14 +22,6 @@ if TYPE_CHECKING:
     from kata_grpc.domain.messages import Row
 
 _SQL = load("kata_grpc.repositories", "sql/compactions.sql")
-
-
-class Due(NamedTuple):
-    """When a context is looked at next for compaction: its running tokens, its version, a time; None for never."""
-
-    tokens: int | None = None
-    version: int | None = None
-    time: datetime | None = None
 
 
 class InForce(NamedTuple):
@@ -156,7 +147,6 @@ class CompactionRepository:
         summariser: str,
         request_id: str | None,
         fingerprint: bytes,
-        due: Due,
     ) -> Context | None:
         """Put a compaction of a locked context in force; None when it is not under way under its token."""
         row = await self._db.fetchrow(
@@ -171,7 +161,6 @@ class CompactionRepository:
             summariser,
             request_id,
             fingerprint,
-            *due,
         )
         return context_from_row(row) if row else None
 
@@ -182,7 +171,6 @@ class CompactionRepository:
         kind: RevisionKind,
         request_id: str | None,
         fingerprint: bytes,
-        due: Due,
     ) -> Context:
         """Put another compaction of a locked context in force, or none."""
         row = await self._db.fetchrow(
@@ -194,8 +182,6 @@ class CompactionRepository:
             request_id,
             fingerprint,
             detail_to_json(CompactionDetail(str(compaction_id or ""))),
-            due.tokens,
-            due.version,
         )
         assert row is not None, "the row is locked by this transaction"
         return context_from_row(row)

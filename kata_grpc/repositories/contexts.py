@@ -150,8 +150,8 @@ class ContextRepository:
         in_force: tuple[int, UUID | None],
         request_id: str | None,
         fingerprint: bytes,
-    ) -> Context | None:
-        """Create a child of a live context that knows it up to a revision.
+    ) -> tuple[Context, bool] | None:
+        """Create a child of a live context that knows it up to a revision; say whether it may be due for compaction.
 
         None when its id is taken, or there is no such context, or it reads other logs than is believed.
 
@@ -183,7 +183,7 @@ class ContextRepository:
             )
         except ConstraintViolated as violated:
             raise _refusal(violated, child_id, spec) from violated
-        return context_from_row(row) if row else None
+        return (context_from_row(row), row["due_time"] is not None) if row else None
 
     async def has_children(self, context_id: UUID, tenant: TenantId, count: int) -> bool:
         """Return whether a context has at least so many forks."""

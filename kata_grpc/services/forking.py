@@ -18,7 +18,7 @@ from kata_grpc.services.requests import check_claim, fingerprint, new_id
 from kata_grpc.services.snapshots import At, Snapshot, Snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from kata_grpc.db.pool import Database
@@ -48,12 +48,19 @@ class Forks:
     """The use case of forking."""
 
     def __init__(
-        self, database: Database, messages: Messages, limits: ForkLimits, changed: OnChange = unwatched
+        self,
+        database: Database,
+        messages: Messages,
+        limits: ForkLimits,
+        changed: OnChange = unwatched,
+        due: Callable[[], None] | None = None,
     ) -> None:
+        """`due` is called when a child may be due for compaction."""
         self._db = database
         self._messages = messages
         self._limits = limits
         self._changed = changed
+        self._due = due
 
     async def fork(
         self,
@@ -118,7 +125,7 @@ class Forks:
         tokenizer = snapshot.context.tokenizer
         prepared = await self._messages.prepare(child_id, drafts, tokenizer) if drafts else None
         async with self._db.transaction() as executor:
-            child = await ContextRepository(executor).fork(
+            made = await ContextRepository(executor).fork(
                 child_id,
                 snapshot.lineage.forked(child_id, snapshot.version, snapshot.revision),
                 snapshot.context,
@@ -130,15 +137,17 @@ class Forks:
                 request_id,
                 wanted,
             )
-            if child is None:
+            if made is None:
                 return None
-            context = child
+            context, due = made
             if prepared is not None:
                 (appended,) = await MessageRepository(executor).append([prepared.batch(tenant)], wait=True)
                 if appended is None:
                     raise TooManyOpenCalls(str(snapshot.context.id), MAX_OPEN_CALLS)
                 context = context_from_row(appended)
         self._changed(child_id, context.latest_revision)
+        if due and self._due is not None:
+            self._due()
         return await self._answer(tenant, context, drafts, replayed=False)
 
     async def _replay(

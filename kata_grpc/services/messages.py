@@ -115,7 +115,14 @@ class Prepared(NamedTuple):
 class Messages:
     """The use cases of MessageService apart from windows."""
 
-    def __init__(self, database: Database, tokenizers: Tokenizers, changed: OnChange = unwatched) -> None:
+    def __init__(
+        self,
+        database: Database,
+        tokenizers: Tokenizers,
+        changed: OnChange = unwatched,
+        due: Callable[[], None] | None = None,
+    ) -> None:
+        """`due` is called when a context became due for compaction."""
         self._db = database
         self._messages = MessageRepository(database)
         self._group = GroupCommit(self._messages)
@@ -123,6 +130,7 @@ class Messages:
         self._snapshots = Snapshots(database)
         self._tokenizers = tokenizers
         self._changed = changed
+        self._due = due
         # A context's tokenizer never changes, so that an entry is never wrong; an append that guesses wrong finds no
         # row, learns the right one and counts again.
         self._tokenizer_of: BoundedCache[UUID, str] = BoundedCache(_KNOWN_CONTEXTS)
@@ -167,7 +175,7 @@ class Messages:
             if row is not None:
                 self._tokenizer_of[context_id] = tokenizer
                 last, revision = row["latest_version"], row["latest_revision"]
-                self._changed(context_id, revision)
+                self._tell(context_id, row)
                 first = last - len(drafts) + 1
                 return Appended(partial(context_from_row, row), first, last, revision, False, laid_out.differences)
 
@@ -196,6 +204,11 @@ class Messages:
                 raise VersionConflict(expected_version, context.latest_version)
             write = self._group.append_alone  # it was held, perhaps: wait for it
         raise WriteContention
+
+    def _tell(self, context_id: UUID, row: Row) -> None:
+        self._changed(context_id, row["latest_revision"])
+        if row["is_due"] and self._due is not None:
+            self._due()
 
     async def _lay_out(
         self, context_id: UUID, drafts: Sequence[Draft], digests: Sequence[bytes], tokenizer: str

@@ -80,7 +80,14 @@ async def planned(
         pinned=pinned,
         limits=limits,
     )
-    return Planned(snapshot, in_force, previous, replace(found, before=found.before + beyond))
+    rest = snapshot.version - last
+    found = replace(
+        found,
+        before=found.before + beyond,
+        visible_messages=found.visible_messages + rest,
+        visible_groups=found.visible_groups + rest,
+    )
+    return Planned(snapshot, in_force, previous, found)
 
 
 def _hidden(previous: Compaction | None) -> Cost:

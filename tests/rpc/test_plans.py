@@ -37,6 +37,8 @@ QUERIES = {
     **load("kata_grpc.repositories", "sql/redactions.sql"),
     **load("kata_grpc.repositories", "sql/purging.sql"),
     **load("kata_grpc.repositories", "sql/retention.sql"),
+    **load("kata_grpc.repositories", "sql/policies.sql"),
+    **load("kata_grpc.repositories", "sql/due.sql"),
 }
 NEVER = "9999-12-31 00:00:00+00"
 LAST_ID = UUID(int=2**128 - 1)
@@ -145,7 +147,7 @@ USES: dict[str, Use] = {
     "find_compaction_by_request": Use(["r"], 2),
     "get_begun_compaction": Use([], 2),
     "end_compaction": Use([LAST_ID, 1, "abandoned", ""], 4),
-    "commit_compaction": Use([LAST_ID, 1, "", 1, "", "", None, FINGERPRINT, None, None, None], 10),
+    "commit_compaction": Use([LAST_ID, 1, "", 1, "", "", None, FINGERPRINT], 10),
     "list_compactions": Use([2**62, None, 51], 52),
     "erase_summaries": Use([TENANT, [CONTEXT, CONTEXT], [7, 9]], 20, with_context=False),
     "erase_copied_summaries": Use([TENANT, [CONTEXT], [LAST_ID]], 5, with_context=False),
@@ -167,15 +169,23 @@ USES: dict[str, Use] = {
     "next_tenant": Use([""], 2, with_context=False),
     "scan_contexts": Use([TENANT, NEVER, LAST_ID, 100], 110, with_context=False),
     "find_read": Use([TENANT, [CONTEXT, LAST_ID], [True, False]], 5, with_context=False),
+    # policies and what is due
+    "get_tenant_policy": Use([TENANT], 2, with_context=False),
+    "find_tenant_claim": Use([TENANT, "r"], 2, with_context=False),
+    "mark_context": Use([], 4),
+    "claim_due": Use([1, 600], 10, with_context=False),
+    "set_alarm": Use([None, None, None], 4),
+    "last_compactions": Use([8], 9),
+    "seconds_since_change": Use([], 2),
     # watches
     "find_watch_start": Use([LOG // 2], 6),
     "find_changed_contexts": Use([[7]], 3, of_arrays=True),
 }
 NOT_ABOUT_ONE_LOG = {
     "insert_context", "insert_fork", "change_context", "change_removals", "flatten_context", "take_revision",
-    "set_policy", "begin_compaction", "put_in_force", "put_tag", "hold_name", "free_name", "get_token_key",
-    "list_contexts_with_labels", "tell_listeners", "keep_redactions", "redact_context", "purge_context", "take_turn",
-    "end_turn", "count_unfinished",
+    "keep_redactions", "redact_context", "purge_context", "take_turn", "end_turn", "count_unfinished",
+    "set_policy", "set_tenant_policy", "begin_compaction", "put_in_force", "put_tag", "hold_name", "free_name",
+    "get_token_key", "list_contexts_with_labels", "mark_contexts", "tell_listeners",
 }  # fmt: skip
 
 

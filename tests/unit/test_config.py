@@ -47,6 +47,8 @@ def test_each_variable_is_read() -> None:
         "KATA_SHUTDOWN_GRACE": "4",
         "KATA_WATCH_POLL": "0.5",
         "KATA_WATCH_CHECKPOINT": "5",
+        "KATA_COMPACTION": "off",
+        "KATA_COMPACTION_POLL": "9",
         "KATA_MAX_FORK_DEPTH": "6",
         "KATA_MAX_FORKS": "7",
         "KATA_RETENTION": "*: idle=90d purge=30d; archive: keep",

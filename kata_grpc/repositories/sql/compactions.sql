@@ -78,9 +78,10 @@ where context_id = $1 and tenant_id = $2 and compaction_id = $3 and token = $4 a
 returning *;
 
 -- name: commit_compaction
--- Puts a compaction in force that is under way, and takes a revision. The caller holds the row lock of the context.
+-- Puts a compaction in force that is under way, and takes a revision. The caller holds the row lock of the context. Where a
+-- policy may find it due again, it is looked at.
 -- $1 context_id, $2 tenant_id, $3 compaction_id, $4 token, $5 summary, $6 its tokens, $7 state of the summary,
--- $8 summariser, $9 request_id, $10 fingerprint, $11 due_tokens, $12 due_version, $13 due_time
+-- $8 summariser, $9 request_id, $10 fingerprint
 with committed as (
   update compactions
   set state = 'committed', summary = $5, summary_tokens = $6, summary_state = $7, summariser = $8,
@@ -91,7 +92,9 @@ with committed as (
 ), changed as (
   update contexts c
   set latest_revision = c.latest_revision + 1, compaction_id = o.compaction_id,
-      compaction_revision = c.latest_revision + 1, due_tokens = $11, due_version = $12, due_time = $13,
+      compaction_revision = c.latest_revision + 1,
+      due_time = case when coalesce(c.due_tokens, c.due_version) is not null or c.due_time is not null
+                      then clock_timestamp() end,
       update_time = greatest(clock_timestamp(), c.update_time), chain = sha256(c.chain || $10::bytea)
   from committed o
   where c.id = o.context_id and c.tenant_id = $2
@@ -109,13 +112,12 @@ with committed as (
 select * from changed;
 
 -- name: put_in_force
--- Puts another compaction in force, or none, and takes a revision. The caller holds the row lock of the context.
--- $1 context_id, $2 tenant_id, $3 compaction_id or null, $4 kind, $5 request_id, $6 fingerprint, $7 detail,
--- $8 due_tokens, $9 due_version
+-- The same with another compaction that was committed before, or none. Whatever is due by then is so with the next append.
+-- $1 context_id, $2 tenant_id, $3 compaction_id or null, $4 kind, $5 request_id, $6 fingerprint, $7 detail
 with changed as (
   update contexts
   set latest_revision = latest_revision + 1, compaction_id = $3::uuid, compaction_revision = latest_revision + 1,
-      due_tokens = $8, due_version = $9, due_time = null,
+      due_time = null,
       update_time = greatest(clock_timestamp(), update_time), chain = sha256(chain || $6::bytea)
   where id = $1 and tenant_id = $2
   returning *

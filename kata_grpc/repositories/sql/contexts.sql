@@ -1,15 +1,19 @@
 -- Statements about contexts, the names they hold and the revisions they take.
 
 -- name: insert_context
--- Creates a context with revision 0, the claim of its request, and its unique name. No row: the id is taken. One that was
--- purged violates purged_contexts_pk, also when that was while this waited for its row to go.
+-- Creates a context with revision 0, the claim of its request, and its unique name; by the tenant's policy it is known when
+-- it is due for compaction. No row: the id is taken. One that was purged violates purged_contexts_pk, also when that was
+-- while this waited for its row to go.
 -- $1 id, $2 tenant_id, $3 name, $4 unique_name, $5 labels, $6 metadata_json, $7 tokenizer, $8 origin_format,
 -- $9 origin_id, $10 origin_extra_json, $11 request_id, $12 fingerprint
 with created as (
   insert into contexts (id, tenant_id, name, unique_name, labels, metadata_json, tokenizer, origin_format, origin_id,
-                        origin_extra_json, create_time, update_time, chain)
-  select $1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, $10, t.now, t.now, sha256($12::bytea)
+                        origin_extra_json, create_time, update_time, chain, due_tokens, due_version)
+  select $1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, $10, t.now, t.now, sha256($12::bytea), p.due_tokens, p.due_version
   from (select clock_timestamp() as now) t
+  left join lateral (
+    select due_tokens, due_version from tenant_policies where tenant_id = $2 order by revision desc limit 1
+  ) p on true
   on conflict (id) do nothing
   returning *, kata_refuse_purged(id)
 ), claimed as (
@@ -41,14 +45,16 @@ with parent as (
                         update_revision, latest_revision, latest_version, total_tokens, total_items, inexact_messages,
                         pinned_tokens, pinned_messages, pinned_items, turn_version, open_calls, chain, policy_revision,
                         policy, parent_id, fork_version, fork_revision, depth, segments, child_number, has_removals,
-                        compaction_id, compaction_revision)
+                        compaction_id, compaction_revision, due_time)
   select $1, p.tenant_id, $3, $4, $5::jsonb, $6, p.tokenizer, t.now, t.now, $9::bigint + 1, $9 + 1, $8::bigint,
          coalesce(m.total_tokens, 0), coalesce(m.total_items, 0), coalesce(m.inexact_messages, 0),
          coalesce(m.pinned_tokens, 0), coalesce(m.pinned_messages, 0), coalesce(m.pinned_items, 0),
          coalesce(m.turn_version, 0), coalesce(m.open_calls, '{}'::jsonb),
          sha256(r.chain || $17::bytea || int8send($8)),
          case when $13::bytea is null then $15::bigint else $9 + 1 end, coalesce($13, $14::bytea),
-         p.id, $8, $9, p.depth + 1, $10::jsonb, coalesce(n.child_number, 0) + 1, p.has_removals, $19, $20
+         p.id, $8, $9, p.depth + 1, $10::jsonb, coalesce(n.child_number, 0) + 1, p.has_removals, $19, $20,
+         case when coalesce(p.due_tokens, p.due_version) is not null or p.due_time is not null or $13 is not null
+              then t.now end
   from parent p
   join revisions r on r.context_id = $12 and r.tenant_id = $2 and r.revision = $9
   cross join lateral (select greatest(clock_timestamp(), r.create_time) as now) t

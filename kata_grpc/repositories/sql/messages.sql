@@ -67,7 +67,8 @@ with locked as materialized (
   returning l.place, c.id, c.tenant_id, c.name, c.unique_name, c.labels, c.metadata_json, c.tokenizer, c.origin_format,
             c.origin_id, c.origin_extra_json, c.create_time, c.update_time, c.delete_time, c.update_revision,
             c.latest_revision, c.latest_version, c.total_tokens, c.parent_id, c.fork_version, c.fork_revision, c.depth,
-            c.has_removals, c.chain, (extract(epoch from c.update_time) * 1000000)::bigint as micros,
+            c.has_removals, c.due_time <= clock_timestamp() as is_due, c.chain,
+            (extract(epoch from c.update_time) * 1000000)::bigint as micros,
             l.before, l.last, l.request_id, l.fingerprint, l.latest_version as version_before,
             l.total_tokens as tokens_before, l.total_items as items_before, l.inexact_messages as inexact_before,
             l.pinned_tokens as tokens_of_pinned_before, l.pinned_messages as pinned_before,
@@ -103,7 +104,7 @@ with locked as materialized (
 )
 select place, id, tenant_id, name, unique_name, labels, metadata_json, tokenizer, origin_format, origin_id,
        origin_extra_json, create_time, update_time, delete_time, update_revision, latest_revision, latest_version,
-       total_tokens, parent_id, fork_version, fork_revision, depth, has_removals
+       total_tokens, parent_id, fork_version, fork_revision, depth, has_removals, is_due
 from changed;
 
 -- name: append_plain
@@ -145,7 +146,8 @@ with locked as materialized (
       update_time = greatest(clock_timestamp(), c.update_time)
   from locked l
   where c.id = l.context_id
-  returning c.*, (extract(epoch from c.update_time) * 1000000)::bigint as micros, l.place, l.request_id, l.fingerprint,
+  returning c.*, c.due_time <= clock_timestamp() as is_due,
+            (extract(epoch from c.update_time) * 1000000)::bigint as micros, l.place, l.request_id, l.fingerprint,
             l.role, l.token_count, l.item_count, l.source, l.digest, l.head, l.marks
 ), claimed as (
   insert into revisions (context_id, revision, tenant_id, kind, first_version, last_version, create_time, request_id,
@@ -165,7 +167,7 @@ with locked as materialized (
 )
 select place, id, tenant_id, name, unique_name, labels, metadata_json, tokenizer, origin_format, origin_id,
        origin_extra_json, create_time, update_time, delete_time, update_revision, latest_revision, latest_version,
-       total_tokens, parent_id, fork_version, fork_revision, depth, has_removals
+       total_tokens, parent_id, fork_version, fork_revision, depth, has_removals, is_due
 from changed;
 
 -- name: count_open_calls

@@ -26,15 +26,19 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from kata.context.v1 import window_pb2 as kata_dot_context_dot_v1_dot_window__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ckata/context/v1/policy.proto\x12\x0fkata.context.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ckata/context/v1/window.proto\"g\n\x06Policy\x12.\n\x06window\x18\x01 \x01(\x0b\x32\x1e.kata.context.v1.WindowOptions\x12-\n\tretention\x18\x08 \x01(\x0b\x32\x1a.kata.context.v1.Retention\"\xa2\x01\n\tRetention\x12\x0c\n\x04keep\x18\x01 \x01(\x08\x12+\n\x08max_idle\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07max_age\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bpurge_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Durationb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ckata/context/v1/policy.proto\x12\x0fkata.context.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ckata/context/v1/window.proto\"\x9e\x01\n\x06Policy\x12.\n\x06window\x18\x01 \x01(\x0b\x32\x1e.kata.context.v1.WindowOptions\x12\x35\n\ncompaction\x18\x02 \x01(\x0b\x32!.kata.context.v1.CompactionPolicy\x12-\n\tretention\x18\x08 \x01(\x0b\x32\x1a.kata.context.v1.Retention\"\xff\x05\n\x10\x43ompactionPolicy\x12\x0e\n\x06preset\x18\x01 \x01(\t\x12\x14\n\x07\x65nabled\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x1a\n\rbudget_tokens\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\tthreshold\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x16\n\tlow_water\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x1c\n\x0fpreserve_recent\x18\x06 \x01(\x05H\x04\x88\x01\x01\x12\x1c\n\x0fmin_gain_tokens\x18\x07 \x01(\x03H\x05\x88\x01\x01\x12+\n\x08\x63ooldown\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64\x65\x62ounce\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1d\n\x10trigger_messages\x18\n \x01(\x03H\x06\x88\x01\x01\x12\x1b\n\x0etrigger_groups\x18\x0b \x01(\x03H\x07\x88\x01\x01\x12\x33\n\x10trigger_interval\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x0c\x61ll_triggers\x18\r \x01(\x08H\x08\x88\x01\x01\x12.\n\x05rungs\x18\x0e \x03(\x0e\x32\x1f.kata.context.v1.CompactionRung\x12\x19\n\x0ckeep_results\x18\x0f \x01(\x05H\t\x88\x01\x01\x12\x1c\n\x0fmax_part_tokens\x18\x10 \x01(\x05H\n\x88\x01\x01\x12\x1b\n\x0esummary_tokens\x18\x11 \x01(\x03H\x0b\x88\x01\x01\x42\n\n\x08_enabledB\x10\n\x0e_budget_tokensB\x0c\n\n_thresholdB\x0c\n\n_low_waterB\x12\n\x10_preserve_recentB\x12\n\x10_min_gain_tokensB\x13\n\x11_trigger_messagesB\x11\n\x0f_trigger_groupsB\x0f\n\r_all_triggersB\x0f\n\r_keep_resultsB\x12\n\x10_max_part_tokensB\x11\n\x0f_summary_tokens\"\xa2\x01\n\tRetention\x12\x0c\n\x04keep\x18\x01 \x01(\x08\x12+\n\x08max_idle\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07max_age\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bpurge_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration*\x99\x01\n\x0e\x43ompactionRung\x12\x1f\n\x1b\x43OMPACTION_RUNG_UNSPECIFIED\x10\x00\x12&\n\"COMPACTION_RUNG_CLEAR_TOOL_RESULTS\x10\x01\x12\x1f\n\x1b\x43OMPACTION_RUNG_ELIDE_PARTS\x10\x02\x12\x1d\n\x19\x43OMPACTION_RUNG_SUMMARISE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kata.context.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_POLICY']._serialized_start=111
-  _globals['_POLICY']._serialized_end=214
-  _globals['_RETENTION']._serialized_start=217
-  _globals['_RETENTION']._serialized_end=379
+  _globals['_COMPACTIONRUNG']._serialized_start=1208
+  _globals['_COMPACTIONRUNG']._serialized_end=1361
+  _globals['_POLICY']._serialized_start=112
+  _globals['_POLICY']._serialized_end=270
+  _globals['_COMPACTIONPOLICY']._serialized_start=273
+  _globals['_COMPACTIONPOLICY']._serialized_end=1040
+  _globals['_RETENTION']._serialized_start=1043
+  _globals['_RETENTION']._serialized_end=1205
 # @@protoc_insertion_point(module_scope)

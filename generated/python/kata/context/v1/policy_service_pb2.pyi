@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from kata.context.v1 import compaction_pb2 as _compaction_pb2
 from kata.context.v1 import message_service_pb2 as _message_service_pb2
 from kata.context.v1 import policy_pb2 as _policy_pb2
@@ -22,23 +23,83 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _PolicyScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PolicyScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PolicyScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POLICY_SCOPE_UNSPECIFIED: _PolicyScope.ValueType  # 0
+    """Means POLICY_SCOPE_CONTEXT on input; never sent."""
+    POLICY_SCOPE_CONTEXT: _PolicyScope.ValueType  # 1
+    """That of one context."""
+    POLICY_SCOPE_TENANT: _PolicyScope.ValueType  # 2
+    """That of the tenant, which holds where a context's does not say otherwise."""
+
+class PolicyScope(_PolicyScope, metaclass=_PolicyScopeEnumTypeWrapper):
+    """PolicyScope says whose policy."""
+
+POLICY_SCOPE_UNSPECIFIED: PolicyScope.ValueType  # 0
+"""Means POLICY_SCOPE_CONTEXT on input; never sent."""
+POLICY_SCOPE_CONTEXT: PolicyScope.ValueType  # 1
+"""That of one context."""
+POLICY_SCOPE_TENANT: PolicyScope.ValueType  # 2
+"""That of the tenant, which holds where a context's does not say otherwise."""
+Global___PolicyScope: _TypeAlias = PolicyScope  # noqa: Y015
+
+class _PolicyLayer:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PolicyLayerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PolicyLayer.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POLICY_LAYER_UNSPECIFIED: _PolicyLayer.ValueType  # 0
+    """Is never sent."""
+    POLICY_LAYER_BUILT_IN: _PolicyLayer.ValueType  # 1
+    """The one that is built in."""
+    POLICY_LAYER_TENANT: _PolicyLayer.ValueType  # 2
+    """The tenant's policy."""
+    POLICY_LAYER_CONTEXT: _PolicyLayer.ValueType  # 3
+    """The context's policy."""
+    POLICY_LAYER_REQUEST: _PolicyLayer.ValueType  # 4
+    """The request."""
+
+class PolicyLayer(_PolicyLayer, metaclass=_PolicyLayerEnumTypeWrapper):
+    """PolicyLayer says whose word a value is."""
+
+POLICY_LAYER_UNSPECIFIED: PolicyLayer.ValueType  # 0
+"""Is never sent."""
+POLICY_LAYER_BUILT_IN: PolicyLayer.ValueType  # 1
+"""The one that is built in."""
+POLICY_LAYER_TENANT: PolicyLayer.ValueType  # 2
+"""The tenant's policy."""
+POLICY_LAYER_CONTEXT: PolicyLayer.ValueType  # 3
+"""The context's policy."""
+POLICY_LAYER_REQUEST: PolicyLayer.ValueType  # 4
+"""The request."""
+Global___PolicyLayer: _TypeAlias = PolicyLayer  # noqa: Y015
+
 @_typing.final
 class GetPolicyRequest(_message.Message):
-    """GetPolicyRequest names a context."""
+    """GetPolicyRequest names a context, or the tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
-    """Identifies the context. Required."""
+    """Identifies the context. Required, unless the tenant's policy is asked for."""
+    scope: Global___PolicyScope.ValueType
+    """Says whose policy; a context's where it is unset."""
     def __init__(
         self,
         *,
         context_id: _builtins.str = ...,
+        scope: Global___PolicyScope.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -52,25 +113,67 @@ class GetPolicyResponse(_message.Message):
 
     POLICY_FIELD_NUMBER: _builtins.int
     POLICY_REVISION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    TENANT_POLICY_REVISION_FIELD_NUMBER: _builtins.int
     policy_revision: _builtins.int
-    """Is the revision that set it; 0 when none was set."""
+    """Is the revision that set it; 0 when none was set. A tenant's policies are counted by themselves."""
+    tenant_policy_revision: _builtins.int
+    """Is the revision of the tenant's policy; 0 when none was set."""
     @_builtins.property
     def policy(self) -> _policy_pb2.Policy:
         """Is the policy; unset when none was set."""
+
+    @_builtins.property
+    def effective(self) -> _policy_pb2.CompactionPolicy:
+        """Is what holds of compaction, all layers together; every field is set."""
+
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyValue]:
+        """Says of each field of `effective` which layer set it, in their order."""
 
     def __init__(
         self,
         *,
         policy: _policy_pb2.Policy | None = ...,
         policy_revision: _builtins.int = ...,
+        effective: _policy_pb2.CompactionPolicy | None = ...,
+        values: _abc.Iterable[Global___PolicyValue] | None = ...,
+        tenant_policy_revision: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective", b"effective", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "policy_revision", b"policy_revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective", b"effective", "policy", b"policy", "policy_revision", b"policy_revision", "tenant_policy_revision", b"tenant_policy_revision", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetPolicyResponse: _TypeAlias = GetPolicyResponse  # noqa: Y015
+
+@_typing.final
+class PolicyValue(_message.Message):
+    """PolicyValue says where a value of an effective policy comes from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    LAYER_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Names the field."""
+    layer: Global___PolicyLayer.ValueType
+    """Is the layer that set it."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        layer: Global___PolicyLayer.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "layer", b"layer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyValue: _TypeAlias = PolicyValue  # noqa: Y015
 
 @_typing.final
 class SetPolicyRequest(_message.Message):
@@ -82,12 +185,15 @@ class SetPolicyRequest(_message.Message):
     POLICY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EXPECTED_POLICY_REVISION_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
-    """Identifies the context. Required."""
+    """Identifies the context. Required, unless it is the tenant's policy."""
     request_id: _builtins.str
-    """Makes the call repeatable; 1 to 128 characters, unique within the context."""
+    """Makes the call repeatable; 1 to 128 characters, unique within the context, or among the tenant's policies."""
     expected_policy_revision: _builtins.int
     """Demands that this revision set the policy in force: 0 for none. Absent, there is no check."""
+    scope: Global___PolicyScope.ValueType
+    """Says whose policy; a context's where it is unset."""
     @_builtins.property
     def policy(self) -> _policy_pb2.Policy:
         """Is the new policy; empty, it leaves everything to what is built in."""
@@ -99,10 +205,11 @@ class SetPolicyRequest(_message.Message):
         policy: _policy_pb2.Policy | None = ...,
         request_id: _builtins.str = ...,
         expected_policy_revision: _builtins.int | None = ...,
+        scope: Global___PolicyScope.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_policy_revision", b"_expected_policy_revision", "expected_policy_revision", b"expected_policy_revision", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_policy_revision", b"_expected_policy_revision", "context_id", b"context_id", "expected_policy_revision", b"expected_policy_revision", "policy", b"policy", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_policy_revision", b"_expected_policy_revision", "context_id", b"context_id", "expected_policy_revision", b"expected_policy_revision", "policy", b"policy", "request_id", b"request_id", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_policy_revision: _TypeAlias = _typing.Literal["expected_policy_revision"]  # noqa: Y015
     _WhichOneofArgType__expected_policy_revision: _TypeAlias = _typing.Literal["_expected_policy_revision", b"_expected_policy_revision"]  # noqa: Y015

@@ -89,14 +89,16 @@ class PolicyServiceServicer:
     """
 
     def GetPolicy(self, request, context):
-        """Returns the policy in force. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+        """Returns the policy in force of a context or of the tenant, and what holds with all layers.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetPolicy(self, request, context):
-        """Sets the policy, in place of the whole of the one before; one revision. Repeatable with `request_id`.
+        """Sets the policy of a context or of the tenant, in place of the whole of the one before; one revision. Repeatable with
+        `request_id`.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT (expected_policy_revision), VERSION_OUT_OF_RANGE (a pinned
         version beyond the latest), REQUEST_ID_REUSED.
         """

@@ -36,9 +36,12 @@ class PolicyServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PolicyServiceAsyncStub: ...
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyRequest, _policy_service_pb2.GetPolicyResponse]
-    """Returns the policy in force. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND."""
+    """Returns the policy in force of a context or of the tenant, and what holds with all layers.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+    """
     SetPolicy: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.SetPolicyRequest, _policy_service_pb2.SetPolicyResponse]
-    """Sets the policy, in place of the whole of the one before; one revision. Repeatable with `request_id`.
+    """Sets the policy of a context or of the tenant, in place of the whole of the one before; one revision. Repeatable with
+    `request_id`.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT (expected_policy_revision), VERSION_OUT_OF_RANGE (a pinned
     version beyond the latest), REQUEST_ID_REUSED.
     """
@@ -81,9 +84,12 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.GetPolicyRequest, _policy_service_pb2.GetPolicyResponse]  # type: ignore[assignment]
-    """Returns the policy in force. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND."""
+    """Returns the policy in force of a context or of the tenant, and what holds with all layers.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+    """
     SetPolicy: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.SetPolicyRequest, _policy_service_pb2.SetPolicyResponse]  # type: ignore[assignment]
-    """Sets the policy, in place of the whole of the one before; one revision. Repeatable with `request_id`.
+    """Sets the policy of a context or of the tenant, in place of the whole of the one before; one revision. Repeatable with
+    `request_id`.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT (expected_policy_revision), VERSION_OUT_OF_RANGE (a pinned
     version beyond the latest), REQUEST_ID_REUSED.
     """
@@ -129,7 +135,9 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.GetPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.GetPolicyResponse, _abc.Awaitable[_policy_service_pb2.GetPolicyResponse]]:
-        """Returns the policy in force. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND."""
+        """Returns the policy in force of a context or of the tenant, and what holds with all layers.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def SetPolicy(
@@ -137,7 +145,8 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.SetPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.SetPolicyResponse, _abc.Awaitable[_policy_service_pb2.SetPolicyResponse]]:
-        """Sets the policy, in place of the whole of the one before; one revision. Repeatable with `request_id`.
+        """Sets the policy of a context or of the tenant, in place of the whole of the one before; one revision. Repeatable with
+        `request_id`.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT (expected_policy_revision), VERSION_OUT_OF_RANGE (a pinned
         version beyond the latest), REQUEST_ID_REUSED.
         """

@@ -5,18 +5,35 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/policy.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.Retention = exports.Policy = void 0;
+exports.Retention = exports.CompactionPolicy = exports.Policy = exports.CompactionRung = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const duration_1 = require("../../../google/protobuf/duration");
 const window_1 = require("./window");
+/** The policy of a context: how its windows are shaped where a request does not say, and when it is compacted. */
+/** CompactionRung is a way to make room. */
+var CompactionRung;
+(function (CompactionRung) {
+    /** COMPACTION_RUNG_UNSPECIFIED - Is refused. */
+    CompactionRung[CompactionRung["COMPACTION_RUNG_UNSPECIFIED"] = 0] = "COMPACTION_RUNG_UNSPECIFIED";
+    /** COMPACTION_RUNG_CLEAR_TOOL_RESULTS - Leaves out what tools answered long ago. */
+    CompactionRung[CompactionRung["COMPACTION_RUNG_CLEAR_TOOL_RESULTS"] = 1] = "COMPACTION_RUNG_CLEAR_TOOL_RESULTS";
+    /** COMPACTION_RUNG_ELIDE_PARTS - Keeps head and tail of long texts. */
+    CompactionRung[CompactionRung["COMPACTION_RUNG_ELIDE_PARTS"] = 2] = "COMPACTION_RUNG_ELIDE_PARTS";
+    /** COMPACTION_RUNG_SUMMARISE - Hides old groups behind a summary. */
+    CompactionRung[CompactionRung["COMPACTION_RUNG_SUMMARISE"] = 3] = "COMPACTION_RUNG_SUMMARISE";
+    CompactionRung[CompactionRung["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
+})(CompactionRung || (exports.CompactionRung = CompactionRung = {}));
 function createBasePolicy() {
-    return { window: undefined, retention: undefined };
+    return { window: undefined, compaction: undefined, retention: undefined };
 }
 exports.Policy = {
     encode(message, writer = new wire_1.BinaryWriter()) {
         if (message.window !== undefined) {
             window_1.WindowOptions.encode(message.window, writer.uint32(10).fork()).join();
+        }
+        if (message.compaction !== undefined) {
+            exports.CompactionPolicy.encode(message.compaction, writer.uint32(18).fork()).join();
         }
         if (message.retention !== undefined) {
             exports.Retention.encode(message.retention, writer.uint32(66).fork()).join();
@@ -41,6 +58,13 @@ exports.Policy = {
                             break;
                         }
                         message.window = window_1.WindowOptions.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.compaction = exports.CompactionPolicy.decode(reader, reader.uint32());
                         continue;
                     }
                     case 8: {
@@ -70,8 +94,298 @@ exports.Policy = {
         message.window = (object.window !== undefined && object.window !== null)
             ? window_1.WindowOptions.fromPartial(object.window)
             : undefined;
+        message.compaction = (object.compaction !== undefined && object.compaction !== null)
+            ? exports.CompactionPolicy.fromPartial(object.compaction)
+            : undefined;
         message.retention = (object.retention !== undefined && object.retention !== null)
             ? exports.Retention.fromPartial(object.retention)
+            : undefined;
+        return message;
+    },
+};
+function createBaseCompactionPolicy() {
+    return {
+        preset: "",
+        enabled: undefined,
+        budgetTokens: undefined,
+        threshold: undefined,
+        lowWater: undefined,
+        preserveRecent: undefined,
+        minGainTokens: undefined,
+        cooldown: undefined,
+        debounce: undefined,
+        triggerMessages: undefined,
+        triggerGroups: undefined,
+        triggerInterval: undefined,
+        allTriggers: undefined,
+        rungs: [],
+        keepResults: undefined,
+        maxPartTokens: undefined,
+        summaryTokens: undefined,
+    };
+}
+exports.CompactionPolicy = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.preset !== "") {
+            writer.uint32(10).string(message.preset);
+        }
+        if (message.enabled !== undefined) {
+            writer.uint32(16).bool(message.enabled);
+        }
+        if (message.budgetTokens !== undefined) {
+            if (BigInt.asIntN(64, message.budgetTokens) !== message.budgetTokens) {
+                throw new globalThis.Error("value provided for field message.budgetTokens of type int64 too large");
+            }
+            writer.uint32(24).int64(message.budgetTokens);
+        }
+        if (message.threshold !== undefined) {
+            writer.uint32(33).double(message.threshold);
+        }
+        if (message.lowWater !== undefined) {
+            writer.uint32(41).double(message.lowWater);
+        }
+        if (message.preserveRecent !== undefined) {
+            writer.uint32(48).int32(message.preserveRecent);
+        }
+        if (message.minGainTokens !== undefined) {
+            if (BigInt.asIntN(64, message.minGainTokens) !== message.minGainTokens) {
+                throw new globalThis.Error("value provided for field message.minGainTokens of type int64 too large");
+            }
+            writer.uint32(56).int64(message.minGainTokens);
+        }
+        if (message.cooldown !== undefined) {
+            duration_1.Duration.encode(message.cooldown, writer.uint32(66).fork()).join();
+        }
+        if (message.debounce !== undefined) {
+            duration_1.Duration.encode(message.debounce, writer.uint32(74).fork()).join();
+        }
+        if (message.triggerMessages !== undefined) {
+            if (BigInt.asIntN(64, message.triggerMessages) !== message.triggerMessages) {
+                throw new globalThis.Error("value provided for field message.triggerMessages of type int64 too large");
+            }
+            writer.uint32(80).int64(message.triggerMessages);
+        }
+        if (message.triggerGroups !== undefined) {
+            if (BigInt.asIntN(64, message.triggerGroups) !== message.triggerGroups) {
+                throw new globalThis.Error("value provided for field message.triggerGroups of type int64 too large");
+            }
+            writer.uint32(88).int64(message.triggerGroups);
+        }
+        if (message.triggerInterval !== undefined) {
+            duration_1.Duration.encode(message.triggerInterval, writer.uint32(98).fork()).join();
+        }
+        if (message.allTriggers !== undefined) {
+            writer.uint32(104).bool(message.allTriggers);
+        }
+        if (message.rungs.length !== 0) {
+            writer.uint32(114).fork();
+            for (const v of message.rungs) {
+                writer.int32(v);
+            }
+            writer.join();
+        }
+        if (message.keepResults !== undefined) {
+            writer.uint32(120).int32(message.keepResults);
+        }
+        if (message.maxPartTokens !== undefined) {
+            writer.uint32(128).int32(message.maxPartTokens);
+        }
+        if (message.summaryTokens !== undefined) {
+            if (BigInt.asIntN(64, message.summaryTokens) !== message.summaryTokens) {
+                throw new globalThis.Error("value provided for field message.summaryTokens of type int64 too large");
+            }
+            writer.uint32(136).int64(message.summaryTokens);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseCompactionPolicy();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.preset = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.enabled = reader.bool();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.budgetTokens = reader.int64();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 33) {
+                            break;
+                        }
+                        message.threshold = reader.double();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 41) {
+                            break;
+                        }
+                        message.lowWater = reader.double();
+                        continue;
+                    }
+                    case 6: {
+                        if (tag !== 48) {
+                            break;
+                        }
+                        message.preserveRecent = reader.int32();
+                        continue;
+                    }
+                    case 7: {
+                        if (tag !== 56) {
+                            break;
+                        }
+                        message.minGainTokens = reader.int64();
+                        continue;
+                    }
+                    case 8: {
+                        if (tag !== 66) {
+                            break;
+                        }
+                        message.cooldown = duration_1.Duration.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 9: {
+                        if (tag !== 74) {
+                            break;
+                        }
+                        message.debounce = duration_1.Duration.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 10: {
+                        if (tag !== 80) {
+                            break;
+                        }
+                        message.triggerMessages = reader.int64();
+                        continue;
+                    }
+                    case 11: {
+                        if (tag !== 88) {
+                            break;
+                        }
+                        message.triggerGroups = reader.int64();
+                        continue;
+                    }
+                    case 12: {
+                        if (tag !== 98) {
+                            break;
+                        }
+                        message.triggerInterval = duration_1.Duration.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 13: {
+                        if (tag !== 104) {
+                            break;
+                        }
+                        message.allTriggers = reader.bool();
+                        continue;
+                    }
+                    case 14: {
+                        if (tag === 112) {
+                            message.rungs.push(reader.int32());
+                            continue;
+                        }
+                        if (tag === 114) {
+                            const end2 = reader.uint32() + reader.pos;
+                            while (reader.pos < end2) {
+                                message.rungs.push(reader.int32());
+                            }
+                            continue;
+                        }
+                        break;
+                    }
+                    case 15: {
+                        if (tag !== 120) {
+                            break;
+                        }
+                        message.keepResults = reader.int32();
+                        continue;
+                    }
+                    case 16: {
+                        if (tag !== 128) {
+                            break;
+                        }
+                        message.maxPartTokens = reader.int32();
+                        continue;
+                    }
+                    case 17: {
+                        if (tag !== 136) {
+                            break;
+                        }
+                        message.summaryTokens = reader.int64();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.CompactionPolicy.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseCompactionPolicy();
+        message.preset = object.preset ?? "";
+        message.enabled = object.enabled ?? undefined;
+        message.budgetTokens = (object.budgetTokens !== undefined && object.budgetTokens !== null)
+            ? BigInt(object.budgetTokens)
+            : undefined;
+        message.threshold = object.threshold ?? undefined;
+        message.lowWater = object.lowWater ?? undefined;
+        message.preserveRecent = object.preserveRecent ?? undefined;
+        message.minGainTokens = (object.minGainTokens !== undefined && object.minGainTokens !== null)
+            ? BigInt(object.minGainTokens)
+            : undefined;
+        message.cooldown = (object.cooldown !== undefined && object.cooldown !== null)
+            ? duration_1.Duration.fromPartial(object.cooldown)
+            : undefined;
+        message.debounce = (object.debounce !== undefined && object.debounce !== null)
+            ? duration_1.Duration.fromPartial(object.debounce)
+            : undefined;
+        message.triggerMessages = (object.triggerMessages !== undefined && object.triggerMessages !== null)
+            ? BigInt(object.triggerMessages)
+            : undefined;
+        message.triggerGroups = (object.triggerGroups !== undefined && object.triggerGroups !== null)
+            ? BigInt(object.triggerGroups)
+            : undefined;
+        message.triggerInterval = (object.triggerInterval !== undefined && object.triggerInterval !== null)
+            ? duration_1.Duration.fromPartial(object.triggerInterval)
+            : undefined;
+        message.allTriggers = object.allTriggers ?? undefined;
+        message.rungs = object.rungs?.map((e) => e) || [];
+        message.keepResults = object.keepResults ?? undefined;
+        message.maxPartTokens = object.maxPartTokens ?? undefined;
+        message.summaryTokens = (object.summaryTokens !== undefined && object.summaryTokens !== null)
+            ? BigInt(object.summaryTokens)
             : undefined;
         return message;
     },

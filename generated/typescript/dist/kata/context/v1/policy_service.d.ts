@@ -3,30 +3,71 @@ import { type CallOptions, type ChannelCredentials, Client, type ClientOptions, 
 import { Duration } from "../../../google/protobuf/duration";
 import { Compaction, CompactionState, HeldGroup, NothingToCompact } from "./compaction";
 import { VersionRange } from "./message_service";
-import { Policy } from "./policy";
+import { CompactionPolicy, Policy } from "./policy";
 /** The service that keeps the policies of contexts, and compacts them. */
-/** GetPolicyRequest names a context. */
+/** PolicyScope says whose policy. */
+export declare enum PolicyScope {
+    /** POLICY_SCOPE_UNSPECIFIED - Means POLICY_SCOPE_CONTEXT on input; never sent. */
+    POLICY_SCOPE_UNSPECIFIED = 0,
+    /** POLICY_SCOPE_CONTEXT - That of one context. */
+    POLICY_SCOPE_CONTEXT = 1,
+    /** POLICY_SCOPE_TENANT - That of the tenant, which holds where a context's does not say otherwise. */
+    POLICY_SCOPE_TENANT = 2,
+    UNRECOGNIZED = -1
+}
+/** PolicyLayer says whose word a value is. */
+export declare enum PolicyLayer {
+    /** POLICY_LAYER_UNSPECIFIED - Is never sent. */
+    POLICY_LAYER_UNSPECIFIED = 0,
+    /** POLICY_LAYER_BUILT_IN - The one that is built in. */
+    POLICY_LAYER_BUILT_IN = 1,
+    /** POLICY_LAYER_TENANT - The tenant's policy. */
+    POLICY_LAYER_TENANT = 2,
+    /** POLICY_LAYER_CONTEXT - The context's policy. */
+    POLICY_LAYER_CONTEXT = 3,
+    /** POLICY_LAYER_REQUEST - The request. */
+    POLICY_LAYER_REQUEST = 4,
+    UNRECOGNIZED = -1
+}
+/** GetPolicyRequest names a context, or the tenant. */
 export interface GetPolicyRequest {
-    /** Identifies the context. Required. */
+    /** Identifies the context. Required, unless the tenant's policy is asked for. */
     contextId: string;
+    /** Says whose policy; a context's where it is unset. */
+    scope: PolicyScope;
 }
 /** GetPolicyResponse answers GetPolicy. */
 export interface GetPolicyResponse {
     /** Is the policy; unset when none was set. */
     policy: Policy | undefined;
-    /** Is the revision that set it; 0 when none was set. */
+    /** Is the revision that set it; 0 when none was set. A tenant's policies are counted by themselves. */
     policyRevision: bigint;
+    /** Is what holds of compaction, all layers together; every field is set. */
+    effective: CompactionPolicy | undefined;
+    /** Says of each field of `effective` which layer set it, in their order. */
+    values: PolicyValue[];
+    /** Is the revision of the tenant's policy; 0 when none was set. */
+    tenantPolicyRevision: bigint;
+}
+/** PolicyValue says where a value of an effective policy comes from. */
+export interface PolicyValue {
+    /** Names the field. */
+    field: string;
+    /** Is the layer that set it. */
+    layer: PolicyLayer;
 }
 /** SetPolicyRequest sets a policy. */
 export interface SetPolicyRequest {
-    /** Identifies the context. Required. */
+    /** Identifies the context. Required, unless it is the tenant's policy. */
     contextId: string;
     /** Is the new policy; empty, it leaves everything to what is built in. */
     policy: Policy | undefined;
-    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context, or among the tenant's policies. */
     requestId: string;
     /** Demands that this revision set the policy in force: 0 for none. Absent, there is no check. */
     expectedPolicyRevision?: bigint | undefined;
+    /** Says whose policy; a context's where it is unset. */
+    scope: PolicyScope;
 }
 /** SetPolicyResponse answers SetPolicy. */
 export interface SetPolicyResponse {
@@ -214,6 +255,7 @@ export interface ListCompactionsResponse {
 }
 export declare const GetPolicyRequest: MessageFns<GetPolicyRequest>;
 export declare const GetPolicyResponse: MessageFns<GetPolicyResponse>;
+export declare const PolicyValue: MessageFns<PolicyValue>;
 export declare const SetPolicyRequest: MessageFns<SetPolicyRequest>;
 export declare const SetPolicyResponse: MessageFns<SetPolicyResponse>;
 export declare const PreviewCompactionRequest: MessageFns<PreviewCompactionRequest>;
@@ -236,7 +278,10 @@ export declare const ListCompactionsResponse: MessageFns<ListCompactionsResponse
  */
 export type PolicyServiceService = typeof PolicyServiceService;
 export declare const PolicyServiceService: {
-    /** Returns the policy in force. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND. */
+    /**
+     * Returns the policy in force of a context or of the tenant, and what holds with all layers.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+     */
     readonly getPolicy: {
         readonly path: "/kata.context.v1.PolicyService/GetPolicy";
         readonly requestStream: false;
@@ -247,7 +292,8 @@ export declare const PolicyServiceService: {
         readonly responseDeserialize: (value: Buffer) => GetPolicyResponse;
     };
     /**
-     * Sets the policy, in place of the whole of the one before; one revision. Repeatable with `request_id`.
+     * Sets the policy of a context or of the tenant, in place of the whole of the one before; one revision. Repeatable with
+     * `request_id`.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT (expected_policy_revision), VERSION_OUT_OF_RANGE (a pinned
      * version beyond the latest), REQUEST_ID_REUSED.
      */
@@ -355,10 +401,14 @@ export declare const PolicyServiceService: {
     };
 };
 export interface PolicyServiceServer extends UntypedServiceImplementation {
-    /** Returns the policy in force. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND. */
+    /**
+     * Returns the policy in force of a context or of the tenant, and what holds with all layers.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+     */
     getPolicy: handleUnaryCall<GetPolicyRequest, GetPolicyResponse>;
     /**
-     * Sets the policy, in place of the whole of the one before; one revision. Repeatable with `request_id`.
+     * Sets the policy of a context or of the tenant, in place of the whole of the one before; one revision. Repeatable with
+     * `request_id`.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT (expected_policy_revision), VERSION_OUT_OF_RANGE (a pinned
      * version beyond the latest), REQUEST_ID_REUSED.
      */
@@ -402,12 +452,16 @@ export interface PolicyServiceServer extends UntypedServiceImplementation {
     listCompactions: handleUnaryCall<ListCompactionsRequest, ListCompactionsResponse>;
 }
 export interface PolicyServiceClient extends Client {
-    /** Returns the policy in force. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND. */
+    /**
+     * Returns the policy in force of a context or of the tenant, and what holds with all layers.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+     */
     getPolicy(request: GetPolicyRequest, callback: (error: ServiceError | null, response: GetPolicyResponse) => void): ClientUnaryCall;
     getPolicy(request: GetPolicyRequest, metadata: Metadata, callback: (error: ServiceError | null, response: GetPolicyResponse) => void): ClientUnaryCall;
     getPolicy(request: GetPolicyRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: GetPolicyResponse) => void): ClientUnaryCall;
     /**
-     * Sets the policy, in place of the whole of the one before; one revision. Repeatable with `request_id`.
+     * Sets the policy of a context or of the tenant, in place of the whole of the one before; one revision. Repeatable with
+     * `request_id`.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT (expected_policy_revision), VERSION_OUT_OF_RANGE (a pinned
      * version beyond the latest), REQUEST_ID_REUSED.
      */

@@ -5,7 +5,7 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/policy_service.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.PolicyServiceClient = exports.PolicyServiceService = exports.ListCompactionsResponse = exports.ListCompactionsRequest = exports.RevertCompactionResponse = exports.RevertCompactionRequest = exports.AbandonCompactionResponse = exports.AbandonCompactionRequest = exports.CommitCompactionResponse = exports.CommitCompactionRequest = exports.BeginCompactionResponse = exports.BeginCompactionRequest = exports.CompactContextResponse = exports.CompactContextRequest = exports.PreviewCompactionResponse = exports.PreviewCompactionRequest = exports.SetPolicyResponse = exports.SetPolicyRequest = exports.GetPolicyResponse = exports.GetPolicyRequest = void 0;
+exports.PolicyServiceClient = exports.PolicyServiceService = exports.ListCompactionsResponse = exports.ListCompactionsRequest = exports.RevertCompactionResponse = exports.RevertCompactionRequest = exports.AbandonCompactionResponse = exports.AbandonCompactionRequest = exports.CommitCompactionResponse = exports.CommitCompactionRequest = exports.BeginCompactionResponse = exports.BeginCompactionRequest = exports.CompactContextResponse = exports.CompactContextRequest = exports.PreviewCompactionResponse = exports.PreviewCompactionRequest = exports.SetPolicyResponse = exports.SetPolicyRequest = exports.PolicyValue = exports.GetPolicyResponse = exports.GetPolicyRequest = exports.PolicyLayer = exports.PolicyScope = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const grpc_1 = require("../../../grpc");
@@ -13,13 +13,43 @@ const duration_1 = require("../../../google/protobuf/duration");
 const compaction_1 = require("./compaction");
 const message_service_1 = require("./message_service");
 const policy_1 = require("./policy");
+/** The service that keeps the policies of contexts, and compacts them. */
+/** PolicyScope says whose policy. */
+var PolicyScope;
+(function (PolicyScope) {
+    /** POLICY_SCOPE_UNSPECIFIED - Means POLICY_SCOPE_CONTEXT on input; never sent. */
+    PolicyScope[PolicyScope["POLICY_SCOPE_UNSPECIFIED"] = 0] = "POLICY_SCOPE_UNSPECIFIED";
+    /** POLICY_SCOPE_CONTEXT - That of one context. */
+    PolicyScope[PolicyScope["POLICY_SCOPE_CONTEXT"] = 1] = "POLICY_SCOPE_CONTEXT";
+    /** POLICY_SCOPE_TENANT - That of the tenant, which holds where a context's does not say otherwise. */
+    PolicyScope[PolicyScope["POLICY_SCOPE_TENANT"] = 2] = "POLICY_SCOPE_TENANT";
+    PolicyScope[PolicyScope["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
+})(PolicyScope || (exports.PolicyScope = PolicyScope = {}));
+/** PolicyLayer says whose word a value is. */
+var PolicyLayer;
+(function (PolicyLayer) {
+    /** POLICY_LAYER_UNSPECIFIED - Is never sent. */
+    PolicyLayer[PolicyLayer["POLICY_LAYER_UNSPECIFIED"] = 0] = "POLICY_LAYER_UNSPECIFIED";
+    /** POLICY_LAYER_BUILT_IN - The one that is built in. */
+    PolicyLayer[PolicyLayer["POLICY_LAYER_BUILT_IN"] = 1] = "POLICY_LAYER_BUILT_IN";
+    /** POLICY_LAYER_TENANT - The tenant's policy. */
+    PolicyLayer[PolicyLayer["POLICY_LAYER_TENANT"] = 2] = "POLICY_LAYER_TENANT";
+    /** POLICY_LAYER_CONTEXT - The context's policy. */
+    PolicyLayer[PolicyLayer["POLICY_LAYER_CONTEXT"] = 3] = "POLICY_LAYER_CONTEXT";
+    /** POLICY_LAYER_REQUEST - The request. */
+    PolicyLayer[PolicyLayer["POLICY_LAYER_REQUEST"] = 4] = "POLICY_LAYER_REQUEST";
+    PolicyLayer[PolicyLayer["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
+})(PolicyLayer || (exports.PolicyLayer = PolicyLayer = {}));
 function createBaseGetPolicyRequest() {
-    return { contextId: "" };
+    return { contextId: "", scope: 0 };
 }
 exports.GetPolicyRequest = {
     encode(message, writer = new wire_1.BinaryWriter()) {
         if (message.contextId !== "") {
             writer.uint32(10).string(message.contextId);
+        }
+        if (message.scope !== 0) {
+            writer.uint32(16).int32(message.scope);
         }
         return writer;
     },
@@ -43,6 +73,13 @@ exports.GetPolicyRequest = {
                         message.contextId = reader.string();
                         continue;
                     }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.scope = reader.int32();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -61,11 +98,12 @@ exports.GetPolicyRequest = {
     fromPartial(object) {
         const message = createBaseGetPolicyRequest();
         message.contextId = object.contextId ?? "";
+        message.scope = object.scope ?? 0;
         return message;
     },
 };
 function createBaseGetPolicyResponse() {
-    return { policy: undefined, policyRevision: 0n };
+    return { policy: undefined, policyRevision: 0n, effective: undefined, values: [], tenantPolicyRevision: 0n };
 }
 exports.GetPolicyResponse = {
     encode(message, writer = new wire_1.BinaryWriter()) {
@@ -77,6 +115,18 @@ exports.GetPolicyResponse = {
                 throw new globalThis.Error("value provided for field message.policyRevision of type int64 too large");
             }
             writer.uint32(16).int64(message.policyRevision);
+        }
+        if (message.effective !== undefined) {
+            policy_1.CompactionPolicy.encode(message.effective, writer.uint32(26).fork()).join();
+        }
+        for (const v of message.values) {
+            exports.PolicyValue.encode(v, writer.uint32(34).fork()).join();
+        }
+        if (message.tenantPolicyRevision !== 0n) {
+            if (BigInt.asIntN(64, message.tenantPolicyRevision) !== message.tenantPolicyRevision) {
+                throw new globalThis.Error("value provided for field message.tenantPolicyRevision of type int64 too large");
+            }
+            writer.uint32(40).int64(message.tenantPolicyRevision);
         }
         return writer;
     },
@@ -107,6 +157,27 @@ exports.GetPolicyResponse = {
                         message.policyRevision = reader.int64();
                         continue;
                     }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.effective = policy_1.CompactionPolicy.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.values.push(exports.PolicyValue.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 40) {
+                            break;
+                        }
+                        message.tenantPolicyRevision = reader.int64();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -130,11 +201,80 @@ exports.GetPolicyResponse = {
         message.policyRevision = (object.policyRevision !== undefined && object.policyRevision !== null)
             ? BigInt(object.policyRevision)
             : 0n;
+        message.effective = (object.effective !== undefined && object.effective !== null)
+            ? policy_1.CompactionPolicy.fromPartial(object.effective)
+            : undefined;
+        message.values = object.values?.map((e) => exports.PolicyValue.fromPartial(e)) || [];
+        message.tenantPolicyRevision = (object.tenantPolicyRevision !== undefined && object.tenantPolicyRevision !== null)
+            ? BigInt(object.tenantPolicyRevision)
+            : 0n;
+        return message;
+    },
+};
+function createBasePolicyValue() {
+    return { field: "", layer: 0 };
+}
+exports.PolicyValue = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.field !== "") {
+            writer.uint32(10).string(message.field);
+        }
+        if (message.layer !== 0) {
+            writer.uint32(16).int32(message.layer);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBasePolicyValue();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.field = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.layer = reader.int32();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.PolicyValue.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBasePolicyValue();
+        message.field = object.field ?? "";
+        message.layer = object.layer ?? 0;
         return message;
     },
 };
 function createBaseSetPolicyRequest() {
-    return { contextId: "", policy: undefined, requestId: "", expectedPolicyRevision: undefined };
+    return { contextId: "", policy: undefined, requestId: "", expectedPolicyRevision: undefined, scope: 0 };
 }
 exports.SetPolicyRequest = {
     encode(message, writer = new wire_1.BinaryWriter()) {
@@ -152,6 +292,9 @@ exports.SetPolicyRequest = {
                 throw new globalThis.Error("value provided for field message.expectedPolicyRevision of type int64 too large");
             }
             writer.uint32(32).int64(message.expectedPolicyRevision);
+        }
+        if (message.scope !== 0) {
+            writer.uint32(40).int32(message.scope);
         }
         return writer;
     },
@@ -196,6 +339,13 @@ exports.SetPolicyRequest = {
                         message.expectedPolicyRevision = reader.int64();
                         continue;
                     }
+                    case 5: {
+                        if (tag !== 40) {
+                            break;
+                        }
+                        message.scope = reader.int32();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -222,6 +372,7 @@ exports.SetPolicyRequest = {
             (object.expectedPolicyRevision !== undefined && object.expectedPolicyRevision !== null)
                 ? BigInt(object.expectedPolicyRevision)
                 : undefined;
+        message.scope = object.scope ?? 0;
         return message;
     },
 };
@@ -1675,7 +1826,10 @@ exports.ListCompactionsResponse = {
     },
 };
 exports.PolicyServiceService = {
-    /** Returns the policy in force. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND. */
+    /**
+     * Returns the policy in force of a context or of the tenant, and what holds with all layers.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
+     */
     getPolicy: {
         path: "/kata.context.v1.PolicyService/GetPolicy",
         requestStream: false,
@@ -1686,7 +1840,8 @@ exports.PolicyServiceService = {
         responseDeserialize: (value) => exports.GetPolicyResponse.decode(value),
     },
     /**
-     * Sets the policy, in place of the whole of the one before; one revision. Repeatable with `request_id`.
+     * Sets the policy of a context or of the tenant, in place of the whole of the one before; one revision. Repeatable with
+     * `request_id`.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_CONFLICT (expected_policy_revision), VERSION_OUT_OF_RANGE (a pinned
      * version beyond the latest), REQUEST_ID_REUSED.
      */
