@@ -29,7 +29,10 @@ from kata_grpc.services.importing import Imports
 from kata_grpc.services.lineages import Lineages
 from kata_grpc.services.messages import Messages
 from kata_grpc.services.policies import Policies
+from kata_grpc.services.purging import Purging
+from kata_grpc.services.redacting import Redactions
 from kata_grpc.services.removing import Removals
+from kata_grpc.services.retention import Retention
 from kata_grpc.services.tagging import Tags
 from kata_grpc.services.watching import Watching
 from kata_grpc.services.windows import Windows
@@ -42,6 +45,8 @@ from kata_grpc.transport.draining import Draining
 from kata_grpc.transport.lineages import LineageServicer
 from kata_grpc.transport.messages import MessageServicer
 from kata_grpc.transport.policies import PolicyServicer
+from kata_grpc.transport.purging import PurgeServicer
+from kata_grpc.transport.redacting import RedactionServicer
 from kata_grpc.transport.removing import RemovalServicer
 from kata_grpc.transport.tags import TagServicer
 from kata_grpc.transport.tls import Certificates
@@ -99,6 +104,8 @@ class Server:
         self._tokenizers: Tokenizers | None = None
         self._changes = Changes(limits.MAX_WATCHERS)
         self._hints: Hints | None = None
+        self._purging: Purging | None = None
+        self._retention: asyncio.Task[None] | None = None
         self._compactor: Compactor | None = None
         self._server: grpc.aio.Server | None = None
         self._port = 0
@@ -130,17 +137,21 @@ class Server:
         messages = Messages(database, tokenizers, hints.changed, nudge)
         fork_limits = ForkLimits(depth=settings.max_fork_depth, children=settings.max_forks)
         forks = Forks(database, messages, fork_limits, hints.changed, nudge)
+        flattening = Flattening(database, hints.changed)
+        self._purging = purging = Purging(database, flattening)
         servicers = (
             (
                 ContextServicer(Contexts(database, hints.changed), forks, tokens),
                 TagServicer(Tags(database, hints.changed), tokens),
-                LineageServicer(Lineages(database), Flattening(database, hints.changed), tokens),
+                LineageServicer(Lineages(database), flattening, tokens),
+                PurgeServicer(purging),
                 VerifyServicer(database),
             ),
             (
                 MessageServicer(messages, Imports(database), Windows(database, tokenizers), tokens, self._draining),
                 WatchServicer(watching, tokens, self._draining),
                 RemovalServicer(Removals(database, hints.changed)),
+                RedactionServicer(Redactions(database, hints.changed)),
             ),
             (
                 PolicyServicer(Policies(database, hints.changed, nudge)),
@@ -167,6 +178,8 @@ class Server:
         await server.start()
         for name in ("", *names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        retention = Retention(database, purging, settings.retention, hints.changed)
+        self._retention = asyncio.create_task(retention.keep_running(settings.retention_interval))
         if self._compactor is not None:
             self._compactor.start()
         _log.info("serving on %s%s", self.address, " with TLS" if settings.tls_cert else "")
@@ -217,6 +230,11 @@ class Server:
             # What is left then only listens, as watchers of the health do: they would stay for the whole grace.
             finished = await self._draining.finished(within=max(left, 0))
             await self._server.stop(min(grace, _ANSWER_SECONDS) if finished else 0)
+        if self._retention is not None:
+            self._retention.cancel()
+            await asyncio.gather(self._retention, return_exceptions=True)
+        if self._purging is not None:
+            await self._purging.close()
         if self._tokenizers is not None:
             self._tokenizers.close()
         if self._hints is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import parse_qsl, urlsplit
 
+from kata_grpc.domain import retention
 from kata_grpc.limits import MAX_FORK_DEPTH, MAX_FORKS, WATCH_CHECKPOINT_SECONDS
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "KATA_COMPACTION_POLL": ("compaction_poll", _seconds),
     "KATA_MAX_FORK_DEPTH": ("max_fork_depth", _whole),
     "KATA_MAX_FORKS": ("max_forks", _whole),
+    "KATA_RETENTION": ("retention", retention.parse),
+    "KATA_RETENTION_INTERVAL": ("retention_interval", _seconds),
     "KATA_TLS_CERT": ("tls_cert", Path),
     "KATA_TLS_KEY": ("tls_key", Path),
     "KATA_TLS_CLIENT_CA": ("tls_client_ca", Path),
@@ -129,6 +132,9 @@ class Settings:
     max_fork_depth: int = MAX_FORK_DEPTH
     max_forks: int = MAX_FORKS
     """Of one context."""
+    retention: retention.TenantRules | None = None
+    """None: nothing is deleted or purged but by a call."""
+    retention_interval: float = 3_600.0
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None

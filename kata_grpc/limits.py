@@ -42,8 +42,29 @@ FLATTEN_BYTES = 8 * MIB
 FLATTEN_REVISIONS = 10_000
 """What flattening copies in one transaction."""
 
+PURGE_ROWS = 1_000
+PURGE_MESSAGE_BYTES = 32 * MIB
+"""What purging erases in one transaction: about so many rows of a table, messages of so many bytes."""
+PURGE_READERS = 100
+"""Forks that purging detaches before it looks for more."""
+NAMED_READERS = 10
+"""Forks that a refusal to purge names."""
+MEASURED_NUMBERS = 100_000
+"""Versions and revisions that a dry run measures by one statement."""
+
+RETENTION_PAGE = 500
+"""Contexts that retention looks at by one statement, and after which it says how far it is."""
+RETENTION_PLANNED = 10_000
+"""Contexts that a run of retention takes before it looks again."""
+MAX_RETENTION_YEARS = 100
+
 MAX_VERSION_RANGES = 1_000
-"""In one removal or restoration."""
+"""In one removal, restoration or redaction."""
+MAX_REDACTED_MESSAGES = 10_000
+"""In one redaction."""
+MAX_REASON_CHARS = 256
+MAX_NAMED_LOGS = 1_000
+"""In the receipt of a redaction, which counts them all."""
 
 COMPACTION_LEASE_SECONDS = 300
 MAX_LEASE_SECONDS = 3_600

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PROTOS = ROOT / "protos/kata/context/v1"
-TENANTS_TABLES = re.compile(r"\b(?:from|join|into|update)\s+(contexts|context_names|revisions|messages|tags)\b")
-FOR_THE_OPERATOR = {"integrity.sql", "fill.sql", "due.sql"}
-"""Statements that run over all tenants: by a command on the machine of the database, or in the background."""
+TENANTS_TABLES = re.compile(
+    r"\b(?:from|join|into|update)\s+(contexts|context_names|revisions|messages|tags|purged_contexts)\b"
+)
+FOR_THE_OPERATOR = {"integrity.sql", "fill.sql", "retention.sql", "due.sql"}
+"""Statements that run over all tenants, by a command of the operator or as the server's own work, never for a call."""
 
 
 def statements() -> Iterator[tuple[Path, Query]]:
@@ -132,7 +134,13 @@ NUMBERS: list[tuple[str, str, list[object]]] = [
         "Are messages to append to the child in the same step, at most {}",
         [limits.MAX_APPEND_MESSAGES],
     ),
+    ("policy.proto", "soft-deleted: 1 second to {} years", [limits.MAX_RETENTION_YEARS]),
+    ("error_reason.proto", "names the first {} of them", [limits.NAMED_READERS]),
     ("message_service.proto", "inherited ones among them: 1 to {} ranges", [limits.MAX_VERSION_RANGES]),
+    ("message_service.proto", "`ranges` at least 1 and at most {} in all", [limits.MAX_REDACTED_MESSAGES]),
+    ("message_service.proto", "Are messages by ranges: at most {}.", [limits.MAX_VERSION_RANGES]),
+    ("message_service.proto", "for the receipt; at most {} characters", [limits.MAX_REASON_CHARS]),
+    ("message_service.proto", "then those with copies; at most {}.", [limits.MAX_NAMED_LOGS]),
     ("context_service.proto", "its parent last; the nearest {}.", [limits.MAX_ANCESTORS]),
     (
         "context_service.proto",

@@ -15,10 +15,9 @@ from kata.context.v1.lineage_pb2 import ContextPoint
 from rich.table import Table
 from rich.text import Text
 
-from kata_grpc.cli.listing import enum_word, one_line, output
+from kata_grpc.cli.listing import beginning, enum_word, one_line, output
 from kata_grpc.cli.remote import Remote, add_connection_arguments
 from kata_grpc.limits import MAX_PAGE
-from kata_grpc.preview import preview
 
 if TYPE_CHECKING:
     from kata.context.v1.lineage_pb2 import ComparedContext
@@ -122,5 +121,4 @@ def _cells(message: message_pb2.Message | None) -> tuple[Text, Text, Text]:
     if message is None:
         return Text(), Text(), Text()
     role = enum_word(message_pb2.Role.DESCRIPTOR, message.role)
-    text = one_line(preview(message.SerializeToString(deterministic=True)))
-    return Text(role), Text(f"{message.token_count:,}"), Text(text)
+    return Text(role), Text(f"{message.token_count:,}"), Text(beginning(message))

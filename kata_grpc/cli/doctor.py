@@ -17,6 +17,7 @@ from kata_grpc.db.errors import StartupError
 from kata_grpc.db.migrate import SchemaStatus
 from kata_grpc.db.pool import Database, PoolOptions
 from kata_grpc.domain.errors import ContextNotFound
+from kata_grpc.repositories.retention import RetentionRepository
 from kata_grpc.services.integrity import verify_all
 from kata_grpc.transport.tls import Certificates
 
@@ -120,6 +121,7 @@ async def _database(settings: Settings, url: str, direct: str, only: UUID | None
         if state.status is SchemaStatus.CURRENT:
             async for finding in _contents(database, only):
                 yield finding
+            yield await _purges(database)
     finally:
         await database.close()
 
@@ -137,6 +139,15 @@ async def _contents(database: Database, only: UUID | None) -> AsyncIterator[Find
         yield Finding("contents", "problem", str(error))
         return
     yield Finding("contents", "ok", f"{contexts:,} contexts were verified; differences: {wrong}")
+
+
+async def _purges(database: Database) -> Finding:
+    """Look for purges that were cut off."""
+    unfinished = await RetentionRepository(database).count_unfinished()
+    if not unfinished:
+        return Finding("purges", "ok", "of purged contexts nothing is left")
+    detail = f"{unfinished:,} purged contexts have rows left: kata-grpc retention erases them, as do servers that run"
+    return Finding("purges", "warning", detail)
 
 
 async def _direct(direct: str, *, pooled: bool, same: bool) -> Finding:

@@ -46,9 +46,9 @@ Write contexts to standard output, one JSON object a line, as `kata-grpc import`
 comes back equal to its line.
 
 Nothing is lost silently: a context that --format has no place for is named on standard error with the path of each
-field, the others are written, and the exit status is 3. With --all, those that were imported in another format are
-named as well; name them as CONTEXT_ID to have them converted. The exit status is 1 when something that was asked for,
-or the server, is not there."""
+field, the others are written, and the exit status is 3. Redacted messages are left out, and counted there. With
+--all, contexts that were imported in another format are named as well; name them as CONTEXT_ID to have them converted.
+The exit status is 1 when something that was asked for, or the server, is not there."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -161,18 +161,24 @@ class Exporter:
             yield context_id
 
     async def read(self, context: str | context_pb2.Context) -> tuple[context_pb2.Context, list[Message]]:
-        """Return a context and its messages."""
+        """Return a context and its messages; say how many were redacted: there is nothing of them to write."""
         if isinstance(context, str):
             wanted = contexts_pb.GetContextRequest(context_id=context)
             context = (await self._contexts.GetContext(wanted, timeout=_CALL_SECONDS)).context
         found: list[Message] = []
+        redacted = 0
         token = ""
         while True:
             request = pb.ListMessagesRequest(
                 context_id=context.context_id, page_size=limits.MAX_PAGE, page_token=token, **self._at
             )
             page = await self._messages.ListMessages(request, timeout=_CALL_SECONDS)
-            found.extend(map(from_proto, page.messages))
+            kept = [message for message in page.messages if not message.HasField("redact_time")]
+            redacted += len(page.messages) - len(kept)
+            found.extend(map(from_proto, kept))
             token = page.next_page_token
             if not token:
+                if redacted:
+                    about = "1 redacted message is" if redacted == 1 else f"{redacted:,} redacted messages are"
+                    print(f"kata-grpc: context {context.context_id}: {about} left out", file=sys.stderr)
                 return context, found

@@ -10,7 +10,7 @@ from kata.context.v1 import message_pb2
 from kata.context.v1 import message_service_pb2 as pb
 from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
 
-from kata_grpc.cli.listing import Column, enum_word, enum_words, one_line, output, print_rows
+from kata_grpc.cli.listing import Column, enum_word, enum_words, one_line, output, print_rows, version_ranges
 from kata_grpc.cli.remote import Remote, add_connection_arguments
 from kata_grpc.cli.travelling import add_at_arguments, at_fields
 
@@ -103,9 +103,10 @@ def _what(revision: pb.Revision) -> str:
         case "update":
             return ", ".join(revision.update.fields)
         case "removal":
-            runs = [(run.first_version, run.last_version) for run in revision.removal.ranges]
-            spelled = [f"{first}" if first == last else f"{first} to {last}" for first, last in runs]
-            return "versions " + ", ".join(spelled)
+            return version_ranges(revision.removal.ranges)
+        case "redaction":
+            why = revision.redaction.reason
+            return version_ranges(revision.redaction.ranges) + (f": {why}" if why else "")
         case _:
             return revision.preview
 

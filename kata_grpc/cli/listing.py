@@ -13,10 +13,14 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from kata_grpc.preview import preview
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from google.protobuf.descriptor import EnumDescriptor
+    from kata.context.v1.message_pb2 import Message
+    from kata.context.v1.message_service_pb2 import VersionRange
 
 Column = tuple[str, Literal["left", "right"]]
 
@@ -69,3 +73,16 @@ def enum_word(enum: EnumDescriptor, number: int) -> str:
 def enum_words(enum: EnumDescriptor) -> list[str]:
     """Return the names of all values but the unspecified one."""
     return [enum_word(enum, value.number) for value in enum.values if value.number]
+
+
+def version_ranges(ranges: Iterable[VersionRange]) -> str:
+    """Return ranges of versions in words."""
+    runs = [(run.first_version, run.last_version) for run in ranges]
+    return "versions " + ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in runs)
+
+
+def beginning(message: Message) -> str:
+    """Return how a message begins, on one line."""
+    if message.HasField("redact_time"):
+        return "(redacted)"
+    return one_line(preview(message.SerializeToString(deterministic=True)))

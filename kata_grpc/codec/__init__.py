@@ -16,6 +16,7 @@ from kata_grpc.codec.options import (
     RUNG_OF_NUMBER,
     compaction_policy_to_proto,
     decode_options,
+    decode_rules,
     decode_settings,
     encode_policy,
     options_from_proto,
@@ -32,6 +33,7 @@ from kata_grpc.codec.records import (
     encode_body,
     record_head,
     reshaped_record,
+    tombstone_record,
     varint,
 )
 
@@ -49,6 +51,7 @@ __all__ = [
     "decode_options",
     "decode_record",
     "decode_records",
+    "decode_rules",
     "decode_settings",
     "derived_record",
     "encode_body",
@@ -63,5 +66,6 @@ __all__ = [
     "reshaped_record",
     "settings_from_proto",
     "to_proto",
+    "tombstone_record",
     "varint",
 ]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from google.protobuf.duration_pb2 import Duration
 from kata.context.v1 import policy_pb2, window_pb2
 
 from kata_grpc.domain.policy import NAMES, CompactionSettings, Rung
+from kata_grpc.domain.retention import Rules
 from kata_grpc.domain.windows import Clearing, Steps, WindowOptions
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from kata_grpc.domain.policy import CompactionPolicy
 
 RUNG_OF_NUMBER: dict[int, Rung] = {
@@ -48,6 +51,16 @@ def options_from_proto(options: window_pb2.WindowOptions) -> WindowOptions:
 def decode_options(policy: bytes) -> WindowOptions:
     """Return the options of windows in a stored policy."""
     return options_from_proto(policy_pb2.Policy.FromString(policy).window)
+
+
+def decode_rules(policy: bytes) -> Rules:
+    """Return how long a stored policy says that its context is kept."""
+    retention = policy_pb2.Policy.FromString(policy).retention
+
+    def given(field: Literal["max_idle", "max_age", "purge_after"]) -> timedelta | None:
+        return getattr(retention, field).ToTimedelta() if retention.HasField(field) else None
+
+    return Rules(given("max_idle"), given("max_age"), None, given("purge_after"), retention.keep)
 
 
 def encode_policy(policy: policy_pb2.Policy) -> bytes:

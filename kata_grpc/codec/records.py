@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import DecodeError
 from kata.context.v1 import message_pb2 as pb
 
-from kata_grpc.codec.content import CodecError, from_proto, to_proto
+from kata_grpc.codec.content import NUMBER_OF_ROLE, CodecError, from_proto, to_proto
 from kata_grpc.domain.messages import Message, TokenCountSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from uuid import UUID
 
+    from kata_grpc.domain.messages import Role
     from kata_grpc.domain.shaping import Elision
     from kata_grpc.domain.tokens import Counted
 
@@ -50,6 +52,8 @@ def encode_body(message: pb.Message) -> bytes:
     message.ClearField("create_time")
     message.ClearField("elisions")
     message.ClearField("derived")
+    message.ClearField("redact_time")
+    message.ClearField("redact_revision")
     message.DiscardUnknownFields()
     return message.SerializeToString(deterministic=True)
 
@@ -108,6 +112,23 @@ def _stamp(version: int, revision: int, micros: int) -> bytes:
 def _number(value: int) -> bytes:
     """Return a number in five bytes, as `kata_number` spells it."""
     return bytes([*(value >> shift & 0x7F | _MORE for shift in range(0, 28, 7)), value >> 28 & 0x7F])
+
+
+def tombstone_record(
+    context_id: UUID,
+    tokenizer: str,
+    role: Role,
+    token_count: int,
+    source: TokenCountSource,
+    redact_time: datetime,
+    redact_revision: int,
+    stamp: bytes,
+) -> bytes:
+    """Return the record of a message whose content was erased; `stamp` is as an append's statement makes it."""
+    left = pb.Message(role=NUMBER_OF_ROLE[role], redact_revision=redact_revision)
+    left.redact_time.FromDatetime(redact_time)
+    body = left.SerializeToString(deterministic=True)
+    return record_head(context_fields(context_id, tokenizer), token_count, source, body) + stamp
 
 
 def decode_body(body: bytes) -> Message:

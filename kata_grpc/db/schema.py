@@ -81,6 +81,14 @@ sa.Index(
     postgresql_where=contexts.c.parent_id.is_not(None),
 )
 sa.Index("contexts_due_ix", contexts.c.due_time, postgresql_where=contexts.c.due_time.is_not(None))
+sa.Index(
+    "contexts_sources_ix",
+    sa.literal_column("jsonb_path_query_array(segments, '$[*][0]')").label("sources"),
+    _table=contexts,
+    postgresql_using="gin",
+    postgresql_ops={"sources": "jsonb_path_ops"},
+    postgresql_where=contexts.c.segments.is_not(None),
+)
 
 context_names = sa.Table(
     "context_names",
@@ -228,8 +236,14 @@ purged_contexts = sa.Table(
     sa.Column("request_id", sa.Text()),
     sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
     sa.Column("receipt", pg.JSONB(), nullable=False),
+    sa.Column("remaining", sa.BigInteger()),
     sa.PrimaryKeyConstraint("context_id", name="purged_contexts_pk"),
     comment="What is left of purged contexts: that they were, and what was erased. Their ids are never used again.",
+)
+sa.Index(
+    "purged_contexts_remaining_ix",
+    purged_contexts.c.context_id,
+    postgresql_where=purged_contexts.c.remaining.is_not(None),
 )
 
 policies = sa.Table(
@@ -292,6 +306,12 @@ sa.Index(
     postgresql_where=compactions.c.request_id.is_not(None),
 )
 sa.Index("compactions_newest_ix", compactions.c.context_id, compactions.c.token)
+sa.Index(
+    "compactions_origin_ix",
+    compactions.c.origin_id,
+    compactions.c.compaction_id,
+    postgresql_where=compactions.c.origin_id.is_not(None),
+)
 
 compactions_in_force = sa.Table(
     "compactions_in_force",
@@ -346,6 +366,9 @@ installation = sa.Table(
     metadata,
     sa.Column("id", sa.Integer(), nullable=False, autoincrement=False),
     sa.Column("token_key", sa.LargeBinary(), nullable=False),
+    sa.Column("retention_holder", pg.UUID()),
+    sa.Column("retention_until", _TIME),
+    sa.Column("retention_time", _TIME),
     sa.PrimaryKeyConstraint("id", name="installation_pk"),
     sa.CheckConstraint("id = 1", name="installation_is_one_row_ck"),
     comment="What all workers share: the key under which page and resume tokens are made.",

@@ -107,6 +107,7 @@ class RevisionKind(StrEnum):
     FORK = "fork"
     REMOVE = "remove"
     RESTORE = "restore"
+    REDACT = "redact"
     TAG = "tag"
     UNTAG = "untag"
     FLATTEN = "flatten"

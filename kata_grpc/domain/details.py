@@ -50,7 +50,23 @@ class CompactionDetail:
     compaction_id: str
 
 
-Detail = TagDetail | ForkDetail | UpdateDetail | RemovalDetail | CompactionDetail
+@dataclass(frozen=True, slots=True)
+class RedactionDetail:
+    """The runs of versions whose content was erased, those that were redacted before, and what was touched.
+
+    By context how many messages, the owner's log first, as far as they are named, and how many logs that were; by table
+    how many rows.
+    """
+
+    ranges: tuple[tuple[int, int], ...]
+    redacted_before: tuple[tuple[int, int], ...]
+    reason: str
+    logs: tuple[tuple[str, int], ...]
+    log_count: int
+    rows: tuple[tuple[str, int], ...]
+
+
+Detail = TagDetail | ForkDetail | UpdateDetail | RemovalDetail | RedactionDetail | CompactionDetail
 
 
 def detail_to_json(detail: Detail) -> str:
@@ -72,6 +88,9 @@ def detail_from_json(kind: RevisionKind, text: str | None) -> Detail | None:
             return UpdateDetail(tuple(fields["fields"]), fields.get("settings", ""))
         case RevisionKind.REMOVE | RevisionKind.RESTORE:
             return RemovalDetail(tuple((first, last) for first, last in fields["ranges"]))
+        case RevisionKind.REDACT:
+            lists = {name: tuple(map(tuple, pairs)) for name, pairs in fields.items() if isinstance(pairs, list)}
+            return RedactionDetail(**fields | lists)
         case RevisionKind.COMPACT | RevisionKind.REVERT:
             return CompactionDetail(fields["compaction_id"])
         case _:

@@ -8,6 +8,7 @@ KataError
 ├── RequestIdReused            a request_id with other content than at first
 ├── NotFound
 │   ├── ContextNotFound
+│   ├── ContextPurged
 │   ├── MessageNotFound
 │   ├── TagNotFound
 │   └── CompactionNotFound
@@ -30,6 +31,7 @@ KataError
 │   ├── SummaryRejected
 │   ├── CompactionNotInForce
 │   ├── NothingToCompact
+│   ├── ContextHasForks
 │   └── ResponseTooLarge
 ├── OutOfRange                 a version or revision beyond the latest, or before the earliest
 ├── TooManyWatchers
@@ -120,6 +122,15 @@ class ContextNotFound(NotFound):
     def __init__(self, context_id: str) -> None:
         self.context_id = context_id
         super().__init__("kata.context.v1.Context", context_id, f"There is no context {context_id}.")
+
+
+class ContextPurged(NotFound):
+    """The context was purged."""
+
+    def __init__(self, context_id: str) -> None:
+        self.context_id = context_id
+        message = f"Context {context_id} was purged, and its id and request_id are used up; create another one."
+        super().__init__("kata.context.v1.Context", context_id, message)
 
 
 class MessageNotFound(NotFound):
@@ -325,6 +336,19 @@ class NothingToCompact(Precondition):
         self.context_id = context_id
         self.why = why
         super().__init__(f"There is nothing to compact in context {context_id}: {why.replace('_', ' ')}.")
+
+
+class ContextHasForks(Precondition):
+    """Other contexts read the context's log."""
+
+    def __init__(self, context_id: str, count: int, fork_ids: Sequence[str]) -> None:
+        self.context_id = context_id
+        self.count = count
+        self.fork_ids = tuple(fork_ids)
+        super().__init__(
+            f"Forks read the log of context {context_id}, {count} in all: purge them first, or flatten them, as "
+            "detach_children does."
+        )
 
 
 class ResponseTooLarge(Precondition):

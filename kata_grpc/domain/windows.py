@@ -139,6 +139,7 @@ class WindowRequest:
     at_revision: int | None = None
     at_time: datetime | None = None
     at_tag: str | None = None
+    show_deleted: bool = False
 
 
 class Cost(NamedTuple):

@@ -193,9 +193,17 @@ class CompactionRepository:
         rows = await self._db.fetch(_SQL.list_compactions, context_id, self._tenant, below, list(states) or None, limit)
         return list(map(_from_row, rows))
 
-    async def erase_summaries(self, log: UUID, versions: Sequence[int]) -> Sequence[Row]:
-        """Erase what was made of some messages of a log; return whose summaries that were."""
-        return await self._db.fetch(_SQL.erase_summaries, log, self._tenant, list(versions))
+    async def erase_summaries(self, logs: Sequence[UUID], versions: Sequence[int]) -> int:
+        """Erase what was made of some messages, each in a log, and copies of that; return how many summaries that were.
+
+        The caller has locked the logs. A copy that was on its way is seen by a statement after the wait for it.
+        """
+        rows = await self._db.fetch(_SQL.erase_summaries, self._tenant, logs, versions)
+        count = len(rows)
+        owners, ids = [row["owner_id"] for row in rows], [row["compaction_id"] for row in rows]
+        while copies := await self._db.fetch(_SQL.erase_copied_summaries, self._tenant, owners, ids):
+            count += len(copies)
+        return count
 
 
 def figures(plan: Plan) -> dict[str, int]:

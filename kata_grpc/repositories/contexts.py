@@ -22,7 +22,7 @@ from kata_grpc.domain.contexts import (
     settings_digest,
 )
 from kata_grpc.domain.details import RemovalDetail, detail_from_json, detail_to_json
-from kata_grpc.domain.errors import ContextExists
+from kata_grpc.domain.errors import ContextExists, ContextPurged
 from kata_grpc.domain.lineage import ENDLESS, Lineage, Segment
 from kata_grpc.domain.overlays import Run, split
 
@@ -87,6 +87,15 @@ def segments_json(lineage: Lineage) -> str:
     return json.dumps([[str(source), *numbers] for source, *numbers in lineage.segments[:-1]])
 
 
+def _refusal(violated: ConstraintViolated, context_id: UUID, spec: ContextSpec) -> Exception:
+    """Say why a context cannot be created."""
+    if violated.constraint == "context_names_pk":
+        return ContextExists(spec.name)
+    if violated.constraint == "purged_contexts_pk":
+        return ContextPurged(str(context_id))
+    return violated
+
+
 def _within(revision: Row, last: int) -> Row:
     """Return a revision as it is in the history of a lineage that has its log up to a version."""
     if revision["last_version"] <= last:
@@ -106,7 +115,10 @@ class ContextRepository:
     async def create(
         self, context_id: UUID, tenant: TenantId, spec: ContextSpec, request_id: str | None, fingerprint: bytes
     ) -> Context | None:
-        """Create a context; None when the id is taken. Raises ContextExists for a unique name that is held."""
+        """Create a context; None when the id is taken.
+
+        Raises ContextExists for a unique name that is held, ContextPurged for an id that was purged.
+        """
         origin = spec.origin
         try:
             row = await self._db.fetchrow(
@@ -126,9 +138,7 @@ class ContextRepository:
                 settings_digest(spec),
             )
         except ConstraintViolated as violated:
-            if violated.constraint == "context_names_pk":
-                raise ContextExists(spec.name) from violated
-            raise
+            raise _refusal(violated, context_id, spec) from violated
         return context_from_row(row) if row else None
 
     async def fork(
@@ -148,7 +158,7 @@ class ContextRepository:
 
         None when its id is taken, or there is no such context, or it reads other logs than is believed.
 
-        Raises ContextExists for a unique name that is held.
+        Raises ContextExists for a unique name that is held, ContextPurged for an id that was purged.
         """
         version = lineage.own.first - 1
         try:
@@ -176,9 +186,7 @@ class ContextRepository:
                 settings_digest(replace(spec, tokenizer=parent.tokenizer)),
             )
         except ConstraintViolated as violated:
-            if violated.constraint == "context_names_pk":
-                raise ContextExists(spec.name) from violated
-            raise
+            raise _refusal(violated, child_id, spec) from violated
         return (context_from_row(row), row["due_time"] is not None) if row else None
 
     async def has_children(self, context_id: UUID, tenant: TenantId, count: int) -> bool:
@@ -240,6 +248,11 @@ class ContextRepository:
         """Return the context under its row lock, and where its messages are."""
         row = await self._db.fetchrow(_SQL.lock_context, context_id, tenant)
         return _with_lineage(row) if row else None
+
+    async def lock_against_forks(self, context_id: UUID, tenant: TenantId) -> Context | None:
+        """Return the context under a lock that forks of it wait for, too."""
+        row = await self._db.fetchrow(_SQL.lock_against_forks, context_id, tenant)
+        return context_from_row(row) if row else None
 
     async def find_claim(self, context_id: UUID, tenant: TenantId, request_id: str) -> Claim | None:
         """Return what `request_id` stands for in the context."""

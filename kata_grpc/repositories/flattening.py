@@ -36,10 +36,13 @@ class FlatteningRepository:
         version: int | None = await self._db.fetchval(_SQL.copied_version, self._id, self._tenant, self._fork.version)
         return version or 0
 
-    async def copy_messages(self, first: int, limit: int, max_bytes: int) -> int:
-        """Copy messages from a version on, as many as one log has and the limits allow; return the last version."""
+    async def copy_messages(self, first: int, limit: int, max_bytes: int) -> int | None:
+        """Copy messages from a version on, as many as one log has and the limits allow; return the last version.
+
+        None: the context or what it reads there is gone.
+        """
         segment = self._lineage.between(first, self._fork.version)[0]
-        last: int = await self._db.fetchval(
+        last: int | None = await self._db.fetchval(
             _SQL.copy_messages, segment.source, self._tenant, self._id, first, segment.last, limit, max_bytes
         )
         return last
@@ -68,11 +71,6 @@ class FlatteningRepository:
         """Return source, first and last revision and last version of each part that an ancestor made."""
         parts = self._lineage.revisions(0, self._fork.revision)
         return [p[0] for p in parts], [p[1] for p in parts], [p[2] for p in parts], [p[3] for p in parts]
-
-    async def lock(self) -> Context | None:
-        """Return the context under a lock that forks of it wait for, too."""
-        row = await self._db.fetchrow(_SQL.lock_against_forks, self._id, self._tenant)
-        return context_from_row(row) if row else None
 
     async def switch(self, request_id: str | None, fingerprint: bytes) -> Context:
         """Copy what is erased and what was compacted by now, and have the locked context read its own log alone."""

@@ -218,14 +218,19 @@ class WindowRepository:
                 return row["revision"], row["policy"]
         return None
 
-    async def overlays(self, ranges: Sequence[Run], revision: int, *, removals: bool, redactions: bool) -> list[Change]:
-        """Return what touches some ranges of versions: removals up to a revision, redactions, if they are wanted."""
+    async def overlays(
+        self, ranges: Sequence[Run], version: int, revision: int, *, removals: bool, redactions: bool
+    ) -> list[Change]:
+        """Return what touches some ranges of versions: removals up to a revision, redactions up to a version.
+
+        Either only if it is wanted.
+        """
         segments = self._lineage.segments
         rows = await self._db.fetch(
             _SQL.read_overlays,
             self._tenant,
             [segment.source for segment in segments],
-            [segment.last for segment in segments],
+            [min(segment.last, version) for segment in segments],
             [min(segment.last_revision, revision) for segment in segments],
             [run.first for run in ranges],
             [run.last for run in ranges],

@@ -207,8 +207,8 @@ async def _epoch(choice: Choice, kept_before: Sequence[int], clear_through: int)
         pinned = (await choice.log.state(min(start - 1, choice.state.version))).pinned_messages
         pinned -= choice.state.pinned_messages - choice.pinned.messages  # what is hidden of them
     content = [ENGINE_VERSION, start, pinned, list(kept_before), clear_through, choice.options.max_part_tokens or 0]
-    if choice.overlays is not None:
-        content.append(choice.overlays.hidden.runs(start, choice.state.version))
+    if choice.overlays is not None and (runs := choice.overlays.hidden.runs(start, choice.state.version)):
+        content.append(runs)
     if choice.summary is not None:
         content.append(str(choice.summary.compaction.id))
     return sha256(json.dumps(content).encode()).digest()[:_EPOCH_BYTES].hex()

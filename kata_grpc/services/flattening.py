@@ -29,10 +29,13 @@ class Flattening:
         self._db = database
         self._changed = changed
 
-    async def flatten(self, tenant: TenantId, context_id: UUID, request_id: str | None) -> Changed:
+    async def flatten(
+        self, tenant: TenantId, context_id: UUID, request_id: str | None, *, deleted_too: bool = False
+    ) -> Changed:
         """Copy what a fork inherits, batch by batch, and then have it read that.
 
         Each batch is a transaction of its own; whoever is stopped leaves what was copied, where the next one goes on.
+        A soft-deleted fork is flattened only where that is said.
         """
         contexts = ContextRepository(self._db)
         context, claim = await contexts.get_with_claim(context_id, tenant, request_id) or (None, None)
@@ -40,44 +43,53 @@ class Flattening:
             check_claim(claim, request_id, _WANTED)
             return Changed(context, claim.revision, replayed=True)
         found = await contexts.get_with_lineage(context_id, tenant)
-        if found is None or found[0].delete_time is not None:
+        if found is None or (found[0].delete_time is not None and not deleted_too):
             raise ContextNotFound(str(context_id))
         context, lineage = found
         if context.fork is not None and not lineage.is_flat:
-            await self._copy(FlatteningRepository(self._db, tenant, lineage, context.fork), context.fork)
-            return await self._switch(tenant, lineage, context.fork, request_id)
-        # It may be so since the claim was looked for.
+            log = FlatteningRepository(self._db, tenant, lineage, context.fork)
+            if await self._copy(log, context.fork):
+                return await self._switch(tenant, lineage, context.fork, request_id, deleted_too=deleted_too)
+        # It may be so, or gone, since the claim was looked for.
         if request_id is not None and (claim := await contexts.find_claim(context_id, tenant, request_id)):
             check_claim(claim, request_id, _WANTED)
             return Changed(context, claim.revision, replayed=True)
+        if await contexts.get(context_id, tenant) is None:
+            raise ContextNotFound(str(context_id))
         raise ContextIsFlat(str(context_id))
 
     @staticmethod
-    async def _copy(log: FlatteningRepository, fork: ForkPoint) -> None:
-        version = await log.copied_version()
-        while version < fork.version:
+    async def _copy(log: FlatteningRepository, fork: ForkPoint) -> bool:
+        """Copy all; tell whether there was all of it to copy."""
+        version: int | None = await log.copied_version()
+        while version is not None and version < fork.version:
             version = await log.copy_messages(version + 1, limits.FLATTEN_MESSAGES, limits.FLATTEN_BYTES)
+        if version is None:
+            return False
         revision = await log.copied_revision()
         while revision < fork.revision:
             revision = await log.copy_revisions(revision + 1, limits.FLATTEN_REVISIONS)
         await log.copy_overlays()
+        return True
 
-    async def _switch(self, tenant: TenantId, lineage: Lineage, fork: ForkPoint, request_id: str | None) -> Changed:
+    async def _switch(
+        self, tenant: TenantId, lineage: Lineage, fork: ForkPoint, request_id: str | None, *, deleted_too: bool
+    ) -> Changed:
         context_id = lineage.own.source
         async with self._db.transaction() as executor:
             contexts = ContextRepository(executor)
-            log = FlatteningRepository(executor, tenant, lineage, fork)
-            before = await log.lock()
+            before = await contexts.lock_against_forks(context_id, tenant)
             if before is None:
                 raise ContextNotFound(str(context_id))
             if request_id is not None and (claim := await contexts.find_claim(context_id, tenant, request_id)):
                 check_claim(claim, request_id, _WANTED)
                 return Changed(before, claim.revision, replayed=True)
-            if before.delete_time is not None:
+            if before.delete_time is not None and not deleted_too:
                 raise ContextNotFound(str(context_id))
             now = await contexts.get_with_lineage(context_id, tenant)
             if now is None or now[1].is_flat:
                 raise ContextIsFlat(str(context_id))
+            log = FlatteningRepository(executor, tenant, lineage, fork)
             changed = await log.switch(request_id, _WANTED)
         self._changed(context_id, changed.latest_revision)
         return Changed(changed, changed.latest_revision, replayed=False)

@@ -32,7 +32,7 @@ from kata_grpc.services.cache import BoundedCache
 from kata_grpc.services.changes import OnChange, unwatched
 from kata_grpc.services.overlays import Overlays
 from kata_grpc.services.requests import check_claim
-from kata_grpc.services.snapshots import At, Snapshot, Snapshots
+from kata_grpc.services.snapshots import At, Snapshot, Snapshots, is_current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -236,9 +236,18 @@ class Messages:
         """Return what stands for the content of a batch; the drafts are not counted."""
         return _fingerprint(drafts, sha256(b"".join(sha256(draft.body).digest() for draft in drafts)).digest())
 
-    async def get(self, tenant: TenantId, context_id: UUID, version: int, at: At, view: View = View.CURRENT) -> bytes:
+    async def get(
+        self,
+        tenant: TenantId,
+        context_id: UUID,
+        version: int,
+        at: At,
+        view: View = View.CURRENT,
+        *,
+        show_deleted: bool = False,
+    ) -> bytes:
         """Return the record of a message of a snapshot."""
-        snapshot = await self._snapshot(tenant, context_id, at, view)
+        snapshot = await self._snapshot(tenant, context_id, at, view, show_deleted=show_deleted)
         if version <= snapshot.version and (row := await self._messages.get(snapshot.lineage, tenant, version)):
             overlays = self._overlays(tenant, snapshot, view)
             if overlays is None or await overlays.visible([row]):
@@ -246,9 +255,11 @@ class Messages:
                 return record
         raise MessageNotFound(str(context_id), version)
 
-    async def _snapshot(self, tenant: TenantId, context_id: UUID, at: At, view: View) -> Snapshot:
+    async def _snapshot(
+        self, tenant: TenantId, context_id: UUID, at: At, view: View, *, show_deleted: bool
+    ) -> Snapshot:
         """Return a snapshot whose revision is that of the view: AS_THEN knows what was known when a version was new."""
-        snapshot = await self._snapshots.find(tenant, context_id, at)
+        snapshot = await self._snapshots.find(tenant, context_id, at, show_deleted=show_deleted)
         if view is View.AS_THEN and at.version is not None and at.revision is None:
             revision = await self._messages.revision_of(snapshot.lineage, tenant, at.version) if at.version else 0
             return replace(snapshot, revision=revision)
@@ -272,12 +283,13 @@ class Messages:
         roles: Sequence[Role],
         limit: int,
         view: View = View.CURRENT,
+        show_deleted: bool = False,
     ) -> tuple[Snapshot, Sequence[Row], int | None]:
         """Return a snapshot, a page of its messages beyond version `after`, and where the next page goes on, or None.
 
         It goes on with the version and the revision of the snapshot.
         """
-        snapshot = await self._snapshot(tenant, context_id, at, view)
+        snapshot = await self._snapshot(tenant, context_id, at, view, show_deleted=show_deleted)
         overlays = self._overlays(tenant, snapshot, view)
         place = after if after is not None else (snapshot.version + 1 if newest_first else 0)
         page: list[Row] = []
@@ -293,6 +305,21 @@ class Messages:
                 max_bytes=room,
                 limit=limit - len(page),
             )
+            is_whole = not roles and _is_whole(
+                [row["version"] for row in rows], place, snapshot.version, newest_first, more
+            )
+            if not is_whole and not await is_current(self._db, tenant, snapshot.lineage):
+                return await self.page(
+                    tenant,
+                    context_id,
+                    at,
+                    newest_first=newest_first,
+                    after=after,
+                    roles=roles,
+                    limit=limit,
+                    view=view,
+                    show_deleted=show_deleted,
+                )
             if rows:
                 place = rows[-1]["version"]
             found = rows if overlays is None else await overlays.visible(rows)
@@ -336,10 +363,23 @@ class Messages:
             limit=limit + 1,
             preview_bytes=PREVIEW_BYTES,
         )
+        is_whole = not kinds and len(rows) == min(limit + 1, last - first + 1)
+        if not is_whole and not await is_current(self._db, tenant, snapshot.lineage):
+            return await self.history(
+                tenant, context_id, at, newest_first=newest_first, after=after, kinds=kinds, limit=limit
+            )
         page = [revision_from_row(row) for row in rows[:limit]]
         if len(rows) > limit:
             return newest, page, page[-1].revision
         return newest, page, None if until == (first if newest_first else last) else until
+
+
+def _is_whole(versions: Sequence[int], after: int, latest: int, newest_first: bool, more: bool) -> bool:
+    """Tell whether a page has each version beyond one, up to the end or to where there is more."""
+    step, end = (-1, 1) if newest_first else (1, latest)
+    if list(versions) != list(range(after + step, after + step * (len(versions) + 1), step)):
+        return False
+    return more or (versions[-1] if versions else after) == end
 
 
 def revision_from_row(row: Row) -> Revision:

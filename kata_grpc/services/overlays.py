@@ -91,7 +91,7 @@ class Overlays:
         ]
         if self._removals or self._redactions:
             changes += await self._log.overlays(
-                ranges, self._revision, removals=self._removals, redactions=self._redactions
+                ranges, self._version, self._revision, removals=self._removals, redactions=self._redactions
             )
         return changes
 

@@ -38,12 +38,21 @@ class At:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A live context as it is now, where its messages are, and the version and revision that a call is about."""
+    """A context as it is now, where its messages are, and the version and revision that a call is about."""
 
     context: Context
     lineage: Lineage
     version: int
     revision: int
+
+
+async def is_current(executor: Executor, tenant: TenantId, lineage: Lineage) -> bool:
+    """Tell whether a context is where it was believed to be, so that what was read there was all that there is.
+
+    Where it is not, it was purged, or flattened, and what it had read before may be purged.
+    """
+    found = await ContextRepository(executor).get_with_lineage(lineage.own.source, tenant)
+    return found is not None and found[1] == lineage
 
 
 class Snapshots:
@@ -53,10 +62,13 @@ class Snapshots:
         self._contexts = ContextRepository(executor)
         self._tags = TagRepository(executor)
 
-    async def find(self, tenant: TenantId, context_id: UUID, at: At) -> Snapshot:
-        """Return the snapshot that is named. Raises ContextNotFound, OutOfRange or TagNotFound."""
+    async def find(self, tenant: TenantId, context_id: UUID, at: At, *, show_deleted: bool = False) -> Snapshot:
+        """Return the snapshot that is named, of a live context unless a deleted one will do.
+
+        Raises ContextNotFound, OutOfRange or TagNotFound.
+        """
         found = await self._contexts.get_with_lineage(context_id, tenant)
-        if found is None or found[0].delete_time is not None:
+        if found is None or (found[0].delete_time is not None and not show_deleted):
             raise ContextNotFound(str(context_id))
         context, lineage = found
         if at.tag is not None:

@@ -18,6 +18,7 @@ from kata_grpc.domain.messages import Message, Role, Row
 from kata_grpc.domain.tokens import FRAMING
 from kata_grpc.domain.windows import RunningState, View, WindowOptions, WindowRequest
 from kata_grpc.limits import FRAME_BYTES, FRAME_MESSAGES, KIB
+from kata_grpc.repositories.compactions import CompactionRepository
 from kata_grpc.repositories.contexts import lineage_of
 from kata_grpc.repositories.windows import Page, TailPart, WindowRepository, state_from_row
 from kata_grpc.services.accounting import Window, account
@@ -25,7 +26,7 @@ from kata_grpc.services.cache import BoundedCache
 from kata_grpc.services.choosing import PINNED_MOST, Choice, Snapshot
 from kata_grpc.services.counting import Counting
 from kata_grpc.services.overlays import Overlays
-from kata_grpc.services.snapshots import At, Snapshots
+from kata_grpc.services.snapshots import At, Snapshots, is_current
 from kata_grpc.services.standing import in_force, standing
 from kata_grpc.services.tails import LOOK_LEAST, LOOK_MOST
 
@@ -72,7 +73,30 @@ class Windows:
             version, revision = snapshot or await self._find(tenant, context_id, request)
             request = replace(request, at_version=version, at_revision=revision, at_time=None, at_tag=None)
         framing = FRAMING[request.dialect]
-        lineage, row, rows = await self._look(tenant, context_id, request, framing, snapshot and snapshot[0])
+        while True:
+            lineage, row, rows = await self._look(tenant, context_id, request, framing, snapshot and snapshot[0])
+            try:
+                window = await self._choose(tenant, lineage, row, rows, request, options, framing, snapshot)
+            except Exception:
+                # What was chosen from may have gone meanwhile, where a fork got a log of its own.
+                if await is_current(self._db, tenant, lineage):
+                    raise
+                continue
+            if window.held is not None or await is_current(self._db, tenant, lineage):
+                return window
+
+    async def _choose(
+        self,
+        tenant: TenantId,
+        lineage: Lineage,
+        row: Row,
+        rows: Sequence[Row],
+        request: WindowRequest,
+        options: WindowOptions,
+        framing: Framing,
+        snapshot: tuple[int, int] | None,
+    ) -> Window:
+        """Choose a window after a look at the end of the log."""
         log = WindowRepository(self._db, lineage, tenant)
         self._check_range(request, options, row)
         state = state_from_row(row) if row["revision"] is not None else RunningState()
@@ -119,7 +143,7 @@ class Windows:
     async def _find(self, tenant: TenantId, context_id: UUID, request: WindowRequest) -> tuple[int, int]:
         """Return the version and the revision that a time or a tag stands for."""
         at = At(time=request.at_time, tag=request.at_tag)
-        found = await Snapshots(self._db).find(tenant, context_id, at)
+        found = await Snapshots(self._db).find(tenant, context_id, at, show_deleted=request.show_deleted)
         return found.version, found.revision
 
     async def _look(
@@ -138,7 +162,7 @@ class Windows:
                 most_pinned=PINNED_MOST,
                 max_bytes=FRAME_BYTES,
             )
-            if look is None or look[0]["deleted"]:
+            if look is None or (look[0]["deleted"] and not request.show_deleted):
                 raise ContextNotFound(str(context_id))
             found = lineage_of(context_id, look[0]["fork_version"], look[0]["segments"])
             if found == lineage:
@@ -240,9 +264,17 @@ class Windows:
             async for page in self._read(window, separator, after, window.summary.after):
                 yield page
             after = window.summary.after
-            yield _page([window.summary.row], separator)
+            if await self._stands(window):
+                yield _page([window.summary.row], separator)
         async for page in self._read(window, separator, after, last):
             yield page
+
+    async def _stands(self, window: Window) -> bool:
+        """Whether nothing of what the window's summary was made of was erased since it was chosen."""
+        assert window.summary is not None
+        compactions = CompactionRepository(self._db, window.tenant)
+        found = await compactions.in_lineage(window.lineage, window.summary.compaction.id)
+        return found is not None and not found.erased
 
     async def _read(self, window: Window, separator: bytes, after: int, last: int) -> AsyncGenerator[Page, None]:
         log = WindowRepository(self._db, window.lineage, window.tenant)
@@ -354,10 +386,13 @@ class ContentDigest:
 
     def __init__(self) -> None:
         self._hash = sha256()
+        self.messages = 0
+        """How many there were so far."""
 
     def add(self, digests: bytes) -> None:
         """Go on with more messages."""
         self._hash.update(digests)
+        self.messages += len(digests) // self._hash.digest_size
 
     def value(self) -> bytes:
         """Return the 32 bytes for the messages so far."""

@@ -148,6 +148,7 @@ class ContextServicer:
         policy = None
         if request.HasField("policy"):
             check.window_options("policy.window", request.policy.window)
+            check.retention("policy.retention", request.policy.retention)
             policy = encode_policy(request.policy)
         if request.messages:
             check.messages(request.messages, request.ByteSize())

@@ -11,12 +11,28 @@ from kata.context.v1 import context_pb2, message_service_pb2, window_pb2
 from kata_grpc.codec import NUMBER_OF_ROLE, metadata_from_json
 from kata_grpc.dialects import Adjustment, What
 from kata_grpc.domain.contexts import Context, Revision, RevisionKind
-from kata_grpc.domain.details import CompactionDetail, ForkDetail, RemovalDetail, TagDetail, UpdateDetail
+from kata_grpc.domain.details import (
+    CompactionDetail,
+    ForkDetail,
+    RedactionDetail,
+    RemovalDetail,
+    TagDetail,
+    UpdateDetail,
+)
 from kata_grpc.domain.windows import Accuracy, Dialect, ExclusionReason, View
 from kata_grpc.transport import frames
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kata_grpc.services.accounting import Window
+
+REDACTION_NOTICE = (
+    "Until the database has vacuumed the tables named in rows, its files hold what was there before, unreachable. "
+    "Write-ahead logs and their archive, base backups and snapshots that were made before then may hold it for as "
+    "long as they are kept, replicas until they have caught up. What a stream had read before, one frame of it at "
+    "most, may still arrive."
+)
 
 DIALECTS: dict[int, Dialect] = {
     window_pb2.DIALECT_UNSPECIFIED: Dialect.OPENAI_CHAT,
@@ -70,6 +86,7 @@ _KIND_NUMBERS = {
     RevisionKind.FORK: message_service_pb2.REVISION_KIND_FORK,
     RevisionKind.REMOVE: message_service_pb2.REVISION_KIND_REMOVE,
     RevisionKind.RESTORE: message_service_pb2.REVISION_KIND_RESTORE,
+    RevisionKind.REDACT: message_service_pb2.REVISION_KIND_REDACT,
     RevisionKind.TAG: message_service_pb2.REVISION_KIND_TAG,
     RevisionKind.UNTAG: message_service_pb2.REVISION_KIND_UNTAG,
     RevisionKind.FLATTEN: message_service_pb2.REVISION_KIND_FLATTEN,
@@ -132,9 +149,9 @@ def revision_to_proto(revision: Revision) -> message_service_pb2.Revision:
         case UpdateDetail() as update:
             proto.update.CopyFrom(message_service_pb2.UpdateDetail(fields=update.fields))
         case RemovalDetail(ranges):
-            proto.removal.ranges.extend(
-                message_service_pb2.VersionRange(first_version=first, last_version=last) for first, last in ranges
-            )
+            proto.removal.ranges.extend(ranges_to_proto(ranges))
+        case RedactionDetail() as redaction:
+            proto.redaction.CopyFrom(redaction_to_proto(redaction))
         case CompactionDetail(compaction_id):
             proto.compaction.compaction_id = compaction_id
         case None:
@@ -142,6 +159,27 @@ def revision_to_proto(revision: Revision) -> message_service_pb2.Revision:
         case unknown:
             assert_never(unknown)
     return proto
+
+
+def ranges_to_proto(ranges: Sequence[tuple[int, int]]) -> list[message_service_pb2.VersionRange]:
+    """Return runs of versions as they are sent."""
+    return [message_service_pb2.VersionRange(first_version=first, last_version=last) for first, last in ranges]
+
+
+def redaction_to_proto(redaction: RedactionDetail) -> message_service_pb2.RedactionDetail:
+    """Return the receipt of a redaction."""
+    return message_service_pb2.RedactionDetail(
+        ranges=ranges_to_proto(redaction.ranges),
+        redacted_before=ranges_to_proto(redaction.redacted_before),
+        reason=redaction.reason,
+        logs=[
+            message_service_pb2.RedactedLog(context_id=context_id, message_count=count)
+            for context_id, count in redaction.logs
+        ],
+        log_count=redaction.log_count,
+        rows=[message_service_pb2.RedactedRows(table=table, row_count=count) for table, count in redaction.rows],
+        notice=REDACTION_NOTICE,
+    )
 
 
 def header_to_proto(window: Window) -> window_pb2.WindowHeader:

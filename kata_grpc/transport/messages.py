@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from kata.context.v1 import message_pb2
@@ -28,7 +29,7 @@ from kata_grpc.transport.convert import (
 )
 from kata_grpc.transport.frames import CHUNK_MESSAGES, chunk, field, repeated
 from kata_grpc.transport.importing import Import
-from kata_grpc.transport.snapshots import at_of
+from kata_grpc.transport.snapshots import at_of, show_deleted_of
 from kata_grpc.transport.tokens import TokenMaker, bind
 from kata_grpc.transport.validate import Checker
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from kata_grpc.domain.contexts import TenantId
     from kata_grpc.repositories.windows import Page
+    from kata_grpc.services.accounting import Window
     from kata_grpc.services.importing import Imports
     from kata_grpc.services.windows import Windows
     from kata_grpc.transport.calls import Dialog, Writer
@@ -51,8 +53,12 @@ _HISTORY_LAYOUT = ">qq"
 """The revision up to which the page before looked, and the newest of the walk."""
 _SENT_BYTES = 12
 _RESUME_LAYOUT = f">qqq{_SENT_BYTES}s"
-"""The snapshot's version and revision, the version of the last message that was sent, and of the digest of all that was
-sent the first bytes: what goes on must go on with the same."""
+"""The snapshot's version and revision, the version of the last message that was sent, and the first bytes of a digest
+of the header and of all that was sent: what goes on must go on with the same, and be the same behind it."""
+
+
+_ATTEMPTS = 3
+"""At a window whose messages go away while it is read: to a fork that has got a log of its own they have not."""
 
 
 class MessageServicer:
@@ -106,9 +112,11 @@ class MessageServicer:
         context_id = check.context_id(request.context_id)
         check.at_least("version", request.version, 1)
         view = VIEWS.get(check.known("view", request.view, VIEWS), View.CURRENT)
+        show_deleted = show_deleted_of(check, request, view)
         at = at_of(check, request)
         check.done()
-        return repeated(_ONE_MESSAGE, [await self._messages.get(tenant, context_id, request.version, at, view)])
+        record = await self._messages.get(tenant, context_id, request.version, at, view, show_deleted=show_deleted)
+        return repeated(_ONE_MESSAGE, [record])
 
     async def ListMessages(self, tenant: TenantId, request: pb.ListMessagesRequest) -> bytes:
         """List a log."""
@@ -119,6 +127,7 @@ class MessageServicer:
         for index, role in enumerate(request.roles):
             check.known(f"roles[{index}]", role, ROLE_OF_NUMBER)
         view = VIEWS.get(check.known("view", request.view, VIEWS), View.CURRENT)
+        show_deleted = show_deleted_of(check, request, view)
         at = at_of(check, request)
         check.done()
         bound = bind(tenant, request, "page_size", "page_token")
@@ -136,6 +145,7 @@ class MessageServicer:
             roles=[ROLE_OF_NUMBER[role] for role in request.roles],
             limit=limit,
             view=view,
+            show_deleted=show_deleted,
         )
         page = repeated(_PAGE_MESSAGES, [row["record"] for row in rows])
         if goes_on is None:
@@ -179,7 +189,15 @@ class MessageServicer:
         context_id = check.context_id(request.context_id)
         wanted, options = _window_request(check, request)
         check.done()
-        window = await self._windows.choose(tenant, context_id, wanted, options)
+        for _ in range(_ATTEMPTS):
+            window = await self._windows.choose(tenant, context_id, wanted, options)
+            answer = await self._window(window, render=request.render)
+            if answer is not None:
+                return answer
+        raise WindowGone(str(context_id))
+
+    async def _window(self, window: Window, *, render: bool) -> bytes | None:
+        """Return a whole window; None where messages of it are not there any more."""
         digest = ContentDigest()
         parts = [field(1, header_to_proto(window).SerializeToString())]
         size = 0
@@ -192,8 +210,10 @@ class MessageServicer:
                 size += len(page.records)
                 if size > limits.MAX_UNARY_WINDOW_BYTES:
                     raise ResponseTooLarge(size, limits.MAX_UNARY_WINDOW_BYTES)
+        if digest.messages != window.message_count:
+            return None
         rest = pb.GetWindowResponse(trailer=trailer_to_proto(window, digest.value()))
-        if request.render:
+        if render:
             rendered = await self._windows.render(window, kept)
             rest.rendered_json = rendered.json_text
             rest.adjustments.extend(map(adjustment_to_proto, rendered.adjustments))
@@ -214,23 +234,31 @@ class MessageServicer:
             version, revision, after = map(int, places)
             snapshot, sent = (version, revision), last
         window = await self._windows.choose(tenant, context_id, wanted, options, snapshot)
+        header = header_to_proto(window).SerializeToString(deterministic=True)
         digest = ContentDigest()
         if after:
             async with aclosing(self._windows.digests_until(window, after)) as before:
                 async for digests in before:
                     digest.add(digests)
-            if digest.value()[:_SENT_BYTES] != sent:
+            if _sent(header, digest) != sent:
                 raise WindowGone(str(context_id))
-        await writer.write(field(1, header_to_proto(window).SerializeToString()))
+        await writer.write(field(1, header))
         now = window.snapshot_version, window.snapshot_revision
         async with aclosing(self._windows.pages(window, CHUNK_MESSAGES, after)) as pages:
             async for page in pages:
                 digest.add(page.digests)
-                token = self._tokens.make(bound, _RESUME_LAYOUT, *now, page.last_version, digest.value()[:_SENT_BYTES])
+                token = self._tokens.make(bound, _RESUME_LAYOUT, *now, page.last_version, _sent(header, digest))
                 await writer.write(chunk(page.records, token))
                 if self._draining.started:
                     raise ShuttingDown
+        if digest.messages != window.message_count:
+            raise WindowGone(str(context_id))
         await writer.write(field(3, trailer_to_proto(window, digest.value()).SerializeToString()))
+
+
+def _sent(header: bytes, digest: ContentDigest) -> bytes:
+    """Return what stands in a resume token for a window that was sent in part."""
+    return sha256(header + digest.value()).digest()[:_SENT_BYTES]
 
 
 def drafts_of(messages: Sequence[message_pb2.Message]) -> list[Draft]:
@@ -266,13 +294,15 @@ def _window_request(
     at = at_of(check, request)
     if request.HasField("options"):
         check.window_options("options", request.options, budget - reserve)
+    view = VIEWS.get(check.known("view", request.view, VIEWS), View.CURRENT)
     wanted = WindowRequest(
         token_budget=budget,
         reserve_tokens=reserve,
         tools_json=check.json_text("tools_json", request.tools_json, limits.MAX_TOOLS_BYTES),
         tokenizer=check.tokenizer(request.tokenizer),
         dialect=DIALECTS.get(check.known("dialect", request.dialect, DIALECTS), Dialect.OPENAI_CHAT),
-        view=VIEWS.get(check.known("view", request.view, VIEWS), View.CURRENT),
+        view=view,
+        show_deleted=show_deleted_of(check, request, view),
         at_version=at.version,
         at_revision=at.revision,
         at_time=at.time,

@@ -59,8 +59,11 @@ class PolicyServicer:
         check = Checker()
         context_id = _scope(check, request)
         check.window_options("policy.window", request.policy.window)
+        check.retention("policy.retention", request.policy.retention)
         if context_id is None and request.policy.HasField("window"):
             check.add("policy.window", "is not for a tenant's policy", "WRONG_SCOPE")
+        if context_id is None and request.policy.HasField("retention"):
+            check.add("policy.retention", "is not for a tenant's policy", "WRONG_SCOPE")
         rungs = request.policy.compaction.rungs
         for index, rung in enumerate(rungs):
             check.known(f"policy.compaction.rungs[{index}]", rung, RUNG_OF_NUMBER)

@@ -9,7 +9,7 @@ from kata.context.v1 import message_service_pb2 as pb
 from kata_grpc import limits
 from kata_grpc.domain.contexts import RevisionKind
 from kata_grpc.domain.overlays import Run
-from kata_grpc.transport.convert import context_to_proto
+from kata_grpc.transport.convert import context_to_proto, ranges_to_proto
 from kata_grpc.transport.validate import Checker
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class RemovalServicer:
         return {
             "revision": removed.revision,
             "replayed": removed.replayed,
-            "ranges": [pb.VersionRange(first_version=run.first, last_version=run.last) for run in removed.runs],
+            "ranges": ranges_to_proto(removed.runs),
             "context": context_to_proto(removed.context),
         }
 

@@ -1,9 +1,10 @@
-"""The four fields by which requests name a snapshot, the same in all of them."""
+"""The fields by which requests name a snapshot, the same in all of them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kata_grpc.domain.windows import View
 from kata_grpc.services.snapshots import At
 
 if TYPE_CHECKING:
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
         | message_service_pb2.GetMessageRequest
         | message_service_pb2.ListMessagesRequest
         | message_service_pb2.ListHistoryRequest
+        | message_service_pb2.GetWindowRequest
+        | message_service_pb2.StreamWindowRequest
+    )
+    ViewRequest = (
+        message_service_pb2.GetMessageRequest
+        | message_service_pb2.ListMessagesRequest
         | message_service_pb2.GetWindowRequest
         | message_service_pb2.StreamWindowRequest
     )
@@ -47,3 +54,10 @@ def at_of(check: Checker, request: Request) -> At:
         if field in given and others:
             check.add(field, f"excludes {' and '.join(others)}", "EXCLUSIVE")
     return at
+
+
+def show_deleted_of(check: Checker, request: ViewRequest, view: View) -> bool:
+    """Read whether a deleted context is shown, which has no current view."""
+    if request.show_deleted and view is View.CURRENT:
+        check.add("show_deleted", "goes with VIEW_AS_THEN and VIEW_RAW alone", "EXCLUSIVE")
+    return request.show_deleted

@@ -83,6 +83,7 @@ TABLE: dict[type[errors.KataError], Row] = {
     errors.TokenMismatch: Row("PAGE_TOKEN_MISMATCH", lambda e: {"field": e.field}),
     errors.RequestIdReused: Row("REQUEST_ID_REUSED", lambda e: {"request_id": e.request_id}),
     errors.ContextNotFound: Row("CONTEXT_NOT_FOUND", lambda e: {"context_id": e.context_id}, _resource),
+    errors.ContextPurged: Row("CONTEXT_PURGED", lambda e: {"context_id": e.context_id}, _resource),
     errors.MessageNotFound: Row(
         "MESSAGE_NOT_FOUND", lambda e: {"context_id": e.context_id, "version": e.version}, _resource
     ),
@@ -143,6 +144,11 @@ TABLE: dict[type[errors.KataError], Row] = {
     ),
     errors.TooManyForks: Row("TOO_MANY_FORKS", lambda e: {"context_id": e.context_id, "max": e.maximum}, _precondition),
     errors.ContextIsFlat: Row("CONTEXT_IS_FLAT", lambda e: {"context_id": e.context_id}, _precondition),
+    errors.ContextHasForks: Row(
+        "CONTEXT_HAS_FORKS",
+        lambda e: {"context_id": e.context_id, "fork_count": e.count, "fork_ids": ",".join(e.fork_ids)},
+        _precondition,
+    ),
     errors.ResponseTooLarge: Row(
         "RESPONSE_TOO_LARGE", lambda e: {"bytes": e.size, "max_bytes": e.maximum}, _precondition
     ),

@@ -17,13 +17,14 @@ from kata_grpc import limits
 from kata_grpc.domain.compactions import MARK
 from kata_grpc.domain.errors import InvalidRequest, Violation
 from kata_grpc.domain.messages import LEGACY_CALL
+from kata_grpc.domain.retention import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from google.protobuf.struct_pb2 import Struct, Value
     from google.protobuf.timestamp_pb2 import Timestamp
-    from kata.context.v1 import window_pb2
+    from kata.context.v1 import policy_pb2, window_pb2
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*\Z")
@@ -174,6 +175,15 @@ class Checker:
                 f"is {steps.low_water_tokens}, not less than the {room} that the reserve leaves of the budget",
                 "OUT_OF_BOUNDS",
             )
+
+    def retention(self, field: str, retention: policy_pb2.Retention) -> None:
+        """Check how long a context is kept."""
+        for name in ("max_idle", "max_age", "purge_after"):
+            if not retention.HasField(name):
+                continue
+            given = getattr(retention, name)
+            if not (1 <= given.seconds <= LONGEST.total_seconds() and 0 <= given.nanos < 1_000_000_000):
+                self.add(f"{field}.{name}", f"is not 1 second to {limits.MAX_RETENTION_YEARS} years", "OUT_OF_BOUNDS")
 
     def metadata(self, field: str, metadata: Struct) -> None:
         """Check free-form data."""

@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql as pg
 
 revision = "0014"
-down_revision = "0013"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

@@ -45,6 +45,9 @@ HELP = {
     "tag": ["List the tags", "--move", "--delete", "--at-tag", "stays where it is until"],
     "tree": ["forked from it", "--all", "--mermaid", "default 50, 0 for all", "--ids"],
     "diff": ["side by side", "by lineage, not by text", "CONTEXT_ID[@VERSION]", "--limit"],
+    "redact": ["CONTEXT_ID", "VERSION", "no way back", "--reason", "--dry-run", "--address"],
+    "purge": ["no way back", "--dry-run", "--detach-children", "--json"],
+    "retention": ["KATA_RETENTION", "--dry-run", "forks read stay", "--list", "--json"],
     "watch": ["until Ctrl+C", "--from-version", "--cursor", "--json"],
     "demo": ["step by step", "leaves nothing behind"],
 }
@@ -226,7 +229,9 @@ def test_everything_that_is_wrong_with_a_request_is_said(kata: Command) -> None:
     assert "Traceback" not in done.errors
 
 
-@pytest.mark.parametrize("command", ["import", "export", "window", "policy", "history", "tag", "tree", "health"])
+@pytest.mark.parametrize(
+    "command", ["import", "export", "window", "policy", "history", "tag", "tree", "redact", "purge", "health"]
+)
 def test_a_server_that_is_not_there_is_said_in_one_sentence(command: str, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -234,6 +239,8 @@ def test_a_server_that_is_not_there_is_said_in_one_sentence(command: str, tmp_pa
         words: list[str | Path] = [] if command == "health" else [str(uuid4())]
         if command == "import":
             words = [write_lines(tmp_path / "a.jsonl", *map(conversation, "abcdefghijkl"))]
+        if command == "redact":
+            words.append("1")
         done = Command(address).run(command, *words)
     assert done.status == 1
     assert done.errors.startswith(f"kata-grpc: No server answers at {address}: start one with `kata-grpc serve`")

@@ -16,6 +16,7 @@ from kata_grpc.db import migrate
 from kata_grpc.db.migrate import SchemaStatus
 from kata_grpc.db.pool import Database, PoolOptions
 from kata_grpc.db.query import Query
+from kata_grpc.domain.retention import parse
 from tests.databases import Databases, with_database
 from tests.faults import waiting
 from tests.integration.kinds import Pooler, older_postgres, pgbouncer
@@ -230,3 +231,31 @@ async def test_windows_are_equal_byte_for_byte_on_an_older_server(older: Databas
                     new = await newer_server.window(context_id, budget, **fields)
                     old = await older_server.window(context_id, budget, **fields)
                     assert new.SerializeToString() == old.SerializeToString()
+
+
+@pytest.mark.holds("P6", "P24")
+async def test_retention_works_behind_a_pooler(pooler: Pooler, fresh_db: str) -> None:
+    """Whose turn it is does not hang on a connection, of which each transaction may have another one."""
+    rules = parse("*: age=1h purge=1s")
+    async with (
+        serve(pooler.url(fresh_db), retention=rules, retention_interval=0.2) as one,
+        serve(pooler.url(fresh_db), retention=rules, retention_interval=0.2),
+    ):
+        contexts = [(await one.create()).context_id for _ in range(6)]
+        for context_id in contexts:
+            await one.append(context_id, build.user("x"))
+        kept = (await one.create()).context_id
+        old = "update contexts set create_time = create_time - interval '1 day' where id <> $1::text::uuid returning id"
+        connection = await asyncpg.connect(fresh_db)
+        try:
+            await connection.fetch(old, kept)
+
+            async def purged() -> bool:
+                gone = await connection.fetchval("select count(*) from purged_contexts where remaining is null")
+                return bool(gone == len(contexts))
+
+            await waiting.until(purged, "the purge of what is old")
+            assert await connection.fetchval("select array_agg(id::text) from contexts") == [kept]
+            assert await connection.fetchval("select count(*) from messages") == 0
+        finally:
+            await connection.close()

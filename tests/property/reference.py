@@ -103,15 +103,23 @@ class Reference:
         framing: Framing,
         wanted: Wanted = Wanted(),
         removed: Collection[int] = (),
+        redacted: Collection[int] = (),
     ) -> None:
-        """`removed` are versions; what answers a removed group is hidden with it."""
+        """`removed` are versions; what answers a removed group is hidden with it.
+
+        Of `redacted` messages the groups are hidden, whole.
+        """
         self.log = log
         self.stored = log
         """The log with the counts that stand in it, where the window is counted anew."""
         self.framing = framing
         self.wanted = wanted
         self.groups, unanswered = groups_of(log)
-        self.hidden = {v for v, g in enumerate(self.groups, start=1) if v in removed or g in removed}
+        erased = {self.groups[v - 1] for v in redacted if v <= len(log)} - {0}
+        of_erased = {v for v, g in enumerate(self.groups, start=1) if g in erased}
+        self.hidden = {v for v, g in enumerate(self.groups, start=1) if v in removed or g in removed} | of_erased
+        self.redacted = {v for v in of_erased if v in erased or v not in removed}
+        """Those of the hidden of which this is the reason: what was removed by itself is so."""
         self.unanswered = {start: keys for start, keys in unanswered.items() if start not in self.hidden}
         self.pins = [v for v, told in enumerate(log, start=1) if told.role in PINNED and v not in self.hidden]
         starts = [
@@ -241,7 +249,7 @@ class Reference:
             elif fits_from <= v < start:
                 out[v] = moved
             elif v in self.hidden:
-                out[v] = "REMOVED"
+                out[v] = "REDACTED" if v in self.redacted else "REMOVED"
             elif group == 0:
                 out[v] = "ORPHAN_RESULT"
             elif group in self.unanswered and group != self.newest:

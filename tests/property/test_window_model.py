@@ -112,6 +112,9 @@ class Case:
     """Before which batches the context is forked, and whether the parent has gone on before that already."""
     removals: dict[int, tuple[bool, float, int]] = field(default_factory=dict)
     """After which batches messages are removed or restored: those from a part of the log on, some more or all."""
+    redactions: list[tuple[float, bool, bool]] = field(default_factory=list)
+    """What is erased once all is written: a message by its part of the log, asked for in a fork of the context or in
+    itself, and before it whether the context gets a log of its own, with copies."""
 
     def batches(self) -> list[list[Told]]:
         batches: list[list[Told]] = [[]]
@@ -123,6 +126,7 @@ class Case:
 
 
 removals = st.tuples(st.sampled_from([True, True, False]), st.floats(0, 1), st.sampled_from([0, 0, 1, 3, 30]))
+redactions = st.tuples(st.floats(0, 1), st.sampled_from([True, False]), st.sampled_from([True, False]))
 plain_logs = st.builds(
     Case,
     st.lists(message, max_size=30),
@@ -137,7 +141,16 @@ forked_and_removed = st.builds(
     st.dictionaries(st.integers(0, 8), st.booleans(), max_size=4),
     st.dictionaries(st.integers(0, 8), removals, min_size=1, max_size=8),
 )
-cases = st.one_of(plain_logs, forked_and_removed)
+forked_and_redacted = st.builds(
+    Case,
+    st.lists(message, min_size=3, max_size=30),
+    st.lists(st.sampled_from([False, True, True]), min_size=2, max_size=8),
+    st.lists(questions, min_size=2, max_size=6),
+    st.dictionaries(st.integers(0, 8), st.booleans(), max_size=3),
+    st.dictionaries(st.integers(0, 8), removals, max_size=2),
+    st.lists(redactions, min_size=1, max_size=4),
+)
+cases = st.one_of(plain_logs, forked_and_removed, forked_and_redacted)
 
 ASIDE = [Told("system", 7), Told("assistant", 7, ("a", "b")), Told("tool", 7, (), ("a",)), Told("user", 7)]
 """What a parent goes on with, and a fork must never see."""
@@ -164,6 +177,22 @@ NOTHING_BEFORE_THE_TURN = Case(
 )
 """Nothing older than the turn is left, which stands before the tail: there is nothing to step over."""
 
+NOTHING_BUT_A_PIN = Case(
+    [Told("assistant", 0, ("a", "a")), Told("tool", 0, (), ("a",)), Told("user", 0)],
+    [False],
+    [Question(1, 0, "latest", 0.0, 0, 36, (3,), 0, 0.0, 0)],
+)
+"""The running sums say that all fits, and the tail is empty: one group is pinned, the other was abandoned."""
+
+NO_OLDER_TURN = Case(
+    [Told("user", 0, (), ("a",), True), Told("user", 0), Told("user", 0), Told("assistant", 0)],
+    [False],
+    [Question(1, 0, "latest", 0.0, 0, 0, (), 0, 0.0, 0)],
+    {},
+    {0: (True, 0.25, 1)},
+)
+"""The turns are removed, and what is left of the user's answers a call: it opens none."""
+
 # --- how it is tried --------------------------------------------------------------------------------------------------
 
 
@@ -185,6 +214,7 @@ class Stored:
     context_id: str
     revisions: list[int]
     removed: dict[int, frozenset[int]]
+    redacted: frozenset[int]
 
     def removed_at(self, revision: int) -> frozenset[int]:
         return self.removed[max(known for known in self.removed if known <= revision)]
@@ -227,7 +257,26 @@ async def store(server: Running, case: Case) -> Stored:
             assert sorted(whole) == [v for run in answered for v in run]
             before = removed[max(removed)]
             removed[changed.revision] = before | whole if remove else before - whole
-    return Stored(context_id, revisions, removed)
+    return Stored(context_id, revisions, removed, await redact(server, case, context_id))
+
+
+async def redact(server: Running, case: Case, context_id: str) -> frozenset[int]:
+    """Erases messages, and holds the answers to what is erased; returns their versions."""
+    redacted: set[int] = set()
+    for part, through_fork, flat in case.redactions:
+        version = 1 + round(part * (len(case.log) - 1))
+        context = await server.get(context_id)
+        if flat and context.depth:
+            await server.contexts.FlattenContext(cs.FlattenContextRequest(context_id=context_id))
+        asked = context_id
+        if through_fork:
+            asked = (await server.contexts.ForkContext(cs.ForkContextRequest(context_id=context_id))).context.context_id
+        request = ms.RedactMessagesRequest(context_id=asked, versions=[version])
+        receipt = (await server.messages.RedactMessages(request)).receipt
+        assert [(run.first_version, run.last_version) for run in receipt.ranges] == [(version, version)]
+        assert bool(receipt.redacted_before) == (version in redacted)
+        redacted.add(version)
+    return frozenset(redacted)
 
 
 def ask_for(
@@ -257,7 +306,7 @@ def ask_for(
         removed = stored.removed_at(request.at_revision)
     dialect = DIALECTS[question.dialect]
     wanted = Wanted(tuple(v for v in question.pinned if v <= len(case.log)), question.most)
-    reference = Reference(case.log[:snapshot], framing_of[dialect], wanted, removed)
+    reference = Reference(case.log[:snapshot], framing_of[dialect], wanted, removed, stored.redacted)
     costs = reference.costs(starts_on_user=dialect.starts_on_user)
     request.token_budget = max(1, costs[question.near % len(costs)] + question.reserve + question.off)
     request.reserve_tokens = min(question.reserve, request.token_budget - 1)
@@ -308,6 +357,8 @@ async def check(server: Running, case: Case) -> None:
     assert [m.token_count for m in log] == [told.tokens for told in case.log]
     hidden = Reference(case.log, FRAMING[Dialect.OPENAI_CHAT], removed=stored.removed_at(10**9)).hidden
     assert await server.log(stored.context_id) == [m for m in log if m.version not in hidden]
+    assert {m.version for m in log if m.HasField("redact_time")} == stored.redacted
+    assert not any(m.text or m.parts for m in log if m.version in stored.redacted)
     for question in case.questions:
         request, reference = ask_for(question, case, stored, FRAMING)
         request.context_id = stored.context_id
@@ -417,6 +468,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 pytestmark = [loop, pytest.mark.holds("I2", "I5", "I6", "I8", "P16")]
 
 
+@example(case=NO_OLDER_TURN)
 @given(case=cases)
 @QUICK
 async def test_windows_are_those_of_the_reference(server: Running, case: Case) -> None:
@@ -426,6 +478,7 @@ async def test_windows_are_those_of_the_reference(server: Running, case: Case) -
 @pytest.mark.holds("I9")
 @pytest.mark.usefixtures("small_steps")
 @example(case=A_STEP_AT_A_BOUND)
+@example(case=NOTHING_BUT_A_PIN)
 @given(case=cases)
 @QUICK
 async def test_windows_found_by_running_sums_are_those_of_the_reference(server: Running, case: Case) -> None:

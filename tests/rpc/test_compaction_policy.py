@@ -117,6 +117,8 @@ async def test_bad_policies_are_refused_with_all_that_is_wrong(server: Running) 
     ]
     window = policy_pb2.Policy(window={"max_messages": 4})
     assert (await refused(set_tenants(server, window))).violations == [("policy.window", "WRONG_SCOPE")]
+    kept = policy_pb2.Policy(retention=policy_pb2.Retention(keep=True))
+    assert (await refused(set_tenants(server, kept))).violations == [("policy.retention", "WRONG_SCOPE")]
     named = set_policy(server, context_id, compaction(), scope=ps.POLICY_SCOPE_TENANT)
     assert (await refused(named)).violations == [("context_id", "WRONG_SCOPE")]
 

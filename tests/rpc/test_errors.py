@@ -44,6 +44,7 @@ EXAMPLES: list[errors.KataError] = [
     errors.TokenMismatch("page_token"),
     errors.RequestIdReused("r"),
     errors.ContextNotFound("id"),
+    errors.ContextPurged("id"),
     errors.MessageNotFound("id", 3),
     errors.TagNotFound("id", "tag"),
     errors.TagExists("id", "tag"),
@@ -64,6 +65,7 @@ EXAMPLES: list[errors.KataError] = [
     errors.SummaryRejected("id", "c", "empty"),
     errors.CompactionNotInForce("id", "c"),
     errors.NothingToCompact("id", "all_protected"),
+    errors.ContextHasForks("id", 2, ["a", "b"]),
     errors.ResponseTooLarge(5, 4),
     errors.OutOfRange("at_version", 5, 4),
     errors.OutOfRange("from_revision", 1, 4, earliest=3),
@@ -250,6 +252,20 @@ async def test_forks_beyond_the_limits(fresh_url: FreshDatabase) -> None:
         for context, reason in ((parent, "TOO_MANY_FORKS"), (forked.context, "FORK_TOO_DEEP")):
             fork = server.contexts.ForkContext(cs.ForkContextRequest(context_id=context.context_id))
             assert check(await refused(fork)).reason == reason
+
+
+@loop
+async def test_purging_what_forks_read_and_what_is_purged(server: Running) -> None:
+    parent = (await server.create()).context_id
+    child = (await server.contexts.ForkContext(cs.ForkContextRequest(context_id=parent))).context.context_id
+    await server.contexts.DeleteContext(cs.DeleteContextRequest(context_id=parent))
+    purge = cs.PurgeContextRequest(context_id=parent)
+    error = check(await refused(server.contexts.PurgeContext(purge)))
+    assert (error.code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "CONTEXT_HAS_FORKS")
+    assert (error.metadata["fork_count"], error.metadata["fork_ids"]) == ("1", child)
+    await server.contexts.PurgeContext(cs.PurgeContextRequest(context_id=parent, detach_children=True))
+    error = check(await refused(server.contexts.PurgeContext(purge)))
+    assert (error.code, error.reason) == (grpc.StatusCode.NOT_FOUND, "CONTEXT_PURGED")
 
 
 @loop

@@ -35,6 +35,9 @@ QUERIES = {
     **load("kata_grpc.repositories", "sql/lineage.sql"),
     **load("kata_grpc.repositories", "sql/flattening.sql"),
     **load("kata_grpc.repositories", "sql/compactions.sql"),
+    **load("kata_grpc.repositories", "sql/redactions.sql"),
+    **load("kata_grpc.repositories", "sql/purging.sql"),
+    **load("kata_grpc.repositories", "sql/retention.sql"),
     **load("kata_grpc.repositories", "sql/policies.sql"),
     **load("kata_grpc.repositories", "sql/due.sql"),
 }
@@ -129,15 +132,15 @@ USES: dict[str, Use] = {
     "list_children": Use([0, UUID(int=0), 51], 110),
     "find_shared_version": Use([TENANT, *ROOT, *ROOT, LOG + 1], 100, with_context=False),
     # flattening
+    "lock_against_forks": Use([], 4),
     "copied_version": Use([LOG // 2], 2),
     "copied_revision": Use([LOG // 2], 2),
-    "copy_messages": Use([LAST_ID, LOG // 2, LOG, 100, 8 << 20], 210),
-    "copy_revisions": Use([LAST_ID, LOG // 2, LOG // 2 + 100, LOG], 110),
+    "copy_messages": Use([CONTEXT, LOG // 2, LOG, 100, 8 << 20], 210),
+    "copy_revisions": Use([CONTEXT, LOG // 2, LOG // 2 + 100, LOG], 110),
     "copy_policies": Use([[CONTEXT], [0], [LOG]], 5),
     "copy_removals": Use([[CONTEXT], [0], [LOG], [LOG]], 5),
     "copy_redactions": Use([[CONTEXT], [1], [LOG]], 5),
     "copy_compactions": Use([[CONTEXT], [0], [LOG], [LOG]], 250),
-    "lock_against_forks": Use([], 4),
     # compactions
     "get_compaction_at": Use([LOG], 2),
     "find_compaction": Use([TENANT, *ROOT[:1], [2**62], [2**62], LAST_ID, LOG, LOG], 10, with_context=False),
@@ -147,7 +150,26 @@ USES: dict[str, Use] = {
     "end_compaction": Use([LAST_ID, 1, "abandoned", ""], 4),
     "commit_compaction": Use([LAST_ID, 1, "", 1, "", "", None, FINGERPRINT], 10),
     "list_compactions": Use([2**62, None, 51], 52),
-    "erase_summaries": Use([[7, 9]], 20),
+    "erase_summaries": Use([TENANT, [CONTEXT, CONTEXT], [7, 9]], 20, with_context=False),
+    "erase_copied_summaries": Use([TENANT, [CONTEXT], [LAST_ID]], 5, with_context=False),
+    # redactions
+    "find_messages_to_erase": Use([TENANT, *ROOT, [7, 9, LOG // 2]], 10, with_context=False),
+    "lock_logs": Use([[CONTEXT], TENANT], 5, with_context=False),
+    "next_stamp": Use([], 3),
+    "erase_messages": Use([TENANT, [CONTEXT, CONTEXT], [7, 9], [b"\x00", b"\x00"], 9], 10, with_context=False),
+    "erase_copies": Use([TENANT, [CONTEXT, CONTEXT], [7, 9], [b"\x00", b"\x00"], 9], 10, with_context=False),
+    "erase_embeddings": Use([TENANT, [CONTEXT, CONTEXT], [7, 9]], 5, with_context=False),
+    # purging
+    "count_readers": Use([10], 10),
+    "find_purged": Use([], 2),
+    "lock_purged": Use([], 2),
+    "erase_rows": Use([LOG, 100, 8 << 20], 1_500),
+    "measure_rows": Use([LOG // 2, LOG // 2 + 100], 300),
+    # retention
+    "list_unfinished": Use([500], 2, with_context=False),
+    "next_tenant": Use([""], 2, with_context=False),
+    "scan_contexts": Use([TENANT, NEVER, LAST_ID, 100], 110, with_context=False),
+    "find_read": Use([TENANT, [CONTEXT, LAST_ID], [True, False]], 5, with_context=False),
     # policies and what is due
     "get_tenant_policy": Use([TENANT], 2, with_context=False),
     "find_tenant_claim": Use([TENANT, "r"], 2, with_context=False),
@@ -177,6 +199,7 @@ USES: dict[str, Use] = {
 }
 NOT_ABOUT_ONE_LOG = {
     "insert_context", "insert_fork", "change_context", "change_removals", "flatten_context", "take_revision",
+    "keep_redactions", "redact_context", "purge_context", "take_turn", "end_turn", "count_unfinished",
     "set_policy", "set_tenant_policy", "begin_compaction", "put_in_force", "put_tag", "hold_name", "free_name",
     "get_token_key", "list_contexts_with_labels", "mark_contexts", "tell_listeners",
 }  # fmt: skip

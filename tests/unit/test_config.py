@@ -51,6 +51,8 @@ def test_each_variable_is_read() -> None:
         "KATA_COMPACTION_POLL": "9",
         "KATA_MAX_FORK_DEPTH": "6",
         "KATA_MAX_FORKS": "7",
+        "KATA_RETENTION": "*: idle=90d purge=30d; archive: keep",
+        "KATA_RETENTION_INTERVAL": "60",
         "KATA_TLS_CERT": "cert",
         "KATA_TLS_KEY": "key",
         "KATA_TLS_CLIENT_CA": "ca",

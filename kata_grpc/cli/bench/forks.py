@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from itertools import cycle
+from itertools import count, cycle
 from typing import TYPE_CHECKING
 
 from kata.context.v1 import context_service_pb2, message_pb2
@@ -14,6 +14,7 @@ from kata_grpc.cli.bench.data import SQL, create, prose
 from kata_grpc.cli.bench.figures import Figure, Target, alternate, compared, expect, spread
 from kata_grpc.cli.bench.rig import TENANT
 from kata_grpc.cli.bench.windows import BUDGET
+from kata_grpc.limits import MAX_APPEND_MESSAGES
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -25,6 +26,8 @@ _DEPTH = 10
 _APART = 6
 """Messages of each context on the way down: the window goes through all of them."""
 _FORKS_AT_ONCE = 8
+_SHARED_BY = 1_000
+_BATCHES = 2
 
 
 async def measure(rig: Rig) -> list[Figure]:
@@ -96,6 +99,7 @@ async def measure(rig: Rig) -> list[Figure]:
             series["latest"],
             target=Target("<=", 1.2),
         ),
+        await _redaction(rig),
     ]
 
 
@@ -105,18 +109,18 @@ async def fork(client: Client, parent: UUID | str) -> str:
     return answer.context.context_id
 
 
-async def _append(client: Client, context_id: UUID | str, count: int) -> None:
+async def _append(client: Client, context_id: UUID | str, number: int) -> None:
     texts = cycle(prose())
-    messages = [message_pb2.Message(role=message_pb2.ROLE_USER, text=next(texts)) for _ in range(count)]
+    messages = [message_pb2.Message(role=message_pb2.ROLE_USER, text=next(texts)) for _ in range(number)]
     await client.messages.AppendMessages(pb.AppendMessagesRequest(context_id=str(context_id), messages=messages))
 
 
-async def _fork_often(client: Client, parent: UUID, count: int) -> None:
+async def _fork_often(client: Client, parent: UUID, number: int) -> None:
     async def some(share: int) -> None:
         for _ in range(share):
             await fork(client, parent)
 
-    await asyncio.gather(*(some(count // _FORKS_AT_ONCE) for _ in range(_FORKS_AT_ONCE)))
+    await asyncio.gather(*(some(number // _FORKS_AT_ONCE) for _ in range(_FORKS_AT_ONCE)))
 
 
 async def _deep(client: Client, root: UUID) -> str:
@@ -126,6 +130,36 @@ async def _deep(client: Client, root: UUID) -> str:
         context_id = await fork(client, context_id)
         await _append(client, context_id, _APART)
     return context_id
+
+
+async def _redaction(rig: Rig) -> Figure:
+    """Redact messages one by one, which many forks share, or one."""
+    by_many, by_one = await create(rig.client.contexts, 2)
+    for parent in (by_many, by_one):
+        # More than there are calls: each erases a message that was not erased before.
+        for _ in range(_BATCHES):
+            await _append(rig.client, parent, MAX_APPEND_MESSAGES)
+    await _fork_often(rig.client, by_many, _SHARED_BY)
+    await fork(rig.client, by_one)
+    versions = {by_many: count(1), by_one: count(1)}
+
+    async def redact(parent: UUID) -> None:
+        request = pb.RedactMessagesRequest(context_id=str(parent), versions=[next(versions[parent])])
+        await rig.client.messages.RedactMessages(request)
+
+    series = await alternate(
+        {"by many": lambda: redact(by_many), "by one": lambda: redact(by_one)},
+        repetitions=rig.scale.repetitions,
+        calls=rig.scale.calls,
+    )
+    return compared(
+        "redact_shared",
+        f"RedactMessages of a message that {_SHARED_BY:,} forks share",
+        series["by many"],
+        "one fork",
+        series["by one"],
+        target=Target("<=", 1.2),
+    )
 
 
 async def _storage(rig: Rig, short: UUID) -> list[Figure]:

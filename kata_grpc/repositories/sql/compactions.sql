@@ -39,7 +39,8 @@ select * from compactions where context_id = $1 and tenant_id = $2 and request_i
 select *, lease_time < clock_timestamp() as expired from compactions where context_id = $1 and tenant_id = $2 and state = 'begun';
 
 -- name: begin_compaction
--- Begins a compaction under a token that no other of the context has had, and says whose messages it is made of. The
+-- Begins a compaction under a token that no other of the context has had, and says whose messages it is made of: it waits
+-- for who erases some of them, so that they are read after that, or whoever erases some later finds it. The
 -- caller holds the row lock of the context, on which no other is under way. $1 context_id, $2 tenant_id,
 -- $3 compaction_id, $4 seconds of the lease, $5 request_id, $6 fingerprint, $7 origin, $8 id of the compaction that it is
 -- built upon, $9 the revision that put that in force, $10 version and $11 revision of the snapshot, $12 policy_revision,
@@ -64,6 +65,8 @@ with begun as (
   insert into compaction_sources (context_id, last_version, compacted_id, compaction_id, tenant_id, first_version)
   select s.source_id, s.last, b.context_id, b.compaction_id, b.tenant_id, s.first
   from begun b cross join unnest($16::uuid[], $17::bigint[], $18::bigint[]) as s(source_id, first, last)
+  join contexts k on k.id = s.source_id and k.tenant_id = b.tenant_id
+  for key share of k
 )
 select * from begun;
 
@@ -145,20 +148,29 @@ order by token desc
 limit $5;
 
 -- name: erase_summaries
--- Erases what was made of some messages: those of a log, by version. Nothing of it holds from then on.
--- $1 context_id of the log, $2 tenant_id, $3 versions
+-- Erases what was made of some messages, each in a log. Nothing of it holds from then on. Returns it, with who made it.
+-- $1 tenant_id, $2 log and $3 version of each
 with made_of as (
   select s.compacted_id, s.compaction_id, array_agg(v.version) as versions
-  from unnest($3::bigint[]) as v(version)
+  from unnest($2::uuid[], $3::bigint[]) as v(context_id, version)
   join compaction_sources s
-    on s.context_id = $1 and s.tenant_id = $2 and s.last_version >= v.version and s.first_version <= v.version
+    on s.context_id = v.context_id and s.tenant_id = $1 and s.last_version >= v.version and s.first_version <= v.version
   group by s.compacted_id, s.compaction_id
 )
 update compactions c
-set summary = null, summary_state = null, erase_time = coalesce(c.erase_time, clock_timestamp()),
+set summary = null, summary_state = null, erase_time = clock_timestamp(),
     state = case when c.state = 'begun' then 'failed' else c.state end,
     reason = case when c.state = 'begun' then 'erased' else c.reason end
 from made_of m
-where c.context_id = m.compacted_id and c.compaction_id = m.compaction_id and c.tenant_id = $2
+where c.context_id = m.compacted_id and c.compaction_id = m.compaction_id and c.tenant_id = $1 and c.erase_time is null
   and exists (select from unnest(m.versions) as version where c.covered @> version)
-returning c.context_id, c.compaction_id;
+returning coalesce(c.origin_id, c.context_id) as owner_id, c.compaction_id;
+
+-- name: erase_copied_summaries
+-- Erases copies of what was erased, also in logs that have none of the messages. $1 tenant_id, $2 who made it and
+-- $3 compaction_id of each
+update compactions c
+set summary = null, summary_state = null, erase_time = clock_timestamp()
+from unnest($2::uuid[], $3::uuid[]) as e(owner_id, compaction_id)
+where c.origin_id = e.owner_id and c.tenant_id = $1 and c.compaction_id = e.compaction_id and c.erase_time is null
+returning c.compaction_id;

@@ -2,7 +2,8 @@
 
 -- name: insert_context
 -- Creates a context with revision 0, the claim of its request, and its unique name; by the tenant's policy it is known when
--- it is due for compaction. No row: the id is taken.
+-- it is due for compaction. No row: the id is taken. One that was purged violates purged_contexts_pk, also when that was
+-- while this waited for its row to go.
 -- $1 id, $2 tenant_id, $3 name, $4 unique_name, $5 labels, $6 metadata_json, $7 tokenizer, $8 origin_format,
 -- $9 origin_id, $10 origin_extra_json, $11 request_id, $12 fingerprint, $13 digest of what was set
 with created as (
@@ -16,7 +17,7 @@ with created as (
     select due_tokens, due_version from tenant_policies where tenant_id = $2 order by revision desc limit 1
   ) p on true
   on conflict (id) do nothing
-  returning *
+  returning *, kata_refuse_purged(id)
 ), claimed as (
   insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain,
                          detail)
@@ -31,8 +32,8 @@ select * from created;
 -- name: insert_fork
 -- Creates a child of a live context, with its first revision, which claims the request, and its unique name. The parent
 -- is locked against being purged and otherwise left alone: who appends to it does not wait. All that an append to the
--- child depends on stands beside the message at which it forks. No row: the id is taken, or there is no such parent.
--- Its stamp is never before that of the revision at which it forks, whatever the clock says.
+-- child depends on stands beside the message at which it forks. No row: the id is taken, or there is no such parent; an id that
+-- was purged violates purged_contexts_pk. Its stamp is never before that of the revision at which it forks, whatever the clock says.
 -- The child's number is one more than the newest sibling's, so that nobody counts them; children that are made at the
 -- same moment may share one. $1 id, $2 tenant_id, $3 name, $4 unique_name, $5 labels, $6 metadata_json, $7 parent's id,
 -- $8 fork version and $9 fork revision, $10 segments of the ancestors, $11 who appended the message at the fork, $12 who
@@ -72,7 +73,7 @@ with parent as (
                                               'child_number', c.child_number, 'settings', $21::text) as detail
   ) d
   on conflict (id) do nothing
-  returning *
+  returning *, kata_refuse_purged(id)
 ), claimed as (
   insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain,
                          detail)
@@ -144,6 +145,11 @@ where c.id = $1 and c.tenant_id = $2;
 -- The same under the row's lock, so that what is decided on it holds until the transaction ends. The claim is read by
 -- a statement of its own: a join would show the claims from before the wait for the lock. $1 id, $2 tenant_id
 select * from contexts where id = $1 and tenant_id = $2 for no key update;
+
+-- name: lock_against_forks
+-- The same under a lock that also those wait for who fork the context: they read its segments, and lock the row while they
+-- write a child's. $1 id, $2 tenant_id
+select * from contexts where id = $1 and tenant_id = $2 for update;
 
 -- name: find_claim
 -- What a request_id stands for in a context. $1 context_id, $2 tenant_id, $3 request_id

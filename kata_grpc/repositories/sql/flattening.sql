@@ -12,9 +12,12 @@ select max(revision) from revisions where context_id = $1 and tenant_id = $2 and
 -- name: copy_messages
 -- Copies a run of messages, and returns its last version. What is copied is locked against erasure until the copy is
 -- there for all to see: who erases looks for copies after it has changed the original, and finds this one. A copy says
--- who appended it. Two that copy the same wait for each other, and the second finds it done.
+-- who appended it. Two that copy the same wait for each other, and the second finds it done. Null: the copying context is
+-- gone, or the source, which then is none of its sources any more.
 -- $1 source, $2 tenant_id, $3 copying context, $4 first and $5 last version, $6 limit, $7 bytes, but one message at least
-with page as materialized (
+with held as materialized (
+  select id from contexts where id = $3 and tenant_id = $2 for key share
+), page as materialized (
   select max(version) as last
   from (
     select version, size, sum(size) over (order by version) as bytes
@@ -37,40 +40,51 @@ with page as materialized (
          turn_version, open_calls, digest, record, labels, redact_revision, coalesce(origin_id, context_id)
   from messages
   where context_id = $1 and tenant_id = $2 and version >= $4 and version <= (select last from page)
+    and (select id from held) is not null
   for share
   on conflict (context_id, version) do nothing
 )
-select last from page;
+select last from page where (select id from held) is not null;
 
 -- name: copy_revisions
 -- Copies a run of revisions, but the claims of request_ids, which stay with the context that made them; versions beyond
 -- those that the fork has are not its history's. $1 source, $2 tenant_id, $3 copying context, $4 first and $5 last
 -- revision, $6 last version
+with held as materialized (
+  select id from contexts where id = $3 and tenant_id = $2 for key share
+)
 insert into revisions (context_id, revision, tenant_id, kind, first_version, last_version, create_time, fingerprint,
                        chain, detail, origin_id)
 select $3, revision, tenant_id, kind, case when first_version <= $6::bigint then first_version end,
        least(last_version, $6), create_time, fingerprint, chain, detail, coalesce(origin_id, context_id)
 from revisions
-where context_id = $1 and tenant_id = $2 and revision between $4 and $5
+where context_id = $1 and tenant_id = $2 and revision between $4 and $5 and (select id from held) is not null
 on conflict (context_id, revision) do nothing;
 
 -- name: copy_policies
 -- Copies the policies that a lineage knows. $1 copying context, $2 tenant_id, $3 source, $4 first and $5 last revision of
 -- each part
+with held as materialized (
+  select id from contexts where id = $1 and tenant_id = $2 for key share
+)
 insert into policies (context_id, revision, tenant_id, policy)
 select $1, p.revision, p.tenant_id, p.policy
 from unnest($3::uuid[], $4::bigint[], $5::bigint[]) as g(source_id, first, last)
 join policies p on p.context_id = g.source_id and p.tenant_id = $2 and p.revision between g.first and g.last
+where (select id from held) is not null
 on conflict (context_id, revision) do nothing;
 
 -- name: copy_removals
 -- Copies the removals that a lineage knows, as far as they are within it. $1 copying context, $2 tenant_id, $3 source, $4 first
 -- and $5 last revision and $6 last version of each part
+with held as materialized (
+  select id from contexts where id = $1 and tenant_id = $2 for key share
+)
 insert into removals (context_id, first_version, revision, last_version, tenant_id, removed)
 select $1, r.first_version, r.revision, least(r.last_version, g.last_version), r.tenant_id, r.removed
 from unnest($3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[]) as g(source_id, first, last, last_version)
 join removals r on r.context_id = g.source_id and r.tenant_id = $2 and r.revision between g.first and g.last
-where r.first_version <= g.last_version
+where r.first_version <= g.last_version and (select id from held) is not null
 on conflict (context_id, first_version, revision) do nothing;
 
 -- name: copy_redactions
@@ -114,11 +128,6 @@ select $1, f.revision, f.tenant_id, f.compaction_id
 from unnest($3, $4, $5) as g(source_id, first, last)
 join compactions_in_force f on f.context_id = g.source_id and f.tenant_id = $2 and f.revision between g.first and g.last
 on conflict (context_id, revision) do nothing;
-
--- name: lock_against_forks
--- The context under a lock that also those wait for who fork it: they read the segments, and lock the row while they write
--- a child's. $1 id, $2 tenant_id
-select * from contexts where id = $1 and tenant_id = $2 for update;
 
 -- name: flatten_context
 -- Has a context read its own log alone, and takes a revision. The caller holds the row's lock, and all is copied.

@@ -238,7 +238,7 @@ order by version;
 -- A page of a window's tail: its records one after the other with $9 between them, their digests, and its last version;
 -- all null when nothing in the range is in the window. It is a range of versions and not a limit, which bounds what any
 -- plan reads. Where the range has more than $8 bytes it stops before the record that would go beyond them, but never
--- before its first. $1 context_id, $2 tenant_id, $3 versions above this, $4 last version, $5 start of the tail, $6 versions
+-- before its first. What was erased since the window was chosen is not there. $1 context_id, $2 tenant_id, $3 versions above this, $4 last version, $5 start of the tail, $6 versions
 -- and groups to pass over as a multirange, $7 groups from before the start that are kept, $8 bytes, $9 what stands between two records
 with size as materialized (
   select coalesce(sum(octet_length(record)), 0) as bytes
@@ -253,6 +253,7 @@ from (
    where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
      and (group_version >= $5 or role in ('system', 'developer') or group_version = any ($7::bigint[]))
      and not ($6::text::int8multirange @> version or $6::text::int8multirange @> group_version)
+     and redact_revision is null
      and (select bytes from size) <= $8::bigint
    order by version)
   union all
@@ -264,6 +265,7 @@ from (
      where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
        and (group_version >= $5 or role in ('system', 'developer') or group_version = any ($7::bigint[]))
        and not ($6::text::int8multirange @> version or $6::text::int8multirange @> group_version)
+       and redact_revision is null
        and (select bytes from size) > $8::bigint
    ) counted
    where bytes <= $8 or bytes = octet_length(record)
@@ -288,6 +290,7 @@ from (
   where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4
     and (group_version >= $5 or role in ('system', 'developer') or group_version = any ($7::bigint[]))
     and not ($6::text::int8multirange @> version or $6::text::int8multirange @> group_version)
+    and redact_revision is null
 ) counted
 where bytes <= $8::bigint or bytes = octet_length(record)
 order by version;
@@ -302,13 +305,14 @@ from (
     (select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest, record
      from messages
      where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4 and role in ('system', 'developer')
+       and redact_revision is null
      order by version
      limit $5)
     union all
     (select version, group_version, role, token_count, item_count, token_count_source, total_tokens, digest, record
      from messages
      where context_id = $1 and tenant_id = $2 and version > $3 and version <= $4 and version = any ($7::bigint[])
-       and role not in ('system', 'developer')
+       and role not in ('system', 'developer') and redact_revision is null
      order by version
      limit $5)
     order by version

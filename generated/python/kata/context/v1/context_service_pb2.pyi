@@ -450,6 +450,140 @@ class UndeleteContextResponse(_message.Message):
 Global___UndeleteContextResponse: _TypeAlias = UndeleteContextResponse  # noqa: Y015
 
 @_typing.final
+class PurgeContextRequest(_message.Message):
+    """PurgeContextRequest names the context to erase."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    DETACH_CHILDREN_FIELD_NUMBER: _builtins.int
+    context_id: _builtins.str
+    """Identifies the context. Required."""
+    request_id: _builtins.str
+    """Makes the call repeatable; 1 to 128 characters, unique within the context."""
+    dry_run: _builtins.bool
+    """Says what would be erased, or why not, and does nothing."""
+    detach_children: _builtins.bool
+    """Gives all forks that read the context's log one of their own first, as FlattenContext does, soft-deleted ones too."""
+    def __init__(
+        self,
+        *,
+        context_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        detach_children: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "detach_children", b"detach_children", "dry_run", b"dry_run", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeContextRequest: _TypeAlias = PurgeContextRequest  # noqa: Y015
+
+@_typing.final
+class PurgeContextResponse(_message.Message):
+    """PurgeContextResponse answers PurgeContext."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    DETACHED_COUNT_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """Says that an earlier call with this request_id purged it."""
+    detached_count: _builtins.int
+    """Counts the forks that this call detached or, of a dry run, would."""
+    @_builtins.property
+    def receipt(self) -> Global___PurgeReceipt:
+        """Is what was erased or, of a dry run, would be."""
+
+    def __init__(
+        self,
+        *,
+        receipt: Global___PurgeReceipt | None = ...,
+        replayed: _builtins.bool = ...,
+        detached_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detached_count", b"detached_count", "receipt", b"receipt", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeContextResponse: _TypeAlias = PurgeContextResponse  # noqa: Y015
+
+@_typing.final
+class PurgeReceipt(_message.Message):
+    """PurgeReceipt is what is kept of a purged context."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    PURGE_TIME_FIELD_NUMBER: _builtins.int
+    ERASED_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
+    context_id: _builtins.str
+    """Identifies the context."""
+    notice: _builtins.str
+    """Says, for people, where copies may be that the database cannot erase."""
+    @_builtins.property
+    def purge_time(self) -> _timestamp_pb2.Timestamp:
+        """Is when it was purged; unset for a dry run."""
+
+    @_builtins.property
+    def erased(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErasedRows]:
+        """Are the rows of each table that had any."""
+
+    def __init__(
+        self,
+        *,
+        context_id: _builtins.str = ...,
+        purge_time: _timestamp_pb2.Timestamp | None = ...,
+        erased: _abc.Iterable[Global___ErasedRows] | None = ...,
+        notice: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["purge_time", b"purge_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "erased", b"erased", "notice", b"notice", "purge_time", b"purge_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurgeReceipt: _TypeAlias = PurgeReceipt  # noqa: Y015
+
+@_typing.final
+class ErasedRows(_message.Message):
+    """ErasedRows counts the rows of one table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    BYTE_COUNT_FIELD_NUMBER: _builtins.int
+    table: _builtins.str
+    """Is the table's name."""
+    row_count: _builtins.int
+    """Counts its rows."""
+    byte_count: _builtins.int
+    """Sums their sizes: of messages what they were sent as, of policies and embeddings these alone."""
+    def __init__(
+        self,
+        *,
+        table: _builtins.str = ...,
+        row_count: _builtins.int = ...,
+        byte_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["byte_count", b"byte_count", "row_count", b"row_count", "table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasedRows: _TypeAlias = ErasedRows  # noqa: Y015
+
+@_typing.final
 class ForkContextRequest(_message.Message):
     """ForkContextRequest says where to fork a context, and what the child is called."""
 

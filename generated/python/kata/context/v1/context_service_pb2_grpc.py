@@ -68,6 +68,11 @@ class ContextServiceStub:
                 request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.UndeleteContextRequest.SerializeToString,
                 response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.UndeleteContextResponse.FromString,
                 _registered_method=True)
+        self.PurgeContext = channel.unary_unary(
+                '/kata.context.v1.ContextService/PurgeContext',
+                request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.PurgeContextRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.PurgeContextResponse.FromString,
+                _registered_method=True)
         self.ForkContext = channel.unary_unary(
                 '/kata.context.v1.ContextService/ForkContext',
                 request_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.ForkContextRequest.SerializeToString,
@@ -119,7 +124,7 @@ class ContextServiceServicer:
 
     def CreateContext(self, request, context):
         """Creates an empty context. Repeatable with `request_id`.
-        Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), REQUEST_ID_REUSED.
+        Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), CONTEXT_PURGED, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -165,12 +170,25 @@ class ContextServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PurgeContext(self, request, context):
+        """Erases a soft-deleted context for good: its messages, revisions, names, tags, removals, policies, embeddings and its own
+        row. What stays is the receipt, without content, and that the id is used up: whoever repeats its creation is told
+        CONTEXT_PURGED, every other call CONTEXT_NOT_FOUND. A live context is refused: delete it first. So is one whose log forks
+        read, unless `detach_children` copies it for them. Copies that forks have in their own logs stay theirs. The context is
+        out of reach as soon as anything of it is erased; a call that is cut off, as one for a very long log may be by its
+        deadline, is finished by the server, and a repetition waits for that. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_PURGED, CONTEXT_NOT_DELETED, CONTEXT_HAS_FORKS, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ForkContext(self, request, context):
         """Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
         messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
         parent later reaches it. Repeatable with `request_id`: the answer is the same child.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, FORK_TOO_DEEP, TOO_MANY_FORKS,
-        CONTEXT_EXISTS, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+        CONTEXT_EXISTS, CONTEXT_PURGED, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -275,6 +293,11 @@ def add_ContextServiceServicer_to_server(servicer, server):
                     servicer.UndeleteContext,
                     request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.UndeleteContextRequest.FromString,
                     response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.UndeleteContextResponse.SerializeToString,
+            ),
+            'PurgeContext': grpc.unary_unary_rpc_method_handler(
+                    servicer.PurgeContext,
+                    request_deserializer=kata_dot_context_dot_v1_dot_context__service__pb2.PurgeContextRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_context__service__pb2.PurgeContextResponse.SerializeToString,
             ),
             'ForkContext': grpc.unary_unary_rpc_method_handler(
                     servicer.ForkContext,
@@ -483,6 +506,33 @@ class ContextService:
             '/kata.context.v1.ContextService/UndeleteContext',
             kata_dot_context_dot_v1_dot_context__service__pb2.UndeleteContextRequest.SerializeToString,
             kata_dot_context_dot_v1_dot_context__service__pb2.UndeleteContextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PurgeContext(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.ContextService/PurgeContext',
+            kata_dot_context_dot_v1_dot_context__service__pb2.PurgeContextRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_context__service__pb2.PurgeContextResponse.FromString,
             options,
             channel_credentials,
             insecure,

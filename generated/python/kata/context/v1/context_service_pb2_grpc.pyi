@@ -39,7 +39,7 @@ class ContextServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ContextServiceAsyncStub: ...
     CreateContext: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.CreateContextRequest, _context_service_pb2.CreateContextResponse]
     """Creates an empty context. Repeatable with `request_id`.
-    Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), REQUEST_ID_REUSED.
+    Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), CONTEXT_PURGED, REQUEST_ID_REUSED.
     """
     GetContext: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.GetContextRequest, _context_service_pb2.GetContextResponse]
     """Returns one context, also a soft-deleted one, which has its `delete_time`.
@@ -61,12 +61,21 @@ class ContextServiceStub:
     """Brings a soft-deleted context back as it was. One revision. Repeatable with `request_id`.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_NOT_DELETED, CONTEXT_EXISTS, REQUEST_ID_REUSED.
     """
+    PurgeContext: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.PurgeContextRequest, _context_service_pb2.PurgeContextResponse]
+    """Erases a soft-deleted context for good: its messages, revisions, names, tags, removals, policies, embeddings and its own
+    row. What stays is the receipt, without content, and that the id is used up: whoever repeats its creation is told
+    CONTEXT_PURGED, every other call CONTEXT_NOT_FOUND. A live context is refused: delete it first. So is one whose log forks
+    read, unless `detach_children` copies it for them. Copies that forks have in their own logs stay theirs. The context is
+    out of reach as soon as anything of it is erased; a call that is cut off, as one for a very long log may be by its
+    deadline, is finished by the server, and a repetition waits for that. Repeatable with `request_id`.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_PURGED, CONTEXT_NOT_DELETED, CONTEXT_HAS_FORKS, REQUEST_ID_REUSED.
+    """
     ForkContext: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.ForkContextRequest, _context_service_pb2.ForkContextResponse]
     """Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
     messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
     parent later reaches it. Repeatable with `request_id`: the answer is the same child.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, FORK_TOO_DEEP, TOO_MANY_FORKS,
-    CONTEXT_EXISTS, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+    CONTEXT_EXISTS, CONTEXT_PURGED, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
     """
     TagVersion: _grpc.UnaryUnaryMultiCallable[_context_service_pb2.TagVersionRequest, _context_service_pb2.TagVersionResponse]
     """Names a snapshot of a context: a version with the revision whose overlays hold, the latest unless the request says
@@ -119,7 +128,7 @@ class ContextServiceAsyncStub(ContextServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateContext: _aio.UnaryUnaryMultiCallable[_context_service_pb2.CreateContextRequest, _context_service_pb2.CreateContextResponse]  # type: ignore[assignment]
     """Creates an empty context. Repeatable with `request_id`.
-    Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), REQUEST_ID_REUSED.
+    Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), CONTEXT_PURGED, REQUEST_ID_REUSED.
     """
     GetContext: _aio.UnaryUnaryMultiCallable[_context_service_pb2.GetContextRequest, _context_service_pb2.GetContextResponse]  # type: ignore[assignment]
     """Returns one context, also a soft-deleted one, which has its `delete_time`.
@@ -141,12 +150,21 @@ class ContextServiceAsyncStub(ContextServiceStub):
     """Brings a soft-deleted context back as it was. One revision. Repeatable with `request_id`.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_NOT_DELETED, CONTEXT_EXISTS, REQUEST_ID_REUSED.
     """
+    PurgeContext: _aio.UnaryUnaryMultiCallable[_context_service_pb2.PurgeContextRequest, _context_service_pb2.PurgeContextResponse]  # type: ignore[assignment]
+    """Erases a soft-deleted context for good: its messages, revisions, names, tags, removals, policies, embeddings and its own
+    row. What stays is the receipt, without content, and that the id is used up: whoever repeats its creation is told
+    CONTEXT_PURGED, every other call CONTEXT_NOT_FOUND. A live context is refused: delete it first. So is one whose log forks
+    read, unless `detach_children` copies it for them. Copies that forks have in their own logs stay theirs. The context is
+    out of reach as soon as anything of it is erased; a call that is cut off, as one for a very long log may be by its
+    deadline, is finished by the server, and a repetition waits for that. Repeatable with `request_id`.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_PURGED, CONTEXT_NOT_DELETED, CONTEXT_HAS_FORKS, REQUEST_ID_REUSED.
+    """
     ForkContext: _aio.UnaryUnaryMultiCallable[_context_service_pb2.ForkContextRequest, _context_service_pb2.ForkContextResponse]  # type: ignore[assignment]
     """Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
     messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
     parent later reaches it. Repeatable with `request_id`: the answer is the same child.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, FORK_TOO_DEEP, TOO_MANY_FORKS,
-    CONTEXT_EXISTS, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+    CONTEXT_EXISTS, CONTEXT_PURGED, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
     """
     TagVersion: _aio.UnaryUnaryMultiCallable[_context_service_pb2.TagVersionRequest, _context_service_pb2.TagVersionResponse]  # type: ignore[assignment]
     """Names a snapshot of a context: a version with the revision whose overlays hold, the latest unless the request says
@@ -202,7 +220,7 @@ class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_context_service_pb2.CreateContextResponse, _abc.Awaitable[_context_service_pb2.CreateContextResponse]]:
         """Creates an empty context. Repeatable with `request_id`.
-        Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), REQUEST_ID_REUSED.
+        Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), CONTEXT_PURGED, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
@@ -256,6 +274,21 @@ class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def PurgeContext(
+        self,
+        request: _context_service_pb2.PurgeContextRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_context_service_pb2.PurgeContextResponse, _abc.Awaitable[_context_service_pb2.PurgeContextResponse]]:
+        """Erases a soft-deleted context for good: its messages, revisions, names, tags, removals, policies, embeddings and its own
+        row. What stays is the receipt, without content, and that the id is used up: whoever repeats its creation is told
+        CONTEXT_PURGED, every other call CONTEXT_NOT_FOUND. A live context is refused: delete it first. So is one whose log forks
+        read, unless `detach_children` copies it for them. Copies that forks have in their own logs stay theirs. The context is
+        out of reach as soon as anything of it is erased; a call that is cut off, as one for a very long log may be by its
+        deadline, is finished by the server, and a repetition waits for that. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_PURGED, CONTEXT_NOT_DELETED, CONTEXT_HAS_FORKS, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
     def ForkContext(
         self,
         request: _context_service_pb2.ForkContextRequest,
@@ -265,7 +298,7 @@ class ContextServiceServicer(metaclass=_abc_1.ABCMeta):
         messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
         parent later reaches it. Repeatable with `request_id`: the answer is the same child.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, FORK_TOO_DEEP, TOO_MANY_FORKS,
-        CONTEXT_EXISTS, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+        CONTEXT_EXISTS, CONTEXT_PURGED, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
         """
 
     @_abc_1.abstractmethod

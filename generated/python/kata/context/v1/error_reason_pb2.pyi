@@ -59,7 +59,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_NO_LEGAL_WINDOW: _ErrorReason.ValueType  # 12
     """No message up to the snapshot may open a window in this dialect. Metadata: dialect, snapshot_version."""
     ERROR_REASON_CONTEXT_NOT_DELETED: _ErrorReason.ValueType  # 13
-    """The context is live, so it cannot be undeleted. Metadata: context_id."""
+    """The context is live, so it cannot be undeleted or purged. Metadata: context_id."""
     ERROR_REASON_TOO_MANY_OPEN_CALLS: _ErrorReason.ValueType  # 14
     """More tool calls would be open (called and not answered) than a context may have; nothing was written.
     Answer the open ones first, with error results where they were abandoned. Metadata: context_id, max.
@@ -79,8 +79,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 20
     """A fault of the server; RequestInfo carries the id under which it was logged. Metadata: none."""
     ERROR_REASON_WINDOW_GONE: _ErrorReason.ValueType  # 21
-    """The window that a resume token goes on with is not what it was: content was erased, or the rules by which windows are
-    chosen have changed. Ask for it again without the token. Metadata: context_id.
+    """The window that is being sent, or that a resume token goes on with, is not what it was: content was erased, or the rules
+    by which windows are chosen have changed. Ask for it again without the token. Metadata: context_id.
     """
     ERROR_REASON_TOO_MANY_WATCHERS: _ErrorReason.ValueType  # 22
     """The server has as many watches as it takes, 5,000 for each worker. RetryInfo says when to call again, at best on
@@ -98,6 +98,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The context has no tag of this name; ResourceInfo names it. A fork has none of its parent's. Metadata: context_id, tag."""
     ERROR_REASON_TAG_EXISTS: _ErrorReason.ValueType  # 26
     """The context has a tag of this name, which `move` would move; ResourceInfo names it. Metadata: context_id, tag."""
+    ERROR_REASON_CONTEXT_HAS_FORKS: _ErrorReason.ValueType  # 28
+    """Other contexts, soft-deleted ones among them, read the context's log: it can be purged once they are purged or
+    flattened. The metadata names the first 10 of them, separated by commas. Metadata: context_id, fork_count, fork_ids.
+    """
+    ERROR_REASON_CONTEXT_PURGED: _ErrorReason.ValueType  # 29
+    """The context was purged. A request_id that created it is used up with it. ResourceInfo names it. Metadata: context_id."""
     ERROR_REASON_CONTEXT_IS_FLAT: _ErrorReason.ValueType  # 30
     """The context has all of its messages in its own log, being no fork or flattened already. Metadata: context_id."""
     ERROR_REASON_COMPACTION_NOT_FOUND: _ErrorReason.ValueType  # 33
@@ -160,7 +166,7 @@ Metadata: required_tokens, token_budget, reserve_tokens, pinned_tokens, turn_tok
 ERROR_REASON_NO_LEGAL_WINDOW: ErrorReason.ValueType  # 12
 """No message up to the snapshot may open a window in this dialect. Metadata: dialect, snapshot_version."""
 ERROR_REASON_CONTEXT_NOT_DELETED: ErrorReason.ValueType  # 13
-"""The context is live, so it cannot be undeleted. Metadata: context_id."""
+"""The context is live, so it cannot be undeleted or purged. Metadata: context_id."""
 ERROR_REASON_TOO_MANY_OPEN_CALLS: ErrorReason.ValueType  # 14
 """More tool calls would be open (called and not answered) than a context may have; nothing was written.
 Answer the open ones first, with error results where they were abandoned. Metadata: context_id, max.
@@ -180,8 +186,8 @@ ERROR_REASON_DEADLINE: ErrorReason.ValueType  # 19
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 20
 """A fault of the server; RequestInfo carries the id under which it was logged. Metadata: none."""
 ERROR_REASON_WINDOW_GONE: ErrorReason.ValueType  # 21
-"""The window that a resume token goes on with is not what it was: content was erased, or the rules by which windows are
-chosen have changed. Ask for it again without the token. Metadata: context_id.
+"""The window that is being sent, or that a resume token goes on with, is not what it was: content was erased, or the rules
+by which windows are chosen have changed. Ask for it again without the token. Metadata: context_id.
 """
 ERROR_REASON_TOO_MANY_WATCHERS: ErrorReason.ValueType  # 22
 """The server has as many watches as it takes, 5,000 for each worker. RetryInfo says when to call again, at best on
@@ -199,6 +205,12 @@ ERROR_REASON_TAG_NOT_FOUND: ErrorReason.ValueType  # 25
 """The context has no tag of this name; ResourceInfo names it. A fork has none of its parent's. Metadata: context_id, tag."""
 ERROR_REASON_TAG_EXISTS: ErrorReason.ValueType  # 26
 """The context has a tag of this name, which `move` would move; ResourceInfo names it. Metadata: context_id, tag."""
+ERROR_REASON_CONTEXT_HAS_FORKS: ErrorReason.ValueType  # 28
+"""Other contexts, soft-deleted ones among them, read the context's log: it can be purged once they are purged or
+flattened. The metadata names the first 10 of them, separated by commas. Metadata: context_id, fork_count, fork_ids.
+"""
+ERROR_REASON_CONTEXT_PURGED: ErrorReason.ValueType  # 29
+"""The context was purged. A request_id that created it is used up with it. ResourceInfo names it. Metadata: context_id."""
 ERROR_REASON_CONTEXT_IS_FLAT: ErrorReason.ValueType  # 30
 """The context has all of its messages in its own log, being no fork or flattened already. Metadata: context_id."""
 ERROR_REASON_COMPACTION_NOT_FOUND: ErrorReason.ValueType  # 33

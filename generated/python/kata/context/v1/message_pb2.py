@@ -26,43 +26,43 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dkata/context/v1/message.proto\x12\x0fkata.context.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcb\x04\n\x07Message\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12#\n\x04role\x18\x04 \x01(\x0e\x32\x15.kata.context.v1.Role\x12\x11\n\x04text\x18\x05 \x01(\tH\x00\x88\x01\x01\x12$\n\x05parts\x18\x06 \x03(\x0b\x32\x15.kata.context.v1.Part\x12\x0c\n\x04name\x18\x07 \x01(\t\x12\r\n\x05model\x18\x08 \x01(\t\x12\x11\n\ttokenizer\x18\t \x01(\t\x12\x18\n\x0btoken_count\x18\n \x01(\x05H\x01\x88\x01\x01\x12)\n\x08metadata\x18\x0b \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0c\x63ontent_form\x18\r \x01(\x0e\x32\x1c.kata.context.v1.ContentForm\x12\x12\n\nextra_json\x18\x0e \x01(\t\x12=\n\x12token_count_source\x18\x0f \x01(\x0e\x32!.kata.context.v1.TokenCountSource\x12\x0e\n\x06labels\x18\x10 \x03(\t\x12*\n\x08\x65lisions\x18\x11 \x03(\x0b\x32\x18.kata.context.v1.Elision\x12)\n\x07\x64\x65rived\x18\x14 \x01(\x0b\x32\x18.kata.context.v1.DerivedB\x07\n\x05_textB\x0e\n\x0c_token_count\"M\n\x07\x44\x65rived\x12\x15\n\rcompaction_id\x18\x01 \x01(\t\x12\x15\n\rfirst_version\x18\x02 \x01(\x03\x12\x14\n\x0clast_version\x18\x03 \x01(\x03\"\x9f\x01\n\x07\x45lision\x12\x0c\n\x04part\x18\x01 \x01(\x05\x12\x17\n\ninner_part\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12*\n\x04kind\x18\x03 \x01(\x0e\x32\x1c.kata.context.v1.ElisionKind\x12\x12\n\ncharacters\x18\x04 \x01(\x03\x12\x0e\n\x06tokens\x18\x05 \x01(\x03\x12\x0e\n\x06sha256\x18\x06 \x01(\x0c\x42\r\n\x0b_inner_part\"\xa8\x03\n\x04Part\x12)\n\x04text\x18\x01 \x01(\x0b\x32\x19.kata.context.v1.TextPartH\x00\x12\x33\n\treasoning\x18\x02 \x01(\x0b\x32\x1e.kata.context.v1.ReasoningPartH\x00\x12\x32\n\ttool_call\x18\x03 \x01(\x0b\x32\x1d.kata.context.v1.ToolCallPartH\x00\x12\x36\n\x0btool_result\x18\x04 \x01(\x0b\x32\x1f.kata.context.v1.ToolResultPartH\x00\x12+\n\x05image\x18\x05 \x01(\x0b\x32\x1a.kata.context.v1.ImagePartH\x00\x12)\n\x04\x66ile\x18\x06 \x01(\x0b\x32\x19.kata.context.v1.FilePartH\x00\x12/\n\x07refusal\x18\x07 \x01(\x0b\x32\x1c.kata.context.v1.RefusalPartH\x00\x12/\n\x07unknown\x18\x08 \x01(\x0b\x32\x1c.kata.context.v1.UnknownPartH\x00\x12\x12\n\nextra_json\x18\x0f \x01(\tB\x06\n\x04kind\"\x18\n\x08TextPart\x12\x0c\n\x04text\x18\x01 \x01(\t\"q\n\rReasoningPart\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x16\n\tsignature\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x1a\n\rredacted_data\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\x0c\n\n_signatureB\x10\n\x0e_redacted_data\"I\n\x0cToolCallPart\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\"\xdc\x01\n\x0eToolResultPart\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12\x11\n\x04text\x18\x02 \x01(\tH\x00\x88\x01\x01\x12$\n\x05parts\x18\x03 \x03(\x0b\x32\x15.kata.context.v1.Part\x12\x15\n\x08is_error\x18\x04 \x01(\x08H\x01\x88\x01\x01\x12\x32\n\x0c\x63ontent_form\x18\x05 \x01(\x0e\x32\x1c.kata.context.v1.ContentForm\x12\x0c\n\x04name\x18\x06 \x01(\t\x12\x0c\n\x04type\x18\x07 \x01(\tB\x07\n\x05_textB\x0b\n\t_is_error\"k\n\tImagePart\x12\r\n\x03url\x18\x01 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12\x11\n\x07\x66ile_id\x18\x03 \x01(\tH\x00\x12\x12\n\nmedia_type\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\tB\x08\n\x06source\"l\n\x08\x46ilePart\x12\r\n\x03url\x18\x01 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12\x11\n\x07\x66ile_id\x18\x03 \x01(\tH\x00\x12\x12\n\nmedia_type\x18\x04 \x01(\t\x12\x10\n\x08\x66ilename\x18\x05 \x01(\tB\x08\n\x06source\"\x1b\n\x0bRefusalPart\x12\x0c\n\x04text\x18\x01 \x01(\t\")\n\x0bUnknownPart\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0c\n\x04json\x18\x02 \x01(\t*^\n\x0b\x45lisionKind\x12\x1c\n\x18\x45LISION_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45LISION_KIND_ELIDED\x10\x01\x12\x18\n\x14\x45LISION_KIND_CLEARED\x10\x02*s\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x12\n\x0eROLE_ASSISTANT\x10\x02\x12\x0f\n\x0bROLE_SYSTEM\x10\x03\x12\x12\n\x0eROLE_DEVELOPER\x10\x04\x12\r\n\tROLE_TOOL\x10\x05*\x8c\x01\n\x0b\x43ontentForm\x12\x1c\n\x18\x43ONTENT_FORM_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43ONTENT_FORM_ABSENT\x10\x01\x12\x15\n\x11\x43ONTENT_FORM_NULL\x10\x02\x12\x17\n\x13\x43ONTENT_FORM_STRING\x10\x03\x12\x16\n\x12\x43ONTENT_FORM_ARRAY\x10\x04*\x97\x01\n\x10TokenCountSource\x12\"\n\x1eTOKEN_COUNT_SOURCE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aTOKEN_COUNT_SOURCE_COUNTED\x10\x01\x12\x1d\n\x19TOKEN_COUNT_SOURCE_CALLER\x10\x02\x12 \n\x1cTOKEN_COUNT_SOURCE_ESTIMATED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dkata/context/v1/message.proto\x12\x0fkata.context.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x05\n\x07Message\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12#\n\x04role\x18\x04 \x01(\x0e\x32\x15.kata.context.v1.Role\x12\x11\n\x04text\x18\x05 \x01(\tH\x00\x88\x01\x01\x12$\n\x05parts\x18\x06 \x03(\x0b\x32\x15.kata.context.v1.Part\x12\x0c\n\x04name\x18\x07 \x01(\t\x12\r\n\x05model\x18\x08 \x01(\t\x12\x11\n\ttokenizer\x18\t \x01(\t\x12\x18\n\x0btoken_count\x18\n \x01(\x05H\x01\x88\x01\x01\x12)\n\x08metadata\x18\x0b \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0c\x63ontent_form\x18\r \x01(\x0e\x32\x1c.kata.context.v1.ContentForm\x12\x12\n\nextra_json\x18\x0e \x01(\t\x12=\n\x12token_count_source\x18\x0f \x01(\x0e\x32!.kata.context.v1.TokenCountSource\x12\x0e\n\x06labels\x18\x10 \x03(\t\x12*\n\x08\x65lisions\x18\x11 \x03(\x0b\x32\x18.kata.context.v1.Elision\x12/\n\x0bredact_time\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x0fredact_revision\x18\x13 \x01(\x03H\x02\x88\x01\x01\x12)\n\x07\x64\x65rived\x18\x14 \x01(\x0b\x32\x18.kata.context.v1.DerivedB\x07\n\x05_textB\x0e\n\x0c_token_countB\x12\n\x10_redact_revision\"M\n\x07\x44\x65rived\x12\x15\n\rcompaction_id\x18\x01 \x01(\t\x12\x15\n\rfirst_version\x18\x02 \x01(\x03\x12\x14\n\x0clast_version\x18\x03 \x01(\x03\"\x9f\x01\n\x07\x45lision\x12\x0c\n\x04part\x18\x01 \x01(\x05\x12\x17\n\ninner_part\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12*\n\x04kind\x18\x03 \x01(\x0e\x32\x1c.kata.context.v1.ElisionKind\x12\x12\n\ncharacters\x18\x04 \x01(\x03\x12\x0e\n\x06tokens\x18\x05 \x01(\x03\x12\x0e\n\x06sha256\x18\x06 \x01(\x0c\x42\r\n\x0b_inner_part\"\xa8\x03\n\x04Part\x12)\n\x04text\x18\x01 \x01(\x0b\x32\x19.kata.context.v1.TextPartH\x00\x12\x33\n\treasoning\x18\x02 \x01(\x0b\x32\x1e.kata.context.v1.ReasoningPartH\x00\x12\x32\n\ttool_call\x18\x03 \x01(\x0b\x32\x1d.kata.context.v1.ToolCallPartH\x00\x12\x36\n\x0btool_result\x18\x04 \x01(\x0b\x32\x1f.kata.context.v1.ToolResultPartH\x00\x12+\n\x05image\x18\x05 \x01(\x0b\x32\x1a.kata.context.v1.ImagePartH\x00\x12)\n\x04\x66ile\x18\x06 \x01(\x0b\x32\x19.kata.context.v1.FilePartH\x00\x12/\n\x07refusal\x18\x07 \x01(\x0b\x32\x1c.kata.context.v1.RefusalPartH\x00\x12/\n\x07unknown\x18\x08 \x01(\x0b\x32\x1c.kata.context.v1.UnknownPartH\x00\x12\x12\n\nextra_json\x18\x0f \x01(\tB\x06\n\x04kind\"\x18\n\x08TextPart\x12\x0c\n\x04text\x18\x01 \x01(\t\"q\n\rReasoningPart\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x16\n\tsignature\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x1a\n\rredacted_data\x18\x03 \x01(\tH\x01\x88\x01\x01\x42\x0c\n\n_signatureB\x10\n\x0e_redacted_data\"I\n\x0cToolCallPart\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\"\xdc\x01\n\x0eToolResultPart\x12\x14\n\x0ctool_call_id\x18\x01 \x01(\t\x12\x11\n\x04text\x18\x02 \x01(\tH\x00\x88\x01\x01\x12$\n\x05parts\x18\x03 \x03(\x0b\x32\x15.kata.context.v1.Part\x12\x15\n\x08is_error\x18\x04 \x01(\x08H\x01\x88\x01\x01\x12\x32\n\x0c\x63ontent_form\x18\x05 \x01(\x0e\x32\x1c.kata.context.v1.ContentForm\x12\x0c\n\x04name\x18\x06 \x01(\t\x12\x0c\n\x04type\x18\x07 \x01(\tB\x07\n\x05_textB\x0b\n\t_is_error\"k\n\tImagePart\x12\r\n\x03url\x18\x01 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12\x11\n\x07\x66ile_id\x18\x03 \x01(\tH\x00\x12\x12\n\nmedia_type\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\tB\x08\n\x06source\"l\n\x08\x46ilePart\x12\r\n\x03url\x18\x01 \x01(\tH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12\x11\n\x07\x66ile_id\x18\x03 \x01(\tH\x00\x12\x12\n\nmedia_type\x18\x04 \x01(\t\x12\x10\n\x08\x66ilename\x18\x05 \x01(\tB\x08\n\x06source\"\x1b\n\x0bRefusalPart\x12\x0c\n\x04text\x18\x01 \x01(\t\")\n\x0bUnknownPart\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0c\n\x04json\x18\x02 \x01(\t*^\n\x0b\x45lisionKind\x12\x1c\n\x18\x45LISION_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45LISION_KIND_ELIDED\x10\x01\x12\x18\n\x14\x45LISION_KIND_CLEARED\x10\x02*s\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x12\n\x0eROLE_ASSISTANT\x10\x02\x12\x0f\n\x0bROLE_SYSTEM\x10\x03\x12\x12\n\x0eROLE_DEVELOPER\x10\x04\x12\r\n\tROLE_TOOL\x10\x05*\x8c\x01\n\x0b\x43ontentForm\x12\x1c\n\x18\x43ONTENT_FORM_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43ONTENT_FORM_ABSENT\x10\x01\x12\x15\n\x11\x43ONTENT_FORM_NULL\x10\x02\x12\x17\n\x13\x43ONTENT_FORM_STRING\x10\x03\x12\x16\n\x12\x43ONTENT_FORM_ARRAY\x10\x04*\x97\x01\n\x10TokenCountSource\x12\"\n\x1eTOKEN_COUNT_SOURCE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aTOKEN_COUNT_SOURCE_COUNTED\x10\x01\x12\x1d\n\x19TOKEN_COUNT_SOURCE_CALLER\x10\x02\x12 \n\x1cTOKEN_COUNT_SOURCE_ESTIMATED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kata.context.v1.message_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ELISIONKIND']._serialized_start=2101
-  _globals['_ELISIONKIND']._serialized_end=2195
-  _globals['_ROLE']._serialized_start=2197
-  _globals['_ROLE']._serialized_end=2312
-  _globals['_CONTENTFORM']._serialized_start=2315
-  _globals['_CONTENTFORM']._serialized_end=2455
-  _globals['_TOKENCOUNTSOURCE']._serialized_start=2458
-  _globals['_TOKENCOUNTSOURCE']._serialized_end=2609
+  _globals['_ELISIONKIND']._serialized_start=2200
+  _globals['_ELISIONKIND']._serialized_end=2294
+  _globals['_ROLE']._serialized_start=2296
+  _globals['_ROLE']._serialized_end=2411
+  _globals['_CONTENTFORM']._serialized_start=2414
+  _globals['_CONTENTFORM']._serialized_end=2554
+  _globals['_TOKENCOUNTSOURCE']._serialized_start=2557
+  _globals['_TOKENCOUNTSOURCE']._serialized_end=2708
   _globals['_MESSAGE']._serialized_start=114
-  _globals['_MESSAGE']._serialized_end=701
-  _globals['_DERIVED']._serialized_start=703
-  _globals['_DERIVED']._serialized_end=780
-  _globals['_ELISION']._serialized_start=783
-  _globals['_ELISION']._serialized_end=942
-  _globals['_PART']._serialized_start=945
-  _globals['_PART']._serialized_end=1369
-  _globals['_TEXTPART']._serialized_start=1371
-  _globals['_TEXTPART']._serialized_end=1395
-  _globals['_REASONINGPART']._serialized_start=1397
-  _globals['_REASONINGPART']._serialized_end=1510
-  _globals['_TOOLCALLPART']._serialized_start=1512
-  _globals['_TOOLCALLPART']._serialized_end=1585
-  _globals['_TOOLRESULTPART']._serialized_start=1588
-  _globals['_TOOLRESULTPART']._serialized_end=1808
-  _globals['_IMAGEPART']._serialized_start=1810
-  _globals['_IMAGEPART']._serialized_end=1917
-  _globals['_FILEPART']._serialized_start=1919
-  _globals['_FILEPART']._serialized_end=2027
-  _globals['_REFUSALPART']._serialized_start=2029
-  _globals['_REFUSALPART']._serialized_end=2056
-  _globals['_UNKNOWNPART']._serialized_start=2058
-  _globals['_UNKNOWNPART']._serialized_end=2099
+  _globals['_MESSAGE']._serialized_end=800
+  _globals['_DERIVED']._serialized_start=802
+  _globals['_DERIVED']._serialized_end=879
+  _globals['_ELISION']._serialized_start=882
+  _globals['_ELISION']._serialized_end=1041
+  _globals['_PART']._serialized_start=1044
+  _globals['_PART']._serialized_end=1468
+  _globals['_TEXTPART']._serialized_start=1470
+  _globals['_TEXTPART']._serialized_end=1494
+  _globals['_REASONINGPART']._serialized_start=1496
+  _globals['_REASONINGPART']._serialized_end=1609
+  _globals['_TOOLCALLPART']._serialized_start=1611
+  _globals['_TOOLCALLPART']._serialized_end=1684
+  _globals['_TOOLRESULTPART']._serialized_start=1687
+  _globals['_TOOLRESULTPART']._serialized_end=1907
+  _globals['_IMAGEPART']._serialized_start=1909
+  _globals['_IMAGEPART']._serialized_end=2016
+  _globals['_FILEPART']._serialized_start=2018
+  _globals['_FILEPART']._serialized_end=2126
+  _globals['_REFUSALPART']._serialized_start=2128
+  _globals['_REFUSALPART']._serialized_end=2155
+  _globals['_UNKNOWNPART']._serialized_start=2157
+  _globals['_UNKNOWNPART']._serialized_end=2198
 # @@protoc_insertion_point(module_scope)

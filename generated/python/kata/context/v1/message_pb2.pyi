@@ -168,6 +168,8 @@ class Message(_message.Message):
     TOKEN_COUNT_SOURCE_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     ELISIONS_FIELD_NUMBER: _builtins.int
+    REDACT_TIME_FIELD_NUMBER: _builtins.int
+    REDACT_REVISION_FIELD_NUMBER: _builtins.int
     DERIVED_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context that appended the message. Output only."""
@@ -197,6 +199,8 @@ class Message(_message.Message):
     """Holds further keys of an imported message as the text of one JSON object, kept exactly."""
     token_count_source: Global___TokenCountSource.ValueType
     """Says how `token_count` came about. Output only."""
+    redact_revision: _builtins.int
+    """Is the revision that erased it, of the context in which that was asked for: a fork may have asked. Output only."""
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Part]:
         """Are the pieces of a message that is more than plain text, in order; at most 1,000."""
@@ -216,6 +220,10 @@ class Message(_message.Message):
     @_builtins.property
     def elisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Elision]:
         """Says what is left out of the message in this window. Output only, and only of windows whose options ask for it."""
+
+    @_builtins.property
+    def redact_time(self) -> _timestamp_pb2.Timestamp:
+        """Is when the content was erased: what is left are the fields that the server owns, and `role`. Output only."""
 
     @_builtins.property
     def derived(self) -> Global___Derived:
@@ -244,16 +252,22 @@ class Message(_message.Message):
         token_count_source: Global___TokenCountSource.ValueType = ...,
         labels: _abc.Iterable[_builtins.str] | None = ...,
         elisions: _abc.Iterable[Global___Elision] | None = ...,
+        redact_time: _timestamp_pb2.Timestamp | None = ...,
+        redact_revision: _builtins.int | None = ...,
         derived: Global___Derived | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_text", b"_text", "_token_count", b"_token_count", "create_time", b"create_time", "derived", b"derived", "metadata", b"metadata", "text", b"text", "token_count", b"token_count"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_redact_revision", b"_redact_revision", "_text", b"_text", "_token_count", b"_token_count", "create_time", b"create_time", "derived", b"derived", "metadata", b"metadata", "redact_revision", b"redact_revision", "redact_time", b"redact_time", "text", b"text", "token_count", b"token_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_text", b"_text", "_token_count", b"_token_count", "content_form", b"content_form", "context_id", b"context_id", "create_time", b"create_time", "derived", b"derived", "elisions", b"elisions", "extra_json", b"extra_json", "labels", b"labels", "metadata", b"metadata", "model", b"model", "name", b"name", "parts", b"parts", "revision", b"revision", "role", b"role", "text", b"text", "token_count", b"token_count", "token_count_source", b"token_count_source", "tokenizer", b"tokenizer", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redact_revision", b"_redact_revision", "_text", b"_text", "_token_count", b"_token_count", "content_form", b"content_form", "context_id", b"context_id", "create_time", b"create_time", "derived", b"derived", "elisions", b"elisions", "extra_json", b"extra_json", "labels", b"labels", "metadata", b"metadata", "model", b"model", "name", b"name", "parts", b"parts", "redact_revision", b"redact_revision", "redact_time", b"redact_time", "revision", b"revision", "role", b"role", "text", b"text", "token_count", b"token_count", "token_count_source", b"token_count_source", "tokenizer", b"tokenizer", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__redact_revision: _TypeAlias = _typing.Literal["redact_revision"]  # noqa: Y015
+    _WhichOneofArgType__redact_revision: _TypeAlias = _typing.Literal["_redact_revision", b"_redact_revision"]  # noqa: Y015
     _WhichOneofReturnType__text: _TypeAlias = _typing.Literal["text"]  # noqa: Y015
     _WhichOneofArgType__text: _TypeAlias = _typing.Literal["_text", b"_text"]  # noqa: Y015
     _WhichOneofReturnType__token_count: _TypeAlias = _typing.Literal["token_count"]  # noqa: Y015
     _WhichOneofArgType__token_count: _TypeAlias = _typing.Literal["_token_count", b"_token_count"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__redact_revision) -> _WhichOneofReturnType__redact_revision | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__text) -> _WhichOneofReturnType__text | None: ...
     @_typing.overload

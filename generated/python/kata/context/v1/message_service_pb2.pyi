@@ -72,6 +72,8 @@ class _RevisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Revision
     """Removed messages from the view."""
     REVISION_KIND_RESTORE: _RevisionKind.ValueType  # 8
     """Brought removed messages back."""
+    REVISION_KIND_REDACT: _RevisionKind.ValueType  # 9
+    """Erased the content of messages."""
     REVISION_KIND_TAG: _RevisionKind.ValueType  # 10
     """Set a tag, or moved it."""
     REVISION_KIND_UNTAG: _RevisionKind.ValueType  # 11
@@ -104,6 +106,8 @@ REVISION_KIND_REMOVE: RevisionKind.ValueType  # 7
 """Removed messages from the view."""
 REVISION_KIND_RESTORE: RevisionKind.ValueType  # 8
 """Brought removed messages back."""
+REVISION_KIND_REDACT: RevisionKind.ValueType  # 9
+"""Erased the content of messages."""
 REVISION_KIND_TAG: RevisionKind.ValueType  # 10
 """Set a tag, or moved it."""
 REVISION_KIND_UNTAG: RevisionKind.ValueType  # 11
@@ -527,6 +531,7 @@ class GetMessageRequest(_message.Message):
     AT_TIME_FIELD_NUMBER: _builtins.int
     AT_TAG_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
+    SHOW_DELETED_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
     version: _builtins.int
@@ -539,6 +544,8 @@ class GetMessageRequest(_message.Message):
     """Is the tag whose version and revision hold. Excludes the other `at_` fields."""
     view: _window_pb2.View.ValueType
     """Says which overlays apply. Default: VIEW_CURRENT, in which a removed message is not found."""
+    show_deleted: _builtins.bool
+    """Reads a soft-deleted context, too. Goes with VIEW_AS_THEN and VIEW_RAW alone."""
     @_builtins.property
     def at_time(self) -> _timestamp_pb2.Timestamp:
         """Is a time: the newest revision that was made at or before it holds. Excludes the other `at_` fields."""
@@ -553,10 +560,11 @@ class GetMessageRequest(_message.Message):
         at_time: _timestamp_pb2.Timestamp | None = ...,
         at_tag: _builtins.str = ...,
         view: _window_pb2.View.ValueType = ...,
+        show_deleted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_time", b"at_time", "at_version", b"at_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_tag", b"at_tag", "at_time", b"at_time", "at_version", b"at_version", "context_id", b"context_id", "version", b"version", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_tag", b"at_tag", "at_time", b"at_time", "at_version", b"at_version", "context_id", b"context_id", "show_deleted", b"show_deleted", "version", b"version", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
     _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015
@@ -609,6 +617,7 @@ class ListMessagesRequest(_message.Message):
     AT_TIME_FIELD_NUMBER: _builtins.int
     AT_TAG_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
+    SHOW_DELETED_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
     page_size: _builtins.int
@@ -627,6 +636,8 @@ class ListMessagesRequest(_message.Message):
     """Is the tag whose version and revision hold. Excludes the other `at_` fields."""
     view: _window_pb2.View.ValueType
     """Says which overlays apply. Default: VIEW_CURRENT, without removed messages. Redacted ones are listed without content."""
+    show_deleted: _builtins.bool
+    """Reads a soft-deleted context, too. Goes with VIEW_AS_THEN and VIEW_RAW alone."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_message_pb2.Role.ValueType]:
         """Keeps messages of these roles. Empty, it is all."""
@@ -648,10 +659,11 @@ class ListMessagesRequest(_message.Message):
         at_time: _timestamp_pb2.Timestamp | None = ...,
         at_tag: _builtins.str = ...,
         view: _window_pb2.View.ValueType = ...,
+        show_deleted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_time", b"at_time", "at_version", b"at_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_tag", b"at_tag", "at_time", b"at_time", "at_version", b"at_version", "context_id", b"context_id", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "roles", b"roles", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_tag", b"at_tag", "at_time", b"at_time", "at_version", b"at_version", "context_id", b"context_id", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "roles", b"roles", "show_deleted", b"show_deleted", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
     _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015
@@ -806,6 +818,7 @@ class Revision(_message.Message):
     FORK_FIELD_NUMBER: _builtins.int
     UPDATE_FIELD_NUMBER: _builtins.int
     REMOVAL_FIELD_NUMBER: _builtins.int
+    REDACTION_FIELD_NUMBER: _builtins.int
     COMPACTION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Is its number: dense, from 1."""
@@ -844,6 +857,10 @@ class Revision(_message.Message):
         """Is what a REMOVE removed or a RESTORE brought back."""
 
     @_builtins.property
+    def redaction(self) -> Global___RedactionDetail:
+        """Is what a REDACT erased."""
+
+    @_builtins.property
     def compaction(self) -> Global___CompactionDetail:
         """Is what a COMPACT or a REVERT put in force."""
 
@@ -863,13 +880,14 @@ class Revision(_message.Message):
         fork: Global___ForkDetail | None = ...,
         update: Global___UpdateDetail | None = ...,
         removal: Global___RemovalDetail | None = ...,
+        redaction: Global___RedactionDetail | None = ...,
         compaction: Global___CompactionDetail | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["compaction", b"compaction", "create_time", b"create_time", "detail", b"detail", "fork", b"fork", "removal", b"removal", "tag", b"tag", "update", b"update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["compaction", b"compaction", "create_time", b"create_time", "detail", b"detail", "fork", b"fork", "redaction", b"redaction", "removal", b"removal", "tag", b"tag", "update", b"update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compaction", b"compaction", "context_id", b"context_id", "create_time", b"create_time", "detail", b"detail", "first_version", b"first_version", "fork", b"fork", "kind", b"kind", "last_version", b"last_version", "preview", b"preview", "removal", b"removal", "request_id", b"request_id", "revision", b"revision", "role", b"role", "tag", b"tag", "update", b"update"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compaction", b"compaction", "context_id", b"context_id", "create_time", b"create_time", "detail", b"detail", "first_version", b"first_version", "fork", b"fork", "kind", b"kind", "last_version", b"last_version", "preview", b"preview", "redaction", b"redaction", "removal", b"removal", "request_id", b"request_id", "revision", b"revision", "role", b"role", "tag", b"tag", "update", b"update"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_detail: _TypeAlias = _typing.Literal["tag", "fork", "update", "removal", "compaction"]  # noqa: Y015
+    _WhichOneofReturnType_detail: _TypeAlias = _typing.Literal["tag", "fork", "update", "removal", "redaction", "compaction"]  # noqa: Y015
     _WhichOneofArgType_detail: _TypeAlias = _typing.Literal["detail", b"detail"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_detail) -> _WhichOneofReturnType_detail | None: ...
 
@@ -1029,6 +1047,114 @@ class RemovalDetail(_message.Message):
 Global___RemovalDetail: _TypeAlias = RemovalDetail  # noqa: Y015
 
 @_typing.final
+class RedactionDetail(_message.Message):
+    """RedactionDetail is the receipt of a redaction: what was erased, and where. It holds no content."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RANGES_FIELD_NUMBER: _builtins.int
+    REDACTED_BEFORE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    LOGS_FIELD_NUMBER: _builtins.int
+    LOG_COUNT_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    NOTICE_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Is why, in the caller's words."""
+    log_count: _builtins.int
+    """Counts all of them."""
+    notice: _builtins.str
+    """Says, for people, where content may be that the database cannot erase, and until when."""
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionRange]:
+        """Are the versions that were asked for, in order."""
+
+    @_builtins.property
+    def redacted_before(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionRange]:
+        """Are those of them that were redacted before."""
+
+    @_builtins.property
+    def logs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RedactedLog]:
+        """Are the logs in which something was erased: those to which it was appended first, then those with copies; at most
+        1,000.
+        """
+
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___RedactedRows]:
+        """Counts the rows of each table that were erased or stripped of content."""
+
+    def __init__(
+        self,
+        *,
+        ranges: _abc.Iterable[Global___VersionRange] | None = ...,
+        redacted_before: _abc.Iterable[Global___VersionRange] | None = ...,
+        reason: _builtins.str = ...,
+        logs: _abc.Iterable[Global___RedactedLog] | None = ...,
+        log_count: _builtins.int = ...,
+        rows: _abc.Iterable[Global___RedactedRows] | None = ...,
+        notice: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_count", b"log_count", "logs", b"logs", "notice", b"notice", "ranges", b"ranges", "reason", b"reason", "redacted_before", b"redacted_before", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RedactionDetail: _TypeAlias = RedactionDetail  # noqa: Y015
+
+@_typing.final
+class RedactedLog(_message.Message):
+    """RedactedLog is a context in whose log messages were redacted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
+    context_id: _builtins.str
+    """Identifies the context."""
+    message_count: _builtins.int
+    """Counts the messages."""
+    def __init__(
+        self,
+        *,
+        context_id: _builtins.str = ...,
+        message_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "message_count", b"message_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RedactedLog: _TypeAlias = RedactedLog  # noqa: Y015
+
+@_typing.final
+class RedactedRows(_message.Message):
+    """RedactedRows counts the rows of one table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    table: _builtins.str
+    """Is the table's name."""
+    row_count: _builtins.int
+    """Counts its rows."""
+    def __init__(
+        self,
+        *,
+        table: _builtins.str = ...,
+        row_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["row_count", b"row_count", "table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RedactedRows: _TypeAlias = RedactedRows  # noqa: Y015
+
+@_typing.final
 class GetWindowRequest(_message.Message):
     """GetWindowRequest asks for a window. Equal to StreamWindowRequest but for resuming."""
 
@@ -1047,6 +1173,7 @@ class GetWindowRequest(_message.Message):
     OPTIONS_FIELD_NUMBER: _builtins.int
     AT_TIME_FIELD_NUMBER: _builtins.int
     AT_TAG_FIELD_NUMBER: _builtins.int
+    SHOW_DELETED_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
     token_budget: _builtins.int
@@ -1071,6 +1198,8 @@ class GetWindowRequest(_message.Message):
     """Asks for `rendered_json`, too."""
     at_tag: _builtins.str
     """Is the tag whose version and revision hold. Excludes the other `at_` fields."""
+    show_deleted: _builtins.bool
+    """Reads a soft-deleted context, too. Goes with VIEW_AS_THEN and VIEW_RAW alone."""
     @_builtins.property
     def options(self) -> _window_pb2.WindowOptions:
         """Shapes the window."""
@@ -1097,10 +1226,11 @@ class GetWindowRequest(_message.Message):
         options: _window_pb2.WindowOptions | None = ...,
         at_time: _timestamp_pb2.Timestamp | None = ...,
         at_tag: _builtins.str = ...,
+        show_deleted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_time", b"at_time", "at_version", b"at_version", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_tag", b"at_tag", "at_time", b"at_time", "at_version", b"at_version", "context_id", b"context_id", "dialect", b"dialect", "options", b"options", "render", b"render", "reserve_tokens", b"reserve_tokens", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "tools_json", b"tools_json", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_tag", b"at_tag", "at_time", b"at_time", "at_version", b"at_version", "context_id", b"context_id", "dialect", b"dialect", "options", b"options", "render", b"render", "reserve_tokens", b"reserve_tokens", "show_deleted", b"show_deleted", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "tools_json", b"tools_json", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
     _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015
@@ -1181,6 +1311,7 @@ class StreamWindowRequest(_message.Message):
     OPTIONS_FIELD_NUMBER: _builtins.int
     AT_TIME_FIELD_NUMBER: _builtins.int
     AT_TAG_FIELD_NUMBER: _builtins.int
+    SHOW_DELETED_FIELD_NUMBER: _builtins.int
     context_id: _builtins.str
     """Identifies the context. Required."""
     token_budget: _builtins.int
@@ -1207,6 +1338,8 @@ class StreamWindowRequest(_message.Message):
     """
     at_tag: _builtins.str
     """Is the tag whose version and revision hold. Excludes the other `at_` fields."""
+    show_deleted: _builtins.bool
+    """Reads a soft-deleted context, too. Goes with VIEW_AS_THEN and VIEW_RAW alone."""
     @_builtins.property
     def options(self) -> _window_pb2.WindowOptions:
         """Shapes the window."""
@@ -1233,10 +1366,11 @@ class StreamWindowRequest(_message.Message):
         options: _window_pb2.WindowOptions | None = ...,
         at_time: _timestamp_pb2.Timestamp | None = ...,
         at_tag: _builtins.str = ...,
+        show_deleted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_time", b"at_time", "at_version", b"at_version", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_tag", b"at_tag", "at_time", b"at_time", "at_version", b"at_version", "context_id", b"context_id", "dialect", b"dialect", "options", b"options", "reserve_tokens", b"reserve_tokens", "resume_token", b"resume_token", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "tools_json", b"tools_json", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_tag", b"at_tag", "at_time", b"at_time", "at_version", b"at_version", "context_id", b"context_id", "dialect", b"dialect", "options", b"options", "reserve_tokens", b"reserve_tokens", "resume_token", b"resume_token", "show_deleted", b"show_deleted", "token_budget", b"token_budget", "tokenizer", b"tokenizer", "tools_json", b"tools_json", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
     _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015
@@ -1652,3 +1786,83 @@ class RestoreMessagesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RestoreMessagesResponse: _TypeAlias = RestoreMessagesResponse  # noqa: Y015
+
+@_typing.final
+class RedactMessagesRequest(_message.Message):
+    """RedactMessagesRequest names messages whose content is to be erased."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    RANGES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    context_id: _builtins.str
+    """Identifies the context. Required."""
+    reason: _builtins.str
+    """Is why, for the receipt; at most 256 characters."""
+    request_id: _builtins.str
+    """Makes the call repeatable; 1 to 128 characters, unique within the context."""
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Are messages by version, inherited ones among them. With `ranges` at least 1 and at most 10,000 in all."""
+
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionRange]:
+        """Are messages by ranges: at most 1,000. Only these messages are erased, not all of their groups."""
+
+    def __init__(
+        self,
+        *,
+        context_id: _builtins.str = ...,
+        versions: _abc.Iterable[_builtins.int] | None = ...,
+        ranges: _abc.Iterable[Global___VersionRange] | None = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_id", b"context_id", "ranges", b"ranges", "reason", b"reason", "request_id", b"request_id", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RedactMessagesRequest: _TypeAlias = RedactMessagesRequest  # noqa: Y015
+
+@_typing.final
+class RedactMessagesResponse(_message.Message):
+    """RedactMessagesResponse answers RedactMessages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Is the revision that the redaction took."""
+    replayed: _builtins.bool
+    """Says that an earlier call with this request_id redacted them."""
+    @_builtins.property
+    def receipt(self) -> Global___RedactionDetail:
+        """Is the receipt, which ListHistory has, too."""
+
+    @_builtins.property
+    def context(self) -> _context_pb2.Context:
+        """Is the context, as it is now."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
+        receipt: Global___RedactionDetail | None = ...,
+        context: _context_pb2.Context | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "receipt", b"receipt", "replayed", b"replayed", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RedactMessagesResponse: _TypeAlias = RedactMessagesResponse  # noqa: Y015

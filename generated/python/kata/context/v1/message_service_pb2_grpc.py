@@ -90,6 +90,11 @@ class MessageServiceStub:
                 request_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesRequest.SerializeToString,
                 response_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesResponse.FromString,
                 _registered_method=True)
+        self.RedactMessages = channel.unary_unary(
+                '/kata.context.v1.MessageService/RedactMessages',
+                request_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.RedactMessagesRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.RedactMessagesResponse.FromString,
+                _registered_method=True)
 
 
 class MessageServiceServicer:
@@ -164,7 +169,7 @@ class MessageServiceServicer:
         pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
         receive limit (often 4 MiB) for large windows, or use StreamWindow.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
-        RESPONSE_TOO_LARGE.
+        RESPONSE_TOO_LARGE; WINDOW_GONE where messages are erased again and again while it is read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,7 +178,8 @@ class MessageServiceServicer:
     def StreamWindow(self, request, context):
         """Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
         A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
-        same window, also where `at_time` or `at_tag` means another snapshot by then.
+        same window, also where `at_time` or `at_tag` means another snapshot by then. Where a message of it was erased meanwhile
+        there is no such window any more: WINDOW_GONE.
         Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -209,6 +215,19 @@ class MessageServiceServicer:
     def RestoreMessages(self, request, context):
         """Brings removed messages back into the current view, whole groups at a time. One revision. Repeatable with `request_id`.
         Errors: as RemoveMessages.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RedactMessages(self, request, context):
+        """Erases the content of messages for good, wherever they lie: of inherited ones in the ancestor's log, so that they are
+        gone for it and all its forks at once, and in every copy that flattening has made; with it embeddings, and the
+        summaries that compactions made of it, which hold no more. Version, role, token count, times and digest stay. A group
+        of which a message was redacted is in no window any more, in no view; lists show what is left. Repeating it for what is
+        redacted already is fine, and said. What backups may still hold is in the receipt; see docs/deletion.md.
+        One revision of this context. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED, WRITE_CONTENTION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -271,6 +290,11 @@ def add_MessageServiceServicer_to_server(servicer, server):
                     servicer.RestoreMessages,
                     request_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesRequest.FromString,
                     response_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesResponse.SerializeToString,
+            ),
+            'RedactMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.RedactMessages,
+                    request_deserializer=kata_dot_context_dot_v1_dot_message__service__pb2.RedactMessagesRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_message__service__pb2.RedactMessagesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -571,6 +595,33 @@ class MessageService:
             '/kata.context.v1.MessageService/RestoreMessages',
             kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesRequest.SerializeToString,
             kata_dot_context_dot_v1_dot_message__service__pb2.RestoreMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RedactMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.MessageService/RedactMessages',
+            kata_dot_context_dot_v1_dot_message__service__pb2.RedactMessagesRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_message__service__pb2.RedactMessagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -77,12 +77,13 @@ class MessageServiceStub:
     pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
     receive limit (often 4 MiB) for large windows, or use StreamWindow.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
-    RESPONSE_TOO_LARGE.
+    RESPONSE_TOO_LARGE; WINDOW_GONE where messages are erased again and again while it is read.
     """
     StreamWindow: _grpc.UnaryStreamMultiCallable[_message_service_pb2.StreamWindowRequest, _message_service_pb2.StreamWindowResponse]
     """Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
     A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
-    same window, also where `at_time` or `at_tag` means another snapshot by then.
+    same window, also where `at_time` or `at_tag` means another snapshot by then. Where a message of it was erased meanwhile
+    there is no such window any more: WINDOW_GONE.
     Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
     """
     WatchContext: _grpc.UnaryStreamMultiCallable[_message_service_pb2.WatchContextRequest, _message_service_pb2.WatchContextResponse]
@@ -106,6 +107,15 @@ class MessageServiceStub:
     RestoreMessages: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.RestoreMessagesRequest, _message_service_pb2.RestoreMessagesResponse]
     """Brings removed messages back into the current view, whole groups at a time. One revision. Repeatable with `request_id`.
     Errors: as RemoveMessages.
+    """
+    RedactMessages: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.RedactMessagesRequest, _message_service_pb2.RedactMessagesResponse]
+    """Erases the content of messages for good, wherever they lie: of inherited ones in the ancestor's log, so that they are
+    gone for it and all its forks at once, and in every copy that flattening has made; with it embeddings, and the
+    summaries that compactions made of it, which hold no more. Version, role, token count, times and digest stay. A group
+    of which a message was redacted is in no window any more, in no view; lists show what is left. Repeating it for what is
+    redacted already is fine, and said. What backups may still hold is in the receipt; see docs/deletion.md.
+    One revision of this context. Repeatable with `request_id`.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED, WRITE_CONTENTION.
     """
 
 @_typing.type_check_only
@@ -157,12 +167,13 @@ class MessageServiceAsyncStub(MessageServiceStub):
     pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
     receive limit (often 4 MiB) for large windows, or use StreamWindow.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
-    RESPONSE_TOO_LARGE.
+    RESPONSE_TOO_LARGE; WINDOW_GONE where messages are erased again and again while it is read.
     """
     StreamWindow: _aio.UnaryStreamMultiCallable[_message_service_pb2.StreamWindowRequest, _message_service_pb2.StreamWindowResponse]  # type: ignore[assignment]
     """Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
     A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
-    same window, also where `at_time` or `at_tag` means another snapshot by then.
+    same window, also where `at_time` or `at_tag` means another snapshot by then. Where a message of it was erased meanwhile
+    there is no such window any more: WINDOW_GONE.
     Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
     """
     WatchContext: _aio.UnaryStreamMultiCallable[_message_service_pb2.WatchContextRequest, _message_service_pb2.WatchContextResponse]  # type: ignore[assignment]
@@ -186,6 +197,15 @@ class MessageServiceAsyncStub(MessageServiceStub):
     RestoreMessages: _aio.UnaryUnaryMultiCallable[_message_service_pb2.RestoreMessagesRequest, _message_service_pb2.RestoreMessagesResponse]  # type: ignore[assignment]
     """Brings removed messages back into the current view, whole groups at a time. One revision. Repeatable with `request_id`.
     Errors: as RemoveMessages.
+    """
+    RedactMessages: _aio.UnaryUnaryMultiCallable[_message_service_pb2.RedactMessagesRequest, _message_service_pb2.RedactMessagesResponse]  # type: ignore[assignment]
+    """Erases the content of messages for good, wherever they lie: of inherited ones in the ancestor's log, so that they are
+    gone for it and all its forks at once, and in every copy that flattening has made; with it embeddings, and the
+    summaries that compactions made of it, which hold no more. Version, role, token count, times and digest stay. A group
+    of which a message was redacted is in no window any more, in no view; lists show what is left. Repeating it for what is
+    redacted already is fine, and said. What backups may still hold is in the receipt; see docs/deletion.md.
+    One revision of this context. Repeatable with `request_id`.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED, WRITE_CONTENTION.
     """
 
 class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -276,7 +296,7 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
         receive limit (often 4 MiB) for large windows, or use StreamWindow.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
-        RESPONSE_TOO_LARGE.
+        RESPONSE_TOO_LARGE; WINDOW_GONE where messages are erased again and again while it is read.
         """
 
     @_abc_1.abstractmethod
@@ -287,7 +307,8 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_message_service_pb2.StreamWindowResponse], _abc.AsyncIterator[_message_service_pb2.StreamWindowResponse]]:
         """Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
         A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
-        same window, also where `at_time` or `at_tag` means another snapshot by then.
+        same window, also where `at_time` or `at_tag` means another snapshot by then. Where a message of it was erased meanwhile
+        there is no such window any more: WINDOW_GONE.
         Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
         """
 
@@ -329,6 +350,21 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_message_service_pb2.RestoreMessagesResponse, _abc.Awaitable[_message_service_pb2.RestoreMessagesResponse]]:
         """Brings removed messages back into the current view, whole groups at a time. One revision. Repeatable with `request_id`.
         Errors: as RemoveMessages.
+        """
+
+    @_abc_1.abstractmethod
+    def RedactMessages(
+        self,
+        request: _message_service_pb2.RedactMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_message_service_pb2.RedactMessagesResponse, _abc.Awaitable[_message_service_pb2.RedactMessagesResponse]]:
+        """Erases the content of messages for good, wherever they lie: of inherited ones in the ancestor's log, so that they are
+        gone for it and all its forks at once, and in every copy that flattening has made; with it embeddings, and the
+        summaries that compactions made of it, which hold no more. Version, role, token count, times and digest stay. A group
+        of which a message was redacted is in no window any more, in no view; lists show what is left. Repeating it for what is
+        redacted already is fine, and said. What backups may still hold is in the receipt; see docs/deletion.md.
+        One revision of this context. Repeatable with `request_id`.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED, WRITE_CONTENTION.
         """
 
 def add_MessageServiceServicer_to_server(servicer: MessageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -59,6 +59,7 @@ class Policy(_message.Message):
 
     WINDOW_FIELD_NUMBER: _builtins.int
     COMPACTION_FIELD_NUMBER: _builtins.int
+    RETENTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def window(self) -> _window_pb2.WindowOptions:
         """Shapes windows. Refused in a tenant's policy: a window is a function of its context's policy, which has a revision, and
@@ -71,15 +72,20 @@ class Policy(_message.Message):
         unsaid. What a layer leaves unset, the layer below decides: request, context, tenant, built in.
         """
 
+    @_builtins.property
+    def retention(self) -> Global___Retention:
+        """Says how long the context is kept. Refused in a tenant's policy: for tenants the server's settings say it."""
+
     def __init__(
         self,
         *,
         window: _window_pb2.WindowOptions | None = ...,
         compaction: Global___CompactionPolicy | None = ...,
+        retention: Global___Retention | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["compaction", b"compaction", "window", b"window"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["compaction", b"compaction", "retention", b"retention", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compaction", b"compaction", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compaction", b"compaction", "retention", b"retention", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -227,3 +233,46 @@ class CompactionPolicy(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__trigger_messages) -> _WhichOneofReturnType__trigger_messages | None: ...
 
 Global___CompactionPolicy: _TypeAlias = CompactionPolicy  # noqa: Y015
+
+@_typing.final
+class Retention(_message.Message):
+    """Retention is how long a context is kept, where that is not as for the tenant's others. It holds where the server runs
+    retention (KATA_RETENTION); what is unset is as for the others. A context whose log forks read stays in any case, and
+    its forks inherit this with the policy. See docs/retention.md.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEEP_FIELD_NUMBER: _builtins.int
+    MAX_IDLE_FIELD_NUMBER: _builtins.int
+    MAX_AGE_FIELD_NUMBER: _builtins.int
+    PURGE_AFTER_FIELD_NUMBER: _builtins.int
+    keep: _builtins.bool
+    """Keeps the context: it is neither deleted nor purged by retention, and does not count among the tenant's newest."""
+    @_builtins.property
+    def max_idle(self) -> _duration_pb2.Duration:
+        """Is how long after its last change it is soft-deleted: 1 second to 100 years."""
+
+    @_builtins.property
+    def max_age(self) -> _duration_pb2.Duration:
+        """Is how long after its creation it is soft-deleted: 1 second to 100 years."""
+
+    @_builtins.property
+    def purge_after(self) -> _duration_pb2.Duration:
+        """Is how long after it was soft-deleted, by whomever, it is purged: 1 second to 100 years."""
+
+    def __init__(
+        self,
+        *,
+        keep: _builtins.bool = ...,
+        max_idle: _duration_pb2.Duration | None = ...,
+        max_age: _duration_pb2.Duration | None = ...,
+        purge_after: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_age", b"max_age", "max_idle", b"max_idle", "purge_after", b"purge_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep", b"keep", "max_age", b"max_age", "max_idle", b"max_idle", "purge_after", b"purge_after"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Retention: _TypeAlias = Retention  # noqa: Y015

@@ -68,7 +68,9 @@ class _ViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_View.ValueType],
     """Applies none."""
 
 class View(_View, metaclass=_ViewEnumTypeWrapper):
-    """View says which overlays apply to the log."""
+    """View says which overlays apply to the log. What was redacted is in none: the group of a redacted message is out of every
+    window.
+    """
 
 VIEW_UNSPECIFIED: View.ValueType  # 0
 """Means VIEW_CURRENT on input; never sent."""

@@ -132,6 +132,46 @@ export interface UndeleteContextResponse {
     /** Says that an earlier call with this request_id brought it back. */
     replayed: boolean;
 }
+/** PurgeContextRequest names the context to erase. */
+export interface PurgeContextRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    requestId: string;
+    /** Says what would be erased, or why not, and does nothing. */
+    dryRun: boolean;
+    /** Gives all forks that read the context's log one of their own first, as FlattenContext does, soft-deleted ones too. */
+    detachChildren: boolean;
+}
+/** PurgeContextResponse answers PurgeContext. */
+export interface PurgeContextResponse {
+    /** Is what was erased or, of a dry run, would be. */
+    receipt: PurgeReceipt | undefined;
+    /** Says that an earlier call with this request_id purged it. */
+    replayed: boolean;
+    /** Counts the forks that this call detached or, of a dry run, would. */
+    detachedCount: bigint;
+}
+/** PurgeReceipt is what is kept of a purged context. */
+export interface PurgeReceipt {
+    /** Identifies the context. */
+    contextId: string;
+    /** Is when it was purged; unset for a dry run. */
+    purgeTime: Timestamp | undefined;
+    /** Are the rows of each table that had any. */
+    erased: ErasedRows[];
+    /** Says, for people, where copies may be that the database cannot erase. */
+    notice: string;
+}
+/** ErasedRows counts the rows of one table. */
+export interface ErasedRows {
+    /** Is the table's name. */
+    table: string;
+    /** Counts its rows. */
+    rowCount: bigint;
+    /** Sums their sizes: of messages what they were sent as, of policies and embeddings these alone. */
+    byteCount: bigint;
+}
 /** ForkContextRequest says where to fork a context, and what the child is called. */
 export interface ForkContextRequest {
     /** Identifies the parent. Required. */
@@ -363,6 +403,10 @@ export declare const DeleteContextRequest: MessageFns<DeleteContextRequest>;
 export declare const DeleteContextResponse: MessageFns<DeleteContextResponse>;
 export declare const UndeleteContextRequest: MessageFns<UndeleteContextRequest>;
 export declare const UndeleteContextResponse: MessageFns<UndeleteContextResponse>;
+export declare const PurgeContextRequest: MessageFns<PurgeContextRequest>;
+export declare const PurgeContextResponse: MessageFns<PurgeContextResponse>;
+export declare const PurgeReceipt: MessageFns<PurgeReceipt>;
+export declare const ErasedRows: MessageFns<ErasedRows>;
 export declare const ForkContextRequest: MessageFns<ForkContextRequest>;
 export declare const ForkContextRequest_LabelsEntry: MessageFns<ForkContextRequest_LabelsEntry>;
 export declare const ForkContextResponse: MessageFns<ForkContextResponse>;
@@ -391,7 +435,7 @@ export type ContextServiceService = typeof ContextServiceService;
 export declare const ContextServiceService: {
     /**
      * Creates an empty context. Repeatable with `request_id`.
-     * Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), REQUEST_ID_REUSED.
+     * Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), CONTEXT_PURGED, REQUEST_ID_REUSED.
      */
     readonly createContext: {
         readonly path: "/kata.context.v1.ContextService/CreateContext";
@@ -468,11 +512,29 @@ export declare const ContextServiceService: {
         readonly responseDeserialize: (value: Buffer) => UndeleteContextResponse;
     };
     /**
+     * Erases a soft-deleted context for good: its messages, revisions, names, tags, removals, policies, embeddings and its own
+     * row. What stays is the receipt, without content, and that the id is used up: whoever repeats its creation is told
+     * CONTEXT_PURGED, every other call CONTEXT_NOT_FOUND. A live context is refused: delete it first. So is one whose log forks
+     * read, unless `detach_children` copies it for them. Copies that forks have in their own logs stay theirs. The context is
+     * out of reach as soon as anything of it is erased; a call that is cut off, as one for a very long log may be by its
+     * deadline, is finished by the server, and a repetition waits for that. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_PURGED, CONTEXT_NOT_DELETED, CONTEXT_HAS_FORKS, REQUEST_ID_REUSED.
+     */
+    readonly purgeContext: {
+        readonly path: "/kata.context.v1.ContextService/PurgeContext";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: PurgeContextRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => PurgeContextRequest;
+        readonly responseSerialize: (value: PurgeContextResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => PurgeContextResponse;
+    };
+    /**
      * Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
      * messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
      * parent later reaches it. Repeatable with `request_id`: the answer is the same child.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, FORK_TOO_DEEP, TOO_MANY_FORKS,
-     * CONTEXT_EXISTS, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+     * CONTEXT_EXISTS, CONTEXT_PURGED, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
      */
     readonly forkContext: {
         readonly path: "/kata.context.v1.ContextService/ForkContext";
@@ -589,7 +651,7 @@ export declare const ContextServiceService: {
 export interface ContextServiceServer extends UntypedServiceImplementation {
     /**
      * Creates an empty context. Repeatable with `request_id`.
-     * Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), REQUEST_ID_REUSED.
+     * Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), CONTEXT_PURGED, REQUEST_ID_REUSED.
      */
     createContext: handleUnaryCall<CreateContextRequest, CreateContextResponse>;
     /**
@@ -618,11 +680,21 @@ export interface ContextServiceServer extends UntypedServiceImplementation {
      */
     undeleteContext: handleUnaryCall<UndeleteContextRequest, UndeleteContextResponse>;
     /**
+     * Erases a soft-deleted context for good: its messages, revisions, names, tags, removals, policies, embeddings and its own
+     * row. What stays is the receipt, without content, and that the id is used up: whoever repeats its creation is told
+     * CONTEXT_PURGED, every other call CONTEXT_NOT_FOUND. A live context is refused: delete it first. So is one whose log forks
+     * read, unless `detach_children` copies it for them. Copies that forks have in their own logs stay theirs. The context is
+     * out of reach as soon as anything of it is erased; a call that is cut off, as one for a very long log may be by its
+     * deadline, is finished by the server, and a repetition waits for that. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_PURGED, CONTEXT_NOT_DELETED, CONTEXT_HAS_FORKS, REQUEST_ID_REUSED.
+     */
+    purgeContext: handleUnaryCall<PurgeContextRequest, PurgeContextResponse>;
+    /**
      * Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
      * messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
      * parent later reaches it. Repeatable with `request_id`: the answer is the same child.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, FORK_TOO_DEEP, TOO_MANY_FORKS,
-     * CONTEXT_EXISTS, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+     * CONTEXT_EXISTS, CONTEXT_PURGED, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
      */
     forkContext: handleUnaryCall<ForkContextRequest, ForkContextResponse>;
     /**
@@ -675,7 +747,7 @@ export interface ContextServiceServer extends UntypedServiceImplementation {
 export interface ContextServiceClient extends Client {
     /**
      * Creates an empty context. Repeatable with `request_id`.
-     * Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), REQUEST_ID_REUSED.
+     * Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), CONTEXT_PURGED, REQUEST_ID_REUSED.
      */
     createContext(request: CreateContextRequest, callback: (error: ServiceError | null, response: CreateContextResponse) => void): ClientUnaryCall;
     createContext(request: CreateContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: CreateContextResponse) => void): ClientUnaryCall;
@@ -716,11 +788,23 @@ export interface ContextServiceClient extends Client {
     undeleteContext(request: UndeleteContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: UndeleteContextResponse) => void): ClientUnaryCall;
     undeleteContext(request: UndeleteContextRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: UndeleteContextResponse) => void): ClientUnaryCall;
     /**
+     * Erases a soft-deleted context for good: its messages, revisions, names, tags, removals, policies, embeddings and its own
+     * row. What stays is the receipt, without content, and that the id is used up: whoever repeats its creation is told
+     * CONTEXT_PURGED, every other call CONTEXT_NOT_FOUND. A live context is refused: delete it first. So is one whose log forks
+     * read, unless `detach_children` copies it for them. Copies that forks have in their own logs stay theirs. The context is
+     * out of reach as soon as anything of it is erased; a call that is cut off, as one for a very long log may be by its
+     * deadline, is finished by the server, and a repetition waits for that. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_PURGED, CONTEXT_NOT_DELETED, CONTEXT_HAS_FORKS, REQUEST_ID_REUSED.
+     */
+    purgeContext(request: PurgeContextRequest, callback: (error: ServiceError | null, response: PurgeContextResponse) => void): ClientUnaryCall;
+    purgeContext(request: PurgeContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: PurgeContextResponse) => void): ClientUnaryCall;
+    purgeContext(request: PurgeContextRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: PurgeContextResponse) => void): ClientUnaryCall;
+    /**
      * Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
      * messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
      * parent later reaches it. Repeatable with `request_id`: the answer is the same child.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, FORK_TOO_DEEP, TOO_MANY_FORKS,
-     * CONTEXT_EXISTS, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+     * CONTEXT_EXISTS, CONTEXT_PURGED, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
      */
     forkContext(request: ForkContextRequest, callback: (error: ServiceError | null, response: ForkContextResponse) => void): ClientUnaryCall;
     forkContext(request: ForkContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: ForkContextResponse) => void): ClientUnaryCall;

@@ -5,7 +5,7 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/context_service.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.ContextServiceClient = exports.ContextServiceService = exports.Difference = exports.VerifyContextResponse = exports.VerifyContextRequest = exports.CompareContextsResponse = exports.CompareContextsRequest = exports.GetLineageResponse = exports.GetLineageRequest = exports.FlattenContextResponse = exports.FlattenContextRequest = exports.DeleteTagResponse = exports.DeleteTagRequest = exports.ListTagsResponse = exports.ListTagsRequest = exports.TagVersionResponse = exports.TagVersionRequest = exports.ForkContextResponse = exports.ForkContextRequest_LabelsEntry = exports.ForkContextRequest = exports.UndeleteContextResponse = exports.UndeleteContextRequest = exports.DeleteContextResponse = exports.DeleteContextRequest = exports.UpdateContextResponse = exports.UpdateContextRequest = exports.ListContextsResponse = exports.ListContextsRequest_LabelsEntry = exports.ListContextsRequest = exports.GetContextResponse = exports.GetContextRequest = exports.CreateContextResponse = exports.CreateContextRequest_LabelsEntry = exports.CreateContextRequest = void 0;
+exports.ContextServiceClient = exports.ContextServiceService = exports.Difference = exports.VerifyContextResponse = exports.VerifyContextRequest = exports.CompareContextsResponse = exports.CompareContextsRequest = exports.GetLineageResponse = exports.GetLineageRequest = exports.FlattenContextResponse = exports.FlattenContextRequest = exports.DeleteTagResponse = exports.DeleteTagRequest = exports.ListTagsResponse = exports.ListTagsRequest = exports.TagVersionResponse = exports.TagVersionRequest = exports.ForkContextResponse = exports.ForkContextRequest_LabelsEntry = exports.ForkContextRequest = exports.ErasedRows = exports.PurgeReceipt = exports.PurgeContextResponse = exports.PurgeContextRequest = exports.UndeleteContextResponse = exports.UndeleteContextRequest = exports.DeleteContextResponse = exports.DeleteContextRequest = exports.UpdateContextResponse = exports.UpdateContextRequest = exports.ListContextsResponse = exports.ListContextsRequest_LabelsEntry = exports.ListContextsRequest = exports.GetContextResponse = exports.GetContextRequest = exports.CreateContextResponse = exports.CreateContextRequest_LabelsEntry = exports.CreateContextRequest = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const grpc_1 = require("../../../grpc");
@@ -1049,6 +1049,335 @@ exports.UndeleteContextResponse = {
             : undefined;
         message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
         message.replayed = object.replayed ?? false;
+        return message;
+    },
+};
+function createBasePurgeContextRequest() {
+    return { contextId: "", requestId: "", dryRun: false, detachChildren: false };
+}
+exports.PurgeContextRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.requestId !== "") {
+            writer.uint32(18).string(message.requestId);
+        }
+        if (message.dryRun !== false) {
+            writer.uint32(24).bool(message.dryRun);
+        }
+        if (message.detachChildren !== false) {
+            writer.uint32(32).bool(message.detachChildren);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBasePurgeContextRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.requestId = reader.string();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.dryRun = reader.bool();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 32) {
+                            break;
+                        }
+                        message.detachChildren = reader.bool();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.PurgeContextRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBasePurgeContextRequest();
+        message.contextId = object.contextId ?? "";
+        message.requestId = object.requestId ?? "";
+        message.dryRun = object.dryRun ?? false;
+        message.detachChildren = object.detachChildren ?? false;
+        return message;
+    },
+};
+function createBasePurgeContextResponse() {
+    return { receipt: undefined, replayed: false, detachedCount: 0n };
+}
+exports.PurgeContextResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.receipt !== undefined) {
+            exports.PurgeReceipt.encode(message.receipt, writer.uint32(10).fork()).join();
+        }
+        if (message.replayed !== false) {
+            writer.uint32(16).bool(message.replayed);
+        }
+        if (message.detachedCount !== 0n) {
+            if (BigInt.asIntN(64, message.detachedCount) !== message.detachedCount) {
+                throw new globalThis.Error("value provided for field message.detachedCount of type int64 too large");
+            }
+            writer.uint32(24).int64(message.detachedCount);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBasePurgeContextResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.receipt = exports.PurgeReceipt.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.replayed = reader.bool();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.detachedCount = reader.int64();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.PurgeContextResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBasePurgeContextResponse();
+        message.receipt = (object.receipt !== undefined && object.receipt !== null)
+            ? exports.PurgeReceipt.fromPartial(object.receipt)
+            : undefined;
+        message.replayed = object.replayed ?? false;
+        message.detachedCount = (object.detachedCount !== undefined && object.detachedCount !== null)
+            ? BigInt(object.detachedCount)
+            : 0n;
+        return message;
+    },
+};
+function createBasePurgeReceipt() {
+    return { contextId: "", purgeTime: undefined, erased: [], notice: "" };
+}
+exports.PurgeReceipt = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.purgeTime !== undefined) {
+            timestamp_1.Timestamp.encode(message.purgeTime, writer.uint32(18).fork()).join();
+        }
+        for (const v of message.erased) {
+            exports.ErasedRows.encode(v, writer.uint32(26).fork()).join();
+        }
+        if (message.notice !== "") {
+            writer.uint32(34).string(message.notice);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBasePurgeReceipt();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.purgeTime = timestamp_1.Timestamp.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.erased.push(exports.ErasedRows.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.notice = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.PurgeReceipt.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBasePurgeReceipt();
+        message.contextId = object.contextId ?? "";
+        message.purgeTime = (object.purgeTime !== undefined && object.purgeTime !== null)
+            ? timestamp_1.Timestamp.fromPartial(object.purgeTime)
+            : undefined;
+        message.erased = object.erased?.map((e) => exports.ErasedRows.fromPartial(e)) || [];
+        message.notice = object.notice ?? "";
+        return message;
+    },
+};
+function createBaseErasedRows() {
+    return { table: "", rowCount: 0n, byteCount: 0n };
+}
+exports.ErasedRows = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.table !== "") {
+            writer.uint32(10).string(message.table);
+        }
+        if (message.rowCount !== 0n) {
+            if (BigInt.asIntN(64, message.rowCount) !== message.rowCount) {
+                throw new globalThis.Error("value provided for field message.rowCount of type int64 too large");
+            }
+            writer.uint32(16).int64(message.rowCount);
+        }
+        if (message.byteCount !== 0n) {
+            if (BigInt.asIntN(64, message.byteCount) !== message.byteCount) {
+                throw new globalThis.Error("value provided for field message.byteCount of type int64 too large");
+            }
+            writer.uint32(24).int64(message.byteCount);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseErasedRows();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.table = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.rowCount = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.byteCount = reader.int64();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.ErasedRows.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseErasedRows();
+        message.table = object.table ?? "";
+        message.rowCount = (object.rowCount !== undefined && object.rowCount !== null) ? BigInt(object.rowCount) : 0n;
+        message.byteCount = (object.byteCount !== undefined && object.byteCount !== null) ? BigInt(object.byteCount) : 0n;
         return message;
     },
 };
@@ -2726,7 +3055,7 @@ exports.Difference = {
 exports.ContextServiceService = {
     /**
      * Creates an empty context. Repeatable with `request_id`.
-     * Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), REQUEST_ID_REUSED.
+     * Errors: INVALID_FIELD, CONTEXT_EXISTS (unique name taken), CONTEXT_PURGED, REQUEST_ID_REUSED.
      */
     createContext: {
         path: "/kata.context.v1.ContextService/CreateContext",
@@ -2803,11 +3132,29 @@ exports.ContextServiceService = {
         responseDeserialize: (value) => exports.UndeleteContextResponse.decode(value),
     },
     /**
+     * Erases a soft-deleted context for good: its messages, revisions, names, tags, removals, policies, embeddings and its own
+     * row. What stays is the receipt, without content, and that the id is used up: whoever repeats its creation is told
+     * CONTEXT_PURGED, every other call CONTEXT_NOT_FOUND. A live context is refused: delete it first. So is one whose log forks
+     * read, unless `detach_children` copies it for them. Copies that forks have in their own logs stay theirs. The context is
+     * out of reach as soon as anything of it is erased; a call that is cut off, as one for a very long log may be by its
+     * deadline, is finished by the server, and a repetition waits for that. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, CONTEXT_PURGED, CONTEXT_NOT_DELETED, CONTEXT_HAS_FORKS, REQUEST_ID_REUSED.
+     */
+    purgeContext: {
+        path: "/kata.context.v1.ContextService/PurgeContext",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.PurgeContextRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.PurgeContextRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.PurgeContextResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.PurgeContextResponse.decode(value),
+    },
+    /**
      * Makes a child of a context that has the parent's messages up to a version, by reference: it costs the same for ten
      * messages and for a million. Versions, revisions, tokenizer and policy go on in the child; nothing that happens to the
      * parent later reaches it. Repeatable with `request_id`: the answer is the same child.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, FORK_TOO_DEEP, TOO_MANY_FORKS,
-     * CONTEXT_EXISTS, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
+     * CONTEXT_EXISTS, CONTEXT_PURGED, REQUEST_ID_REUSED, TOO_MANY_OPEN_CALLS.
      */
     forkContext: {
         path: "/kata.context.v1.ContextService/ForkContext",

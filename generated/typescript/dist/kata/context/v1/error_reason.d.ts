@@ -44,7 +44,7 @@ export declare enum ErrorReason {
     ERROR_REASON_BUDGET_TOO_SMALL = 11,
     /** ERROR_REASON_NO_LEGAL_WINDOW - No message up to the snapshot may open a window in this dialect. Metadata: dialect, snapshot_version. */
     ERROR_REASON_NO_LEGAL_WINDOW = 12,
-    /** ERROR_REASON_CONTEXT_NOT_DELETED - The context is live, so it cannot be undeleted. Metadata: context_id. */
+    /** ERROR_REASON_CONTEXT_NOT_DELETED - The context is live, so it cannot be undeleted or purged. Metadata: context_id. */
     ERROR_REASON_CONTEXT_NOT_DELETED = 13,
     /**
      * ERROR_REASON_TOO_MANY_OPEN_CALLS - More tool calls would be open (called and not answered) than a context may have; nothing was written.
@@ -67,8 +67,8 @@ export declare enum ErrorReason {
     /** ERROR_REASON_INTERNAL - A fault of the server; RequestInfo carries the id under which it was logged. Metadata: none. */
     ERROR_REASON_INTERNAL = 20,
     /**
-     * ERROR_REASON_WINDOW_GONE - The window that a resume token goes on with is not what it was: content was erased, or the rules by which windows are
-     * chosen have changed. Ask for it again without the token. Metadata: context_id.
+     * ERROR_REASON_WINDOW_GONE - The window that is being sent, or that a resume token goes on with, is not what it was: content was erased, or the rules
+     * by which windows are chosen have changed. Ask for it again without the token. Metadata: context_id.
      */
     ERROR_REASON_WINDOW_GONE = 21,
     /**
@@ -90,6 +90,13 @@ export declare enum ErrorReason {
     ERROR_REASON_TAG_NOT_FOUND = 25,
     /** ERROR_REASON_TAG_EXISTS - The context has a tag of this name, which `move` would move; ResourceInfo names it. Metadata: context_id, tag. */
     ERROR_REASON_TAG_EXISTS = 26,
+    /**
+     * ERROR_REASON_CONTEXT_HAS_FORKS - Other contexts, soft-deleted ones among them, read the context's log: it can be purged once they are purged or
+     * flattened. The metadata names the first 10 of them, separated by commas. Metadata: context_id, fork_count, fork_ids.
+     */
+    ERROR_REASON_CONTEXT_HAS_FORKS = 28,
+    /** ERROR_REASON_CONTEXT_PURGED - The context was purged. A request_id that created it is used up with it. ResourceInfo names it. Metadata: context_id. */
+    ERROR_REASON_CONTEXT_PURGED = 29,
     /** ERROR_REASON_CONTEXT_IS_FLAT - The context has all of its messages in its own log, being no fork or flattened already. Metadata: context_id. */
     ERROR_REASON_CONTEXT_IS_FLAT = 30,
     /** ERROR_REASON_COMPACTION_NOT_FOUND - The context made no such compaction; ResourceInfo names it. Metadata: context_id, compaction_id. */

@@ -102,6 +102,10 @@ export interface Message {
     labels: string[];
     /** Says what is left out of the message in this window. Output only, and only of windows whose options ask for it. */
     elisions: Elision[];
+    /** Is when the content was erased: what is left are the fields that the server owns, and `role`. Output only. */
+    redactTime: Timestamp | undefined;
+    /** Is the revision that erased it, of the context in which that was asked for: a fork may have asked. Output only. */
+    redactRevision?: bigint | undefined;
     /**
      * Says of what the message is made that no one appended: a summary in a window. Such a message has no version, and its
      * text begins with a line that names it, "[kata:summary:…]". Refused on append, as is a user's or system message whose

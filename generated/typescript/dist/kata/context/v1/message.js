@@ -86,6 +86,8 @@ function createBaseMessage() {
         tokenCountSource: 0,
         labels: [],
         elisions: [],
+        redactTime: undefined,
+        redactRevision: undefined,
         derived: undefined,
     };
 }
@@ -147,6 +149,15 @@ exports.Message = {
         }
         for (const v of message.elisions) {
             exports.Elision.encode(v, writer.uint32(138).fork()).join();
+        }
+        if (message.redactTime !== undefined) {
+            timestamp_1.Timestamp.encode(message.redactTime, writer.uint32(146).fork()).join();
+        }
+        if (message.redactRevision !== undefined) {
+            if (BigInt.asIntN(64, message.redactRevision) !== message.redactRevision) {
+                throw new globalThis.Error("value provided for field message.redactRevision of type int64 too large");
+            }
+            writer.uint32(152).int64(message.redactRevision);
         }
         if (message.derived !== undefined) {
             exports.Derived.encode(message.derived, writer.uint32(162).fork()).join();
@@ -285,6 +296,20 @@ exports.Message = {
                         message.elisions.push(exports.Elision.decode(reader, reader.uint32()));
                         continue;
                     }
+                    case 18: {
+                        if (tag !== 146) {
+                            break;
+                        }
+                        message.redactTime = timestamp_1.Timestamp.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 19: {
+                        if (tag !== 152) {
+                            break;
+                        }
+                        message.redactRevision = reader.int64();
+                        continue;
+                    }
                     case 20: {
                         if (tag !== 162) {
                             break;
@@ -328,6 +353,12 @@ exports.Message = {
         message.tokenCountSource = object.tokenCountSource ?? 0;
         message.labels = object.labels?.map((e) => e) || [];
         message.elisions = object.elisions?.map((e) => exports.Elision.fromPartial(e)) || [];
+        message.redactTime = (object.redactTime !== undefined && object.redactTime !== null)
+            ? timestamp_1.Timestamp.fromPartial(object.redactTime)
+            : undefined;
+        message.redactRevision = (object.redactRevision !== undefined && object.redactRevision !== null)
+            ? BigInt(object.redactRevision)
+            : undefined;
         message.derived = (object.derived !== undefined && object.derived !== null)
             ? exports.Derived.fromPartial(object.derived)
             : undefined;

@@ -36,6 +36,8 @@ export declare enum RevisionKind {
     REVISION_KIND_REMOVE = 7,
     /** REVISION_KIND_RESTORE - Brought removed messages back. */
     REVISION_KIND_RESTORE = 8,
+    /** REVISION_KIND_REDACT - Erased the content of messages. */
+    REVISION_KIND_REDACT = 9,
     /** REVISION_KIND_TAG - Set a tag, or moved it. */
     REVISION_KIND_TAG = 10,
     /** REVISION_KIND_UNTAG - Deleted a tag. */
@@ -194,6 +196,8 @@ export interface GetMessageRequest {
     atTag: string;
     /** Says which overlays apply. Default: VIEW_CURRENT, in which a removed message is not found. */
     view: View;
+    /** Reads a soft-deleted context, too. Goes with VIEW_AS_THEN and VIEW_RAW alone. */
+    showDeleted: boolean;
 }
 /** GetMessageResponse answers GetMessage. */
 export interface GetMessageResponse {
@@ -225,6 +229,8 @@ export interface ListMessagesRequest {
     atTag: string;
     /** Says which overlays apply. Default: VIEW_CURRENT, without removed messages. Redacted ones are listed without content. */
     view: View;
+    /** Reads a soft-deleted context, too. Goes with VIEW_AS_THEN and VIEW_RAW alone. */
+    showDeleted: boolean;
 }
 /** ListMessagesResponse is one page of a log. */
 export interface ListMessagesResponse {
@@ -306,6 +312,11 @@ export interface Revision {
         $case: "removal";
         value: RemovalDetail;
     } | //
+    /** Is what a REDACT erased. */
+    {
+        $case: "redaction";
+        value: RedactionDetail;
+    } | //
     /** Is what a COMPACT or a REVERT put in force. */
     {
         $case: "compaction";
@@ -349,6 +360,40 @@ export interface RemovalDetail {
     /** Are the versions, whole groups, in order. */
     ranges: VersionRange[];
 }
+/** RedactionDetail is the receipt of a redaction: what was erased, and where. It holds no content. */
+export interface RedactionDetail {
+    /** Are the versions that were asked for, in order. */
+    ranges: VersionRange[];
+    /** Are those of them that were redacted before. */
+    redactedBefore: VersionRange[];
+    /** Is why, in the caller's words. */
+    reason: string;
+    /**
+     * Are the logs in which something was erased: those to which it was appended first, then those with copies; at most
+     * 1,000.
+     */
+    logs: RedactedLog[];
+    /** Counts all of them. */
+    logCount: bigint;
+    /** Counts the rows of each table that were erased or stripped of content. */
+    rows: RedactedRows[];
+    /** Says, for people, where content may be that the database cannot erase, and until when. */
+    notice: string;
+}
+/** RedactedLog is a context in whose log messages were redacted. */
+export interface RedactedLog {
+    /** Identifies the context. */
+    contextId: string;
+    /** Counts the messages. */
+    messageCount: bigint;
+}
+/** RedactedRows counts the rows of one table. */
+export interface RedactedRows {
+    /** Is the table's name. */
+    table: string;
+    /** Counts its rows. */
+    rowCount: bigint;
+}
 /** GetWindowRequest asks for a window. Equal to StreamWindowRequest but for resuming. */
 export interface GetWindowRequest {
     /** Identifies the context. Required. */
@@ -383,6 +428,8 @@ export interface GetWindowRequest {
     atTime: Timestamp | undefined;
     /** Is the tag whose version and revision hold. Excludes the other `at_` fields. */
     atTag: string;
+    /** Reads a soft-deleted context, too. Goes with VIEW_AS_THEN and VIEW_RAW alone. */
+    showDeleted: boolean;
 }
 /** GetWindowResponse is a whole window. */
 export interface GetWindowResponse {
@@ -438,6 +485,8 @@ export interface StreamWindowRequest {
     atTime: Timestamp | undefined;
     /** Is the tag whose version and revision hold. Excludes the other `at_` fields. */
     atTag: string;
+    /** Reads a soft-deleted context, too. Goes with VIEW_AS_THEN and VIEW_RAW alone. */
+    showDeleted: boolean;
 }
 /** StreamWindowResponse is one frame of a window. */
 export interface StreamWindowResponse {
@@ -588,6 +637,30 @@ export interface RestoreMessagesResponse {
     /** Is the context, as it is now. */
     context: Context | undefined;
 }
+/** RedactMessagesRequest names messages whose content is to be erased. */
+export interface RedactMessagesRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /** Are messages by version, inherited ones among them. With `ranges` at least 1 and at most 10,000 in all. */
+    versions: bigint[];
+    /** Are messages by ranges: at most 1,000. Only these messages are erased, not all of their groups. */
+    ranges: VersionRange[];
+    /** Is why, for the receipt; at most 256 characters. */
+    reason: string;
+    /** Makes the call repeatable; 1 to 128 characters, unique within the context. */
+    requestId: string;
+}
+/** RedactMessagesResponse answers RedactMessages. */
+export interface RedactMessagesResponse {
+    /** Is the revision that the redaction took. */
+    revision: bigint;
+    /** Says that an earlier call with this request_id redacted them. */
+    replayed: boolean;
+    /** Is the receipt, which ListHistory has, too. */
+    receipt: RedactionDetail | undefined;
+    /** Is the context, as it is now. */
+    context: Context | undefined;
+}
 export declare const AppendMessagesRequest: MessageFns<AppendMessagesRequest>;
 export declare const AppendMessagesResponse: MessageFns<AppendMessagesResponse>;
 export declare const TokenCountDifference: MessageFns<TokenCountDifference>;
@@ -612,6 +685,9 @@ export declare const ForkDetail: MessageFns<ForkDetail>;
 export declare const UpdateDetail: MessageFns<UpdateDetail>;
 export declare const CompactionDetail: MessageFns<CompactionDetail>;
 export declare const RemovalDetail: MessageFns<RemovalDetail>;
+export declare const RedactionDetail: MessageFns<RedactionDetail>;
+export declare const RedactedLog: MessageFns<RedactedLog>;
+export declare const RedactedRows: MessageFns<RedactedRows>;
 export declare const GetWindowRequest: MessageFns<GetWindowRequest>;
 export declare const GetWindowResponse: MessageFns<GetWindowResponse>;
 export declare const StreamWindowRequest: MessageFns<StreamWindowRequest>;
@@ -627,6 +703,8 @@ export declare const RemoveMessagesRequest: MessageFns<RemoveMessagesRequest>;
 export declare const RemoveMessagesResponse: MessageFns<RemoveMessagesResponse>;
 export declare const RestoreMessagesRequest: MessageFns<RestoreMessagesRequest>;
 export declare const RestoreMessagesResponse: MessageFns<RestoreMessagesResponse>;
+export declare const RedactMessagesRequest: MessageFns<RedactMessagesRequest>;
+export declare const RedactMessagesResponse: MessageFns<RedactMessagesResponse>;
 /** MessageService appends messages and answers what to send to a model. */
 export type MessageServiceService = typeof MessageServiceService;
 export declare const MessageServiceService: {
@@ -728,7 +806,7 @@ export declare const MessageServiceService: {
      * pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
      * receive limit (often 4 MiB) for large windows, or use StreamWindow.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
-     * RESPONSE_TOO_LARGE.
+     * RESPONSE_TOO_LARGE; WINDOW_GONE where messages are erased again and again while it is read.
      */
     readonly getWindow: {
         readonly path: "/kata.context.v1.MessageService/GetWindow";
@@ -742,7 +820,8 @@ export declare const MessageServiceService: {
     /**
      * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
      * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
-     * same window, also where `at_time` or `at_tag` means another snapshot by then.
+     * same window, also where `at_time` or `at_tag` means another snapshot by then. Where a message of it was erased meanwhile
+     * there is no such window any more: WINDOW_GONE.
      * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     readonly streamWindow: {
@@ -803,6 +882,24 @@ export declare const MessageServiceService: {
         readonly responseSerialize: (value: RestoreMessagesResponse) => Buffer;
         readonly responseDeserialize: (value: Buffer) => RestoreMessagesResponse;
     };
+    /**
+     * Erases the content of messages for good, wherever they lie: of inherited ones in the ancestor's log, so that they are
+     * gone for it and all its forks at once, and in every copy that flattening has made; with it embeddings, and the
+     * summaries that compactions made of it, which hold no more. Version, role, token count, times and digest stay. A group
+     * of which a message was redacted is in no window any more, in no view; lists show what is left. Repeating it for what is
+     * redacted already is fine, and said. What backups may still hold is in the receipt; see docs/deletion.md.
+     * One revision of this context. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED, WRITE_CONTENTION.
+     */
+    readonly redactMessages: {
+        readonly path: "/kata.context.v1.MessageService/RedactMessages";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: RedactMessagesRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => RedactMessagesRequest;
+        readonly responseSerialize: (value: RedactMessagesResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => RedactMessagesResponse;
+    };
 };
 export interface MessageServiceServer extends UntypedServiceImplementation {
     /**
@@ -855,13 +952,14 @@ export interface MessageServiceServer extends UntypedServiceImplementation {
      * pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
      * receive limit (often 4 MiB) for large windows, or use StreamWindow.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
-     * RESPONSE_TOO_LARGE.
+     * RESPONSE_TOO_LARGE; WINDOW_GONE where messages are erased again and again while it is read.
      */
     getWindow: handleUnaryCall<GetWindowRequest, GetWindowResponse>;
     /**
      * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
      * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
-     * same window, also where `at_time` or `at_tag` means another snapshot by then.
+     * same window, also where `at_time` or `at_tag` means another snapshot by then. Where a message of it was erased meanwhile
+     * there is no such window any more: WINDOW_GONE.
      * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     streamWindow: handleServerStreamingCall<StreamWindowRequest, StreamWindowResponse>;
@@ -890,6 +988,16 @@ export interface MessageServiceServer extends UntypedServiceImplementation {
      * Errors: as RemoveMessages.
      */
     restoreMessages: handleUnaryCall<RestoreMessagesRequest, RestoreMessagesResponse>;
+    /**
+     * Erases the content of messages for good, wherever they lie: of inherited ones in the ancestor's log, so that they are
+     * gone for it and all its forks at once, and in every copy that flattening has made; with it embeddings, and the
+     * summaries that compactions made of it, which hold no more. Version, role, token count, times and digest stay. A group
+     * of which a message was redacted is in no window any more, in no view; lists show what is left. Repeating it for what is
+     * redacted already is fine, and said. What backups may still hold is in the receipt; see docs/deletion.md.
+     * One revision of this context. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED, WRITE_CONTENTION.
+     */
+    redactMessages: handleUnaryCall<RedactMessagesRequest, RedactMessagesResponse>;
 }
 export interface MessageServiceClient extends Client {
     /**
@@ -955,7 +1063,7 @@ export interface MessageServiceClient extends Client {
      * pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
      * receive limit (often 4 MiB) for large windows, or use StreamWindow.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
-     * RESPONSE_TOO_LARGE.
+     * RESPONSE_TOO_LARGE; WINDOW_GONE where messages are erased again and again while it is read.
      */
     getWindow(request: GetWindowRequest, callback: (error: ServiceError | null, response: GetWindowResponse) => void): ClientUnaryCall;
     getWindow(request: GetWindowRequest, metadata: Metadata, callback: (error: ServiceError | null, response: GetWindowResponse) => void): ClientUnaryCall;
@@ -963,7 +1071,8 @@ export interface MessageServiceClient extends Client {
     /**
      * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
      * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
-     * same window, also where `at_time` or `at_tag` means another snapshot by then.
+     * same window, also where `at_time` or `at_tag` means another snapshot by then. Where a message of it was erased meanwhile
+     * there is no such window any more: WINDOW_GONE.
      * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     streamWindow(request: StreamWindowRequest, options?: Partial<CallOptions>): ClientReadableStream<StreamWindowResponse>;
@@ -998,6 +1107,18 @@ export interface MessageServiceClient extends Client {
     restoreMessages(request: RestoreMessagesRequest, callback: (error: ServiceError | null, response: RestoreMessagesResponse) => void): ClientUnaryCall;
     restoreMessages(request: RestoreMessagesRequest, metadata: Metadata, callback: (error: ServiceError | null, response: RestoreMessagesResponse) => void): ClientUnaryCall;
     restoreMessages(request: RestoreMessagesRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: RestoreMessagesResponse) => void): ClientUnaryCall;
+    /**
+     * Erases the content of messages for good, wherever they lie: of inherited ones in the ancestor's log, so that they are
+     * gone for it and all its forks at once, and in every copy that flattening has made; with it embeddings, and the
+     * summaries that compactions made of it, which hold no more. Version, role, token count, times and digest stay. A group
+     * of which a message was redacted is in no window any more, in no view; lists show what is left. Repeating it for what is
+     * redacted already is fine, and said. What backups may still hold is in the receipt; see docs/deletion.md.
+     * One revision of this context. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED, WRITE_CONTENTION.
+     */
+    redactMessages(request: RedactMessagesRequest, callback: (error: ServiceError | null, response: RedactMessagesResponse) => void): ClientUnaryCall;
+    redactMessages(request: RedactMessagesRequest, metadata: Metadata, callback: (error: ServiceError | null, response: RedactMessagesResponse) => void): ClientUnaryCall;
+    redactMessages(request: RedactMessagesRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: RedactMessagesResponse) => void): ClientUnaryCall;
 }
 export declare const MessageServiceClient: {
     new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): MessageServiceClient;

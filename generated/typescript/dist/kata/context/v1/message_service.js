@@ -5,7 +5,7 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/message_service.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.MessageServiceClient = exports.MessageServiceService = exports.RestoreMessagesResponse = exports.RestoreMessagesRequest = exports.RemoveMessagesResponse = exports.RemoveMessagesRequest = exports.VersionRange = exports.WatchCheckpoint = exports.WatchFellBehind = exports.WatchCaughtUp = exports.WatchEvent = exports.WatchContextResponse = exports.WatchContextRequest = exports.StreamWindowResponse = exports.StreamWindowRequest = exports.GetWindowResponse = exports.GetWindowRequest = exports.RemovalDetail = exports.CompactionDetail = exports.UpdateDetail = exports.ForkDetail = exports.TagDetail = exports.Revision = exports.ListHistoryResponse = exports.ListHistoryRequest = exports.ListMessagesResponse = exports.ListMessagesRequest = exports.GetMessageResponse = exports.GetMessageRequest = exports.ImportMessagesResponse = exports.ImportBatch = exports.ImportHeader = exports.ImportMessagesRequest = exports.AppendFailure = exports.AppendOutcome = exports.StreamAppendsResponse = exports.NumberedAppend = exports.StreamAppendsRequest = exports.TokenCountDifference = exports.AppendMessagesResponse = exports.AppendMessagesRequest = exports.RevisionKind = exports.ListOrder = void 0;
+exports.MessageServiceClient = exports.MessageServiceService = exports.RedactMessagesResponse = exports.RedactMessagesRequest = exports.RestoreMessagesResponse = exports.RestoreMessagesRequest = exports.RemoveMessagesResponse = exports.RemoveMessagesRequest = exports.VersionRange = exports.WatchCheckpoint = exports.WatchFellBehind = exports.WatchCaughtUp = exports.WatchEvent = exports.WatchContextResponse = exports.WatchContextRequest = exports.StreamWindowResponse = exports.StreamWindowRequest = exports.GetWindowResponse = exports.GetWindowRequest = exports.RedactedRows = exports.RedactedLog = exports.RedactionDetail = exports.RemovalDetail = exports.CompactionDetail = exports.UpdateDetail = exports.ForkDetail = exports.TagDetail = exports.Revision = exports.ListHistoryResponse = exports.ListHistoryRequest = exports.ListMessagesResponse = exports.ListMessagesRequest = exports.GetMessageResponse = exports.GetMessageRequest = exports.ImportMessagesResponse = exports.ImportBatch = exports.ImportHeader = exports.ImportMessagesRequest = exports.AppendFailure = exports.AppendOutcome = exports.StreamAppendsResponse = exports.NumberedAppend = exports.StreamAppendsRequest = exports.TokenCountDifference = exports.AppendMessagesResponse = exports.AppendMessagesRequest = exports.RevisionKind = exports.ListOrder = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const grpc_1 = require("../../../grpc");
@@ -47,6 +47,8 @@ var RevisionKind;
     RevisionKind[RevisionKind["REVISION_KIND_REMOVE"] = 7] = "REVISION_KIND_REMOVE";
     /** REVISION_KIND_RESTORE - Brought removed messages back. */
     RevisionKind[RevisionKind["REVISION_KIND_RESTORE"] = 8] = "REVISION_KIND_RESTORE";
+    /** REVISION_KIND_REDACT - Erased the content of messages. */
+    RevisionKind[RevisionKind["REVISION_KIND_REDACT"] = 9] = "REVISION_KIND_REDACT";
     /** REVISION_KIND_TAG - Set a tag, or moved it. */
     RevisionKind[RevisionKind["REVISION_KIND_TAG"] = 10] = "REVISION_KIND_TAG";
     /** REVISION_KIND_UNTAG - Deleted a tag. */
@@ -1049,6 +1051,7 @@ function createBaseGetMessageRequest() {
         atTime: undefined,
         atTag: "",
         view: 0,
+        showDeleted: false,
     };
 }
 exports.GetMessageRequest = {
@@ -1082,6 +1085,9 @@ exports.GetMessageRequest = {
         }
         if (message.view !== 0) {
             writer.uint32(80).int32(message.view);
+        }
+        if (message.showDeleted !== false) {
+            writer.uint32(160).bool(message.showDeleted);
         }
         return writer;
     },
@@ -1147,6 +1153,13 @@ exports.GetMessageRequest = {
                         message.view = reader.int32();
                         continue;
                     }
+                    case 20: {
+                        if (tag !== 160) {
+                            break;
+                        }
+                        message.showDeleted = reader.bool();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -1177,6 +1190,7 @@ exports.GetMessageRequest = {
             : undefined;
         message.atTag = object.atTag ?? "";
         message.view = object.view ?? 0;
+        message.showDeleted = object.showDeleted ?? false;
         return message;
     },
 };
@@ -1245,6 +1259,7 @@ function createBaseListMessagesRequest() {
         atTime: undefined,
         atTag: "",
         view: 0,
+        showDeleted: false,
     };
 }
 exports.ListMessagesRequest = {
@@ -1288,6 +1303,9 @@ exports.ListMessagesRequest = {
         }
         if (message.view !== 0) {
             writer.uint32(80).int32(message.view);
+        }
+        if (message.showDeleted !== false) {
+            writer.uint32(160).bool(message.showDeleted);
         }
         return writer;
     },
@@ -1381,6 +1399,13 @@ exports.ListMessagesRequest = {
                         message.view = reader.int32();
                         continue;
                     }
+                    case 20: {
+                        if (tag !== 160) {
+                            break;
+                        }
+                        message.showDeleted = reader.bool();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -1414,6 +1439,7 @@ exports.ListMessagesRequest = {
             : undefined;
         message.atTag = object.atTag ?? "";
         message.view = object.view ?? 0;
+        message.showDeleted = object.showDeleted ?? false;
         return message;
     },
 };
@@ -1778,6 +1804,9 @@ exports.Revision = {
             case "removal":
                 exports.RemovalDetail.encode(message.detail.value, writer.uint32(106).fork()).join();
                 break;
+            case "redaction":
+                exports.RedactionDetail.encode(message.detail.value, writer.uint32(114).fork()).join();
+                break;
             case "compaction":
                 exports.CompactionDetail.encode(message.detail.value, writer.uint32(122).fork()).join();
                 break;
@@ -1888,6 +1917,13 @@ exports.Revision = {
                         message.detail = { $case: "removal", value: exports.RemovalDetail.decode(reader, reader.uint32()) };
                         continue;
                     }
+                    case 14: {
+                        if (tag !== 114) {
+                            break;
+                        }
+                        message.detail = { $case: "redaction", value: exports.RedactionDetail.decode(reader, reader.uint32()) };
+                        continue;
+                    }
                     case 15: {
                         if (tag !== 122) {
                             break;
@@ -1949,6 +1985,12 @@ exports.Revision = {
             case "removal": {
                 if (object.detail?.value !== undefined && object.detail?.value !== null) {
                     message.detail = { $case: "removal", value: exports.RemovalDetail.fromPartial(object.detail.value) };
+                }
+                break;
+            }
+            case "redaction": {
+                if (object.detail?.value !== undefined && object.detail?.value !== null) {
+                    message.detail = { $case: "redaction", value: exports.RedactionDetail.fromPartial(object.detail.value) };
                 }
                 break;
             }
@@ -2311,6 +2353,258 @@ exports.RemovalDetail = {
         return message;
     },
 };
+function createBaseRedactionDetail() {
+    return { ranges: [], redactedBefore: [], reason: "", logs: [], logCount: 0n, rows: [], notice: "" };
+}
+exports.RedactionDetail = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        for (const v of message.ranges) {
+            exports.VersionRange.encode(v, writer.uint32(10).fork()).join();
+        }
+        for (const v of message.redactedBefore) {
+            exports.VersionRange.encode(v, writer.uint32(18).fork()).join();
+        }
+        if (message.reason !== "") {
+            writer.uint32(26).string(message.reason);
+        }
+        for (const v of message.logs) {
+            exports.RedactedLog.encode(v, writer.uint32(34).fork()).join();
+        }
+        if (message.logCount !== 0n) {
+            if (BigInt.asIntN(64, message.logCount) !== message.logCount) {
+                throw new globalThis.Error("value provided for field message.logCount of type int64 too large");
+            }
+            writer.uint32(56).int64(message.logCount);
+        }
+        for (const v of message.rows) {
+            exports.RedactedRows.encode(v, writer.uint32(42).fork()).join();
+        }
+        if (message.notice !== "") {
+            writer.uint32(50).string(message.notice);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseRedactionDetail();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.ranges.push(exports.VersionRange.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.redactedBefore.push(exports.VersionRange.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.reason = reader.string();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.logs.push(exports.RedactedLog.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 7: {
+                        if (tag !== 56) {
+                            break;
+                        }
+                        message.logCount = reader.int64();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 42) {
+                            break;
+                        }
+                        message.rows.push(exports.RedactedRows.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 6: {
+                        if (tag !== 50) {
+                            break;
+                        }
+                        message.notice = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.RedactionDetail.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseRedactionDetail();
+        message.ranges = object.ranges?.map((e) => exports.VersionRange.fromPartial(e)) || [];
+        message.redactedBefore = object.redactedBefore?.map((e) => exports.VersionRange.fromPartial(e)) || [];
+        message.reason = object.reason ?? "";
+        message.logs = object.logs?.map((e) => exports.RedactedLog.fromPartial(e)) || [];
+        message.logCount = (object.logCount !== undefined && object.logCount !== null) ? BigInt(object.logCount) : 0n;
+        message.rows = object.rows?.map((e) => exports.RedactedRows.fromPartial(e)) || [];
+        message.notice = object.notice ?? "";
+        return message;
+    },
+};
+function createBaseRedactedLog() {
+    return { contextId: "", messageCount: 0n };
+}
+exports.RedactedLog = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.messageCount !== 0n) {
+            if (BigInt.asIntN(64, message.messageCount) !== message.messageCount) {
+                throw new globalThis.Error("value provided for field message.messageCount of type int64 too large");
+            }
+            writer.uint32(16).int64(message.messageCount);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseRedactedLog();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.messageCount = reader.int64();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.RedactedLog.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseRedactedLog();
+        message.contextId = object.contextId ?? "";
+        message.messageCount = (object.messageCount !== undefined && object.messageCount !== null)
+            ? BigInt(object.messageCount)
+            : 0n;
+        return message;
+    },
+};
+function createBaseRedactedRows() {
+    return { table: "", rowCount: 0n };
+}
+exports.RedactedRows = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.table !== "") {
+            writer.uint32(10).string(message.table);
+        }
+        if (message.rowCount !== 0n) {
+            if (BigInt.asIntN(64, message.rowCount) !== message.rowCount) {
+                throw new globalThis.Error("value provided for field message.rowCount of type int64 too large");
+            }
+            writer.uint32(16).int64(message.rowCount);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseRedactedRows();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.table = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.rowCount = reader.int64();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.RedactedRows.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseRedactedRows();
+        message.table = object.table ?? "";
+        message.rowCount = (object.rowCount !== undefined && object.rowCount !== null) ? BigInt(object.rowCount) : 0n;
+        return message;
+    },
+};
 function createBaseGetWindowRequest() {
     return {
         contextId: "",
@@ -2326,6 +2620,7 @@ function createBaseGetWindowRequest() {
         options: undefined,
         atTime: undefined,
         atTag: "",
+        showDeleted: false,
     };
 }
 exports.GetWindowRequest = {
@@ -2380,6 +2675,9 @@ exports.GetWindowRequest = {
         }
         if (message.atTag !== "") {
             writer.uint32(114).string(message.atTag);
+        }
+        if (message.showDeleted !== false) {
+            writer.uint32(160).bool(message.showDeleted);
         }
         return writer;
     },
@@ -2487,6 +2785,13 @@ exports.GetWindowRequest = {
                         message.atTag = reader.string();
                         continue;
                     }
+                    case 20: {
+                        if (tag !== 160) {
+                            break;
+                        }
+                        message.showDeleted = reader.bool();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -2529,6 +2834,7 @@ exports.GetWindowRequest = {
             ? timestamp_1.Timestamp.fromPartial(object.atTime)
             : undefined;
         message.atTag = object.atTag ?? "";
+        message.showDeleted = object.showDeleted ?? false;
         return message;
     },
 };
@@ -2646,6 +2952,7 @@ function createBaseStreamWindowRequest() {
         options: undefined,
         atTime: undefined,
         atTag: "",
+        showDeleted: false,
     };
 }
 exports.StreamWindowRequest = {
@@ -2700,6 +3007,9 @@ exports.StreamWindowRequest = {
         }
         if (message.atTag !== "") {
             writer.uint32(114).string(message.atTag);
+        }
+        if (message.showDeleted !== false) {
+            writer.uint32(160).bool(message.showDeleted);
         }
         return writer;
     },
@@ -2807,6 +3117,13 @@ exports.StreamWindowRequest = {
                         message.atTag = reader.string();
                         continue;
                     }
+                    case 20: {
+                        if (tag !== 160) {
+                            break;
+                        }
+                        message.showDeleted = reader.bool();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -2849,6 +3166,7 @@ exports.StreamWindowRequest = {
             ? timestamp_1.Timestamp.fromPartial(object.atTime)
             : undefined;
         message.atTag = object.atTag ?? "";
+        message.showDeleted = object.showDeleted ?? false;
         return message;
     },
 };
@@ -3852,6 +4170,206 @@ exports.RestoreMessagesResponse = {
         return message;
     },
 };
+function createBaseRedactMessagesRequest() {
+    return { contextId: "", versions: [], ranges: [], reason: "", requestId: "" };
+}
+exports.RedactMessagesRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.versions.length !== 0) {
+            writer.uint32(18).fork();
+            for (const v of message.versions) {
+                if (BigInt.asIntN(64, v) !== v) {
+                    throw new globalThis.Error("a value provided in array field versions of type int64 is too large");
+                }
+                writer.int64(v);
+            }
+            writer.join();
+        }
+        for (const v of message.ranges) {
+            exports.VersionRange.encode(v, writer.uint32(26).fork()).join();
+        }
+        if (message.reason !== "") {
+            writer.uint32(34).string(message.reason);
+        }
+        if (message.requestId !== "") {
+            writer.uint32(42).string(message.requestId);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseRedactMessagesRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag === 16) {
+                            message.versions.push(reader.int64());
+                            continue;
+                        }
+                        if (tag === 18) {
+                            const end2 = reader.uint32() + reader.pos;
+                            while (reader.pos < end2) {
+                                message.versions.push(reader.int64());
+                            }
+                            continue;
+                        }
+                        break;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.ranges.push(exports.VersionRange.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.reason = reader.string();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 42) {
+                            break;
+                        }
+                        message.requestId = reader.string();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.RedactMessagesRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseRedactMessagesRequest();
+        message.contextId = object.contextId ?? "";
+        message.versions = object.versions?.map((e) => BigInt(e)) || [];
+        message.ranges = object.ranges?.map((e) => exports.VersionRange.fromPartial(e)) || [];
+        message.reason = object.reason ?? "";
+        message.requestId = object.requestId ?? "";
+        return message;
+    },
+};
+function createBaseRedactMessagesResponse() {
+    return { revision: 0n, replayed: false, receipt: undefined, context: undefined };
+}
+exports.RedactMessagesResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.revision !== 0n) {
+            if (BigInt.asIntN(64, message.revision) !== message.revision) {
+                throw new globalThis.Error("value provided for field message.revision of type int64 too large");
+            }
+            writer.uint32(8).int64(message.revision);
+        }
+        if (message.replayed !== false) {
+            writer.uint32(16).bool(message.replayed);
+        }
+        if (message.receipt !== undefined) {
+            exports.RedactionDetail.encode(message.receipt, writer.uint32(26).fork()).join();
+        }
+        if (message.context !== undefined) {
+            context_1.Context.encode(message.context, writer.uint32(34).fork()).join();
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseRedactMessagesResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.revision = reader.int64();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.replayed = reader.bool();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.receipt = exports.RedactionDetail.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.context = context_1.Context.decode(reader, reader.uint32());
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.RedactMessagesResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseRedactMessagesResponse();
+        message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+        message.replayed = object.replayed ?? false;
+        message.receipt = (object.receipt !== undefined && object.receipt !== null)
+            ? exports.RedactionDetail.fromPartial(object.receipt)
+            : undefined;
+        message.context = (object.context !== undefined && object.context !== null)
+            ? context_1.Context.fromPartial(object.context)
+            : undefined;
+        return message;
+    },
+};
 exports.MessageServiceService = {
     /**
      * Appends 1 to 1,000 messages as one revision: all or none, durable when answered, versions dense and in order.
@@ -3951,7 +4469,7 @@ exports.MessageServiceService = {
      * pinned ones, and that with which the user opened the turn, in one answer of at most 64 MiB; clients must raise their
      * receive limit (often 4 MiB) for large windows, or use StreamWindow.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, BUDGET_TOO_SMALL, NO_LEGAL_WINDOW, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND,
-     * RESPONSE_TOO_LARGE.
+     * RESPONSE_TOO_LARGE; WINDOW_GONE where messages are erased again and again while it is read.
      */
     getWindow: {
         path: "/kata.context.v1.MessageService/GetWindow",
@@ -3965,7 +4483,8 @@ exports.MessageServiceService = {
     /**
      * Streams the same window: `header` once, then `chunk` frames of at most 1 MiB or one message, last `trailer`.
      * A stream without a trailer is incomplete; go on with the last chunk's `resume_token` and the same request: it is the
-     * same window, also where `at_time` or `at_tag` means another snapshot by then.
+     * same window, also where `at_time` or `at_tag` means another snapshot by then. Where a message of it was erased meanwhile
+     * there is no such window any more: WINDOW_GONE.
      * Errors: as GetWindow, PAGE_TOKEN_INVALID, PAGE_TOKEN_MISMATCH, WINDOW_GONE, and SHUTTING_DOWN between two frames.
      */
     streamWindow: {
@@ -4025,6 +4544,24 @@ exports.MessageServiceService = {
         requestDeserialize: (value) => exports.RestoreMessagesRequest.decode(value),
         responseSerialize: (value) => Buffer.from(exports.RestoreMessagesResponse.encode(value).finish()),
         responseDeserialize: (value) => exports.RestoreMessagesResponse.decode(value),
+    },
+    /**
+     * Erases the content of messages for good, wherever they lie: of inherited ones in the ancestor's log, so that they are
+     * gone for it and all its forks at once, and in every copy that flattening has made; with it embeddings, and the
+     * summaries that compactions made of it, which hold no more. Version, role, token count, times and digest stay. A group
+     * of which a message was redacted is in no window any more, in no view; lists show what is left. Repeating it for what is
+     * redacted already is fine, and said. What backups may still hold is in the receipt; see docs/deletion.md.
+     * One revision of this context. Repeatable with `request_id`.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, REQUEST_ID_REUSED, WRITE_CONTENTION.
+     */
+    redactMessages: {
+        path: "/kata.context.v1.MessageService/RedactMessages",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.RedactMessagesRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.RedactMessagesRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.RedactMessagesResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.RedactMessagesResponse.decode(value),
     },
 };
 exports.MessageServiceClient = (0, grpc_1.makeGenericClientConstructor)(exports.MessageServiceService, "kata.context.v1.MessageService");

@@ -29,6 +29,8 @@ export interface Policy {
      * unsaid. What a layer leaves unset, the layer below decides: request, context, tenant, built in.
      */
     compaction: CompactionPolicy | undefined;
+    /** Says how long the context is kept. Refused in a tenant's policy: for tenants the server's settings say it. */
+    retention: Retention | undefined;
 }
 /**
  * CompactionPolicy says when and how far old groups are hidden. Tokens are content tokens of the context's tokenizer, and
@@ -70,8 +72,24 @@ export interface CompactionPolicy {
     /** Is what a summary may take: 0, where nobody says so, for a fifth of what it stands for. */
     summaryTokens?: bigint | undefined;
 }
+/**
+ * Retention is how long a context is kept, where that is not as for the tenant's others. It holds where the server runs
+ * retention (KATA_RETENTION); what is unset is as for the others. A context whose log forks read stays in any case, and
+ * its forks inherit this with the policy. See docs/retention.md.
+ */
+export interface Retention {
+    /** Keeps the context: it is neither deleted nor purged by retention, and does not count among the tenant's newest. */
+    keep: boolean;
+    /** Is how long after its last change it is soft-deleted: 1 second to 100 years. */
+    maxIdle: Duration | undefined;
+    /** Is how long after its creation it is soft-deleted: 1 second to 100 years. */
+    maxAge: Duration | undefined;
+    /** Is how long after it was soft-deleted, by whomever, it is purged: 1 second to 100 years. */
+    purgeAfter: Duration | undefined;
+}
 export declare const Policy: MessageFns<Policy>;
 export declare const CompactionPolicy: MessageFns<CompactionPolicy>;
+export declare const Retention: MessageFns<Retention>;
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 type DeepPartial<T> = T extends bigint ? string | number | bigint : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>> : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>> : T extends {
     $case: string;

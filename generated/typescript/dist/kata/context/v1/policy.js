@@ -5,7 +5,7 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/policy.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.CompactionPolicy = exports.Policy = exports.CompactionRung = void 0;
+exports.Retention = exports.CompactionPolicy = exports.Policy = exports.CompactionRung = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const duration_1 = require("../../../google/protobuf/duration");
@@ -25,7 +25,7 @@ var CompactionRung;
     CompactionRung[CompactionRung["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(CompactionRung || (exports.CompactionRung = CompactionRung = {}));
 function createBasePolicy() {
-    return { window: undefined, compaction: undefined };
+    return { window: undefined, compaction: undefined, retention: undefined };
 }
 exports.Policy = {
     encode(message, writer = new wire_1.BinaryWriter()) {
@@ -34,6 +34,9 @@ exports.Policy = {
         }
         if (message.compaction !== undefined) {
             exports.CompactionPolicy.encode(message.compaction, writer.uint32(18).fork()).join();
+        }
+        if (message.retention !== undefined) {
+            exports.Retention.encode(message.retention, writer.uint32(66).fork()).join();
         }
         return writer;
     },
@@ -64,6 +67,13 @@ exports.Policy = {
                         message.compaction = exports.CompactionPolicy.decode(reader, reader.uint32());
                         continue;
                     }
+                    case 8: {
+                        if (tag !== 66) {
+                            break;
+                        }
+                        message.retention = exports.Retention.decode(reader, reader.uint32());
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -86,6 +96,9 @@ exports.Policy = {
             : undefined;
         message.compaction = (object.compaction !== undefined && object.compaction !== null)
             ? exports.CompactionPolicy.fromPartial(object.compaction)
+            : undefined;
+        message.retention = (object.retention !== undefined && object.retention !== null)
+            ? exports.Retention.fromPartial(object.retention)
             : undefined;
         return message;
     },
@@ -373,6 +386,96 @@ exports.CompactionPolicy = {
         message.maxPartTokens = object.maxPartTokens ?? undefined;
         message.summaryTokens = (object.summaryTokens !== undefined && object.summaryTokens !== null)
             ? BigInt(object.summaryTokens)
+            : undefined;
+        return message;
+    },
+};
+function createBaseRetention() {
+    return { keep: false, maxIdle: undefined, maxAge: undefined, purgeAfter: undefined };
+}
+exports.Retention = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.keep !== false) {
+            writer.uint32(8).bool(message.keep);
+        }
+        if (message.maxIdle !== undefined) {
+            duration_1.Duration.encode(message.maxIdle, writer.uint32(18).fork()).join();
+        }
+        if (message.maxAge !== undefined) {
+            duration_1.Duration.encode(message.maxAge, writer.uint32(26).fork()).join();
+        }
+        if (message.purgeAfter !== undefined) {
+            duration_1.Duration.encode(message.purgeAfter, writer.uint32(34).fork()).join();
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseRetention();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.keep = reader.bool();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.maxIdle = duration_1.Duration.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.maxAge = duration_1.Duration.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 34) {
+                            break;
+                        }
+                        message.purgeAfter = duration_1.Duration.decode(reader, reader.uint32());
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.Retention.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseRetention();
+        message.keep = object.keep ?? false;
+        message.maxIdle = (object.maxIdle !== undefined && object.maxIdle !== null)
+            ? duration_1.Duration.fromPartial(object.maxIdle)
+            : undefined;
+        message.maxAge = (object.maxAge !== undefined && object.maxAge !== null)
+            ? duration_1.Duration.fromPartial(object.maxAge)
+            : undefined;
+        message.purgeAfter = (object.purgeAfter !== undefined && object.purgeAfter !== null)
+            ? duration_1.Duration.fromPartial(object.purgeAfter)
             : undefined;
         return message;
     },

@@ -15,7 +15,10 @@ export declare enum Dialect {
     DIALECT_GEMINI = 4,
     UNRECOGNIZED = -1
 }
-/** View says which overlays apply to the log. */
+/**
+ * View says which overlays apply to the log. What was redacted is in none: the group of a redacted message is out of every
+ * window.
+ */
 export declare enum View {
     /** VIEW_UNSPECIFIED - Means VIEW_CURRENT on input; never sent. */
     VIEW_UNSPECIFIED = 0,

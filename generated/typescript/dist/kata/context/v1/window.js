@@ -25,7 +25,10 @@ var Dialect;
     Dialect[Dialect["DIALECT_GEMINI"] = 4] = "DIALECT_GEMINI";
     Dialect[Dialect["UNRECOGNIZED"] = -1] = "UNRECOGNIZED";
 })(Dialect || (exports.Dialect = Dialect = {}));
-/** View says which overlays apply to the log. */
+/**
+ * View says which overlays apply to the log. What was redacted is in none: the group of a redacted message is out of every
+ * window.
+ */
 var View;
 (function (View) {
     /** VIEW_UNSPECIFIED - Means VIEW_CURRENT on input; never sent. */
