@@ -131,6 +131,13 @@ def tombstone_record(
     return record_head(context_fields(context_id, tokenizer), token_count, source, body) + stamp
 
 
+def is_tombstone(body: bytes, role: Role, redact_revision: int) -> bool:
+    """Tell whether a body is what `tombstone_record` leaves."""
+    message = pb.Message.FromString(body)
+    left = pb.Message(role=NUMBER_OF_ROLE[role], redact_revision=redact_revision, redact_time=message.redact_time)
+    return left.SerializeToString(deterministic=True) == body
+
+
 def decode_body(body: bytes) -> Message:
     """Return the message of a body. Raises CodecError for what is none."""
     try:

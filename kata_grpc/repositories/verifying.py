@@ -89,6 +89,20 @@ class VerifyingRepository:
         rows = await self._db.fetch(_SQL.list_removals_of, context_id, self._tenant, revision)
         return [(row["first_version"], row["last_version"], row["removed"]) for row in rows]
 
+    async def unredacted(self, lineage: Lineage, ranges: Sequence[tuple[int, int]]) -> int | None:
+        """Return a version in some ranges whose content was not erased."""
+        segments = lineage.segments
+        version: int | None = await self._db.fetchval(
+            _SQL.find_unredacted,
+            self._tenant,
+            [s.source for s in segments],
+            [s.first for s in segments],
+            [s.last for s in segments],
+            [first for first, _ in ranges],
+            [last for _, last in ranges],
+        )
+        return version
+
     async def beside(self, context_id: UUID, revisions: tuple[int, int], versions: tuple[int, int]) -> Row:
         """Return how many rows stand beside the revisions and versions of ranges, which begin above their first."""
         row = await self._db.fetchrow(_SQL.count_beside, context_id, self._tenant, *revisions, *versions)

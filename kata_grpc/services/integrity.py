@@ -14,11 +14,12 @@ from hashlib import sha256
 from itertools import starmap
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from kata_grpc.codec import CodecError, body_of, context_fields, decode_body
+from kata_grpc.codec import CodecError, body_of, context_fields, decode_body, is_tombstone
 from kata_grpc.domain.contexts import RevisionKind, TenantId, settings_digest
 from kata_grpc.domain.details import (
     CompactionDetail,
     ForkDetail,
+    RedactionDetail,
     RemovalDetail,
     TagDetail,
     detail_from_json,
@@ -398,6 +399,9 @@ class _Verification:
         self._set(kind, row)
         if isinstance(detail, RemovalDetail):
             await self._removed(kind, revision, detail)
+        if isinstance(detail, RedactionDetail):
+            left = await self._rows.unredacted(self._lineage, detail.ranges)
+            expect("messages.redact_revision", None, left, revision=revision)
         if isinstance(detail, CompactionDetail):
             expect("compactions_in_force.revision", revision, row["in_force_revision"], revision=revision)
             found = str(row["in_force_id"] or "")
@@ -477,6 +481,7 @@ class _Verification:
                 expect("messages.open_calls", self._state.open_calls, stored, version=version)
                 is_copy = version <= self._copied_version
                 expect("messages.origin_id", is_copy, row["origin_id"] is not None, version=version)
+                expect("messages.origin_id", True, row["is_as_made"], version=version)
                 yield _Message(version, row["revision"], row["create_time"], row["digest"], row["origin_id"])
         except Differs as found:
             yield found
@@ -488,8 +493,6 @@ class _Verification:
         redacted_group = row["redacted_group"]
         expect("redactions.group_version", row["group_version"] if erased else None, redacted_group, version=version)
         expect("messages.digest", _DIGEST_BYTES, len(row["digest"]), version=version)
-        if erased:
-            return None
         if record is None:
             expect("messages.record", "a record", None, version=version)
         if row["token_count_source"] not in set(TokenCountSource):
@@ -500,6 +503,10 @@ class _Verification:
         if body is None:
             expect("messages.record", "a record of the columns beside it", "another", version=version)
         assert body is not None, "else it differs"
+        if erased:
+            left = is_tombstone(body, row["role"], row["redact_revision"])
+            expect("messages.record", True, left and row["labels"] is None, version=version)
+            return None
         expect("messages.digest", sha256(body).digest(), row["digest"], version=version)
         try:
             message = decode_body(body)
@@ -636,6 +643,7 @@ _WITH_DETAIL = {
     RevisionKind.UPDATE,
     RevisionKind.REMOVE,
     RevisionKind.RESTORE,
+    RevisionKind.REDACT,
     RevisionKind.TAG,
     RevisionKind.UNTAG,
     RevisionKind.COMPACT,

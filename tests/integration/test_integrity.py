@@ -41,12 +41,12 @@ NOT_CHECKED = {
     },
     "revisions": {"request_id"},
     "compactions": {
-        *("create_time", "lease_time", "request_id", "reason"),
+        *("create_time", "lease_time", "request_id", "reason", "erase_time"),
     },
 }
 """Columns that nothing else says again, as docs/integrity.md lists them."""
 TABLES = (
-    *("contexts", "context_names", "revisions", "messages", "removals", "tags", "policies"),
+    *("contexts", "context_names", "revisions", "messages", "removals", "redactions", "tags", "policies"),
     *("compactions", "compactions_in_force", "compaction_sources"),
 )
 
@@ -77,6 +77,8 @@ async def tree(server: Running) -> tuple[str, str, str]:
     flat = await child_of(server, child, at_version=16, name="flat")
     await server.append(flat, b.user("Go on."))
     await server.contexts.FlattenContext(cs.FlattenContextRequest(context_id=flat))
+    erased = [ms.VersionRange(first_version=4, last_version=4), ms.VersionRange(first_version=15, last_version=16)]
+    await server.messages.RedactMessages(ms.RedactMessagesRequest(context_id=child, ranges=erased))
     return root, child, flat
 
 
@@ -266,7 +268,7 @@ async def test_rows_of_no_context_are_found(fresh_db: str) -> None:
     try:
         strays = [difference.split()[0] for difference in await found(database)]
         assert strays == [
-            *("revisions", "messages", "removals", "policies"),
+            *("revisions", "messages", "removals", "redactions", "policies"),
             *("compactions", "compactions_in_force", "compaction_sources"),
         ]
     finally:

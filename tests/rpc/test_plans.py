@@ -189,6 +189,7 @@ USES: dict[str, Use] = {
     "list_whole_messages": Use([LOG // 2, LOG, 2 << 20, 500], 1_010),
     "get_message_state": Use([LOG // 2], 2),
     "list_removals_of": Use([LOG], 5),
+    "find_unredacted": Use([TENANT, *ROOT, [7, LOG], [9, LOG]], 5, with_context=False),
     "count_beside": Use([0, LOG, 0, LOG], 20),
     "has_overlays": Use([TENANT, [CONTEXT], [2**62], [2**62]], 5, with_context=False),
     "list_whole_compactions": Use([UUID(int=0), LOG, [CONTEXT], 50], 10),

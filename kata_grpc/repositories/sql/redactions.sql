@@ -63,7 +63,8 @@ select count(*) from gone;
 -- $4 detail, $5 request_id, $6 fingerprint
 with changed as (
   update contexts
-  set latest_revision = latest_revision + 1, update_time = $3, chain = sha256(chain || $6::bytea)
+  set latest_revision = latest_revision + 1, update_time = $3,
+      chain = sha256(chain || $6::bytea || convert_to($4::jsonb::text, 'UTF8'))
   where id = $1 and tenant_id = $2
   returning *
 ), claimed as (

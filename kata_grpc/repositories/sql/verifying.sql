@@ -71,9 +71,15 @@ left join lateral (
 order by r.revision;
 
 -- name: list_whole_messages
--- A page of messages, each with its redaction. It stops before the row that would take it above $5, but never before its
+-- A page of messages, each with its redaction and, of a copy, whether it is as the original, as long as that is there: what
+-- an erased message did to tool calls nothing else says again. It stops before the row that would take it above $5, but never before its
 -- first. $1 context_id, $2 tenant_id, $3 versions above this, $4 up to this, $5 bytes, $6 limit
-select m.*, d.group_version as redacted_group
+select m.*, d.group_version as redacted_group,
+       o.version is null
+         or (o.revision, o.role, o.group_version, o.item_count, o.turn_version, o.digest, o.record)
+            = (m.revision, m.role, m.group_version, m.item_count, m.turn_version, m.digest, m.record)
+         and (o.open_calls, o.labels, o.redact_revision) is not distinct from (m.open_calls, m.labels, m.redact_revision)
+         as is_as_made
 from (
   select p.*, sum(size) over (order by version) as bytes
   from (
@@ -85,6 +91,9 @@ from (
   ) p
 ) m
 left join redactions d on d.context_id = m.context_id and d.tenant_id = m.tenant_id and d.version = m.version
+left join lateral (
+  select * from messages where context_id = m.origin_id and tenant_id = m.tenant_id and version = m.version limit 1
+) o on true
 where m.bytes = m.size or m.bytes <= $5::bigint
 order by m.version;
 
@@ -100,6 +109,20 @@ where context_id = $1 and tenant_id = $2 and version = $3;
 select first_version, last_version, removed from removals
 where context_id = $1 and tenant_id = $2 and revision = $3
 order by first_version;
+
+-- name: find_unredacted
+-- A message of a lineage in some ranges whose content was not erased. $1 tenant_id, $2 source, $3 first and $4 last version
+-- of each segment, $5 first and $6 last version of each range
+select m.version
+from unnest($2::uuid[], $3::bigint[], $4::bigint[]) as g(source_id, first, last)
+cross join unnest($5::bigint[], $6::bigint[]) as r(first, last)
+cross join lateral (
+  select version from messages
+  where context_id = g.source_id and tenant_id = $1 and redact_revision is null
+    and version between greatest(g.first, r.first) and least(g.last, r.last)
+  limit 1
+) m
+limit 1;
 
 -- name: count_beside
 -- How many rows stand beside the revisions and messages of a log: removals, what was in force, policies, redactions.
