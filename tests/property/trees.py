@@ -3,9 +3,7 @@
 A context is a list of messages and a list of revisions, each of which says what is removed since: so the model knows
 the answer at every revision there ever was. What is in a window is the reference's to say.
 
-What is done to contexts is a method of `Trees` a kind, found by its name; so is what is asked of them. Redaction and
-purging come here as two more, once there are any: `redact` notes in the entries of all logs that their content is gone,
-and `purge` takes a context that nobody reads out of `models`.
+What is done to contexts is a method of `Trees` a kind, found by its name; so is what is asked of them.
 """
 
 from __future__ import annotations
@@ -46,6 +44,8 @@ DOINGS = {
     "delete": 1,
     "undelete": 2,
     "flatten": 1,
+    "redact": 2,
+    "purge": 2,
 }
 """What is done to contexts, and how often as against the others."""
 QUESTIONS = {"window": 5, "listing": 4, "history": 2, "lineage": 1, "comparison": 3, "tags": 1}
@@ -93,7 +93,8 @@ class Model:
     tags: dict[str, tuple[int, int]] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
     """In whose log each message is read."""
-    depth: int = 0
+    reads: list[str] = field(default_factory=list)
+    """The other logs that it reads, also those of which it has no message."""
     deleted: bool = False
     children: list[str] = field(default_factory=list)
 
@@ -138,6 +139,8 @@ class Trees:
     def __init__(self, server: Running) -> None:
         self.server = server
         self.models: dict[str, Model] = {}
+        self.erased: set[tuple[str, int]] = set()
+        """What was redacted: who appended it, and its version."""
 
     async def step(self, kind: str, rng: random.Random) -> None:
         """Does one thing to one context, or asks one thing of it."""
@@ -196,7 +199,7 @@ class Trees:
         assert appended.revision == model.do(context_id, "APPEND", first) == revision
 
     async def fork(self, context_id: str, model: Model, rng: random.Random) -> None:
-        if len(self.models) == MOST or model.depth == DEEPEST:
+        if len(self.models) == MOST or len(model.reads) == DEEPEST:
             return
         place = self.place(model, rng)
         forked = await self.live(
@@ -206,7 +209,7 @@ class Trees:
             return
         version, revision = place.version, place.revision
         child_id = forked.context.context_id
-        child = Model(context_id, (version, revision), model.log[:version], depth=model.depth + 1)
+        child = Model(context_id, (version, revision), model.log[:version], reads=[*model.reads, context_id])
         child.sources = model.sources[:version]
         child.revisions = [did.until(version) for did in model.revisions[:revision]]
         child.do(child_id, "FORK", removed=frozenset(v for v in model.removed_at(revision) if v <= version))
@@ -282,12 +285,61 @@ class Trees:
 
     async def flatten(self, context_id: str, model: Model, _: random.Random) -> None:
         call = self.server.contexts.FlattenContext(cs.FlattenContextRequest(context_id=context_id))
-        if not model.depth and not model.deleted:
+        if not model.reads and not model.deleted:
             assert (await refused(call)).reason == "CONTEXT_IS_FLAT"
         elif flattened := await self.live(model, call):
             assert flattened.context.depth == 0
-            assert flattened.revision == model.do(context_id, "FLATTEN")
-            model.depth, model.sources = 0, [context_id] * len(model.log)
+            assert flattened.revision == self.flattened(context_id, model)
+
+    @staticmethod
+    def flattened(context_id: str, model: Model) -> int:
+        model.reads, model.sources = [], [context_id] * len(model.log)
+        return model.do(context_id, "FLATTEN")
+
+    async def redact(self, context_id: str, model: Model, rng: random.Random) -> None:
+        """Erases messages of a context, which are so in every log then, and those alone."""
+        if not model.log:
+            return
+        first = rng.randint(1, len(model.log))
+        last = min(first + rng.choice([0, 0, 1, 2]), len(model.log))
+        request = ms.RedactMessagesRequest(
+            context_id=context_id, ranges=[ms.VersionRange(first_version=first, last_version=last)]
+        )
+        redacted = await self.live(model, self.server.messages.RedactMessages(request))
+        if redacted is None:
+            return
+        named = {(model.log[version - 1].owner, version) for version in range(first, last + 1)}
+        assert set(spread(redacted.receipt.redacted_before)) == {version for _, version in named & self.erased}
+        logs = {
+            log: sum(
+                source == log and (entry.owner, version) in named - self.erased
+                for version, (source, entry) in enumerate(zip(of_log.sources, of_log.log, strict=True), start=1)
+            )
+            for log, of_log in self.models.items()
+        }
+        assert {log.context_id: log.message_count for log in redacted.receipt.logs} == {
+            k: n for k, n in logs.items() if n
+        }
+        self.erased |= named
+        assert redacted.revision == model.do(context_id, "REDACT")
+
+    async def purge(self, context_id: str, model: Model, rng: random.Random) -> None:
+        """Erases a deleted context; where others read its log, only with copies of it for them."""
+        detach = rng.random() < 0.5
+        request = cs.PurgeContextRequest(context_id=context_id, detach_children=detach)
+        call = self.server.contexts.PurgeContext(request)
+        readers = [reader for reader, other in self.models.items() if context_id in other.reads]
+        if not model.deleted or (readers and not detach):
+            reason = "CONTEXT_HAS_FORKS" if model.deleted else "CONTEXT_NOT_DELETED"
+            assert (await refused(call)).reason == reason
+            return
+        assert (await call).detached_count == len(readers)
+        for reader in readers:
+            self.flattened(reader, self.models[reader])
+        del self.models[context_id]
+        if model.parent in self.models:
+            self.models[model.parent].children.remove(context_id)
+        assert (await refused(self.server.get(context_id))).reason == "CONTEXT_NOT_FOUND"
 
     # --- what is asked ------------------------------------------------------------------------------------------------
 
@@ -303,7 +355,8 @@ class Trees:
         removed = self.removed(model, place, view)
         pinned = tuple(rng.sample(range(1, place.version + 1), min(place.version, rng.choice([0, 0, 1, 3]))))
         wanted = Wanted(pinned, most=rng.choice([0, 0, 0, 2, 5]))
-        reference = Reference(model.told(place.version), FRAMING[DIALECTS[dialect]], wanted, removed)
+        erased = [v for v, entry in enumerate(model.log, start=1) if (entry.owner, v) in self.erased]
+        reference = Reference(model.told(place.version), FRAMING[DIALECTS[dialect]], wanted, removed, erased)
         costs = reference.costs(starts_on_user=DIALECTS[dialect].starts_on_user)
         request.token_budget = max(1, rng.choice(costs) + rng.choice([0, 0, 0, 1, -1, 50, -50]))
         options = window_pb2.WindowOptions(pinned_versions=wanted.pinned, max_messages=wanted.most)
@@ -346,8 +399,11 @@ class Trees:
         assert [(m.version, m.context_id, m.revision, m.token_count) for m in found] == [
             (version, entry.owner, entry.revision, entry.told.tokens) for version, entry in entries
         ]
-        assert [(m.role, m.text, list(m.parts)) for m in found] == [
-            (entry.message.role, entry.message.text, list(entry.message.parts)) for _, entry in entries
+        assert [(m.role, m.text, list(m.parts), m.HasField("redact_time")) for m in found] == [
+            (entry.message.role, "", [], True)
+            if (entry.owner, version) in self.erased
+            else (entry.message.role, entry.message.text, list(entry.message.parts), False)
+            for version, entry in entries
         ]
         listed: list[pb.Message] = found
         return listed
@@ -358,7 +414,7 @@ class Trees:
         assert (context.latest_version, context.latest_revision) == model.latest
         assert context.total_tokens == sum(entry.told.tokens for entry in model.log)
         assert context.HasField("delete_time") == model.deleted
-        assert context.depth == model.depth
+        assert context.depth == len(model.reads)
         ascending = {"order": ms.LIST_ORDER_ASCENDING, "page_size": rng.choice([3, 1_000])}
         found = await self.live(model, history(self.server, context_id, **ascending))
         if found is None:
@@ -383,7 +439,9 @@ class Trees:
 
     async def lineage(self, context_id: str, model: Model, _: random.Random) -> None:
         found = await self.server.contexts.GetLineage(cs.GetLineageRequest(context_id=context_id, page_size=1_000))
-        assert [a.context_id for a in found.ancestors] == self.line(context_id)[:-1]
+        assert [a.context_id for a in found.ancestors] == [one for one in self.line(context_id) if one in self.models][
+            :-1
+        ]
         assert [c.context_id for c in found.children] == model.children
         relatives = [*found.ancestors, found.context, *found.children]
         assert [r.HasField("delete_time") for r in relatives] == [self.models[r.context_id].deleted for r in relatives]
@@ -454,9 +512,9 @@ class Trees:
         return model.removed_at(place.revision)
 
     def line(self, context_id: str) -> list[str]:
-        """A context and those that it comes from, the root first."""
+        """A context and those that it comes from, the root first; before one that was purged nobody knows."""
         line = [context_id]
-        while parent := self.models[line[-1]].parent:
+        while line[-1] in self.models and (parent := self.models[line[-1]].parent):
             line.append(parent)
         return line[::-1]
 
