@@ -400,7 +400,10 @@ class _Verification:
         if isinstance(detail, RemovalDetail):
             await self._removed(kind, revision, detail)
         if isinstance(detail, RedactionDetail):
-            left = await self._rows.unredacted(self._lineage, detail.ranges)
+            cut = self._cut(revision)
+            left = await self._rows.unredacted(
+                self._lineage, [(first, min(last, cut)) for first, last in detail.ranges]
+            )
             expect("messages.redact_revision", None, left, revision=revision)
         if isinstance(detail, CompactionDetail):
             expect("compactions_in_force.revision", revision, row["in_force_revision"], revision=revision)

@@ -14,15 +14,15 @@ from tests.rpc.serving import Running, loop
 
 pytestmark = [loop, pytest.mark.holds("I1", "I2", "I6", "I8", "P14", "P15", "P16")]
 
-STEPS = 250
+STEPS = 500
 QUICK = settings(
-    max_examples=8,
+    max_examples=6,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     report_multiple_bugs=False,
     derandomize=True,
 )
-LONG = settings(QUICK, max_examples=40, derandomize=False)
+LONG = settings(QUICK, max_examples=20, derandomize=False)
 
 steps = st.lists(
     st.tuples(st.sampled_from(KINDS), st.integers(0, 2**32 - 1)),

@@ -24,7 +24,7 @@ from tests.rpc.serving import refused
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Awaitable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from kata.context.v1 import message_pb2 as pb
 
@@ -36,14 +36,14 @@ NAMES = ("one", "two", "three")
 DOINGS = {
     "create": 1,
     "append": 12,
-    "fork": 5,
-    "remove": 4,
+    "fork": 4,
+    "remove": 7,
     "restore": 2,
     "tag": 3,
     "untag": 1,
     "delete": 1,
     "undelete": 2,
-    "flatten": 1,
+    "flatten": 3,
     "redact": 2,
     "purge": 2,
 }
@@ -124,6 +124,15 @@ class Model:
         return len(self.revisions)
 
 
+FITTING: dict[str, Callable[[Model], bool]] = {
+    "untag": lambda model: bool(model.tags),
+    "undelete": lambda model: model.deleted,
+    "flatten": lambda model: bool(model.reads),
+    "purge": lambda model: model.deleted,
+}
+"""Contexts of which a step is not refused: most steps of the kind are of one of them."""
+
+
 @dataclass(frozen=True)
 class Place:
     """A snapshot: how it is named in a request, and what it is."""
@@ -151,6 +160,8 @@ class Trees:
                 self.models[(await self.server.create(tokenizer=b.SIZED)).context_id] = Model()
             return
         context_ids = list(self.models)
+        if kind in FITTING and rng.random() < 0.8:
+            context_ids = [one for one, model in self.models.items() if FITTING[kind](model)] or context_ids
         # Often one of the newest, so that forks are forked.
         context_id = rng.choice(context_ids[-3:] if rng.random() < 0.3 else context_ids)
         await getattr(self, kind)(context_id, self.models[context_id], rng)
@@ -228,7 +239,7 @@ class Trees:
         if not model.log:
             return
         first = rng.randint(1, len(model.log))
-        last = min(first + rng.choice([0, 0, 1, 3, 30]), len(model.log))
+        last = min(first + rng.choice([0, 1, 3, 10, 30]), len(model.log))
         named = range(first, last + 1)
         ranges = [ms.VersionRange(first_version=first, last_version=last)]
         messages = self.server.messages
