@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+import grpc
 import pytest
 from kata.context.v1 import context_service_pb2 as cs
 from kata.context.v1 import message_service_pb2 as ms
@@ -26,7 +27,7 @@ from kata_grpc.services.integrity import verify, verify_all
 from tests.integration.processes import kata
 from tests.rpc import build as b
 from tests.rpc.forks import child_of
-from tests.rpc.serving import Running, loop, refused, serve, unknown_id
+from tests.rpc.serving import Running, loop, read_error, refused, serve, unknown_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -283,6 +284,7 @@ async def test_what_changes_meanwhile_is_no_difference(fresh_db: str, monkeypatc
     async with serve(fresh_db) as server:
         contexts = list(await tree(server))
         done = asyncio.Event()
+        refusals: list[tuple[str, bool]] = []
 
         async def change() -> None:
             removed = [ms.VersionRange(first_version=2, last_version=2)]
@@ -298,20 +300,30 @@ async def test_what_changes_meanwhile_is_no_difference(fresh_db: str, monkeypatc
                 contexts.append(child)
                 await server.append(child, b.user("more"))
                 await server.contexts.FlattenContext(cs.FlattenContextRequest(context_id=child))
+                redaction = ms.RedactMessagesRequest(context_id=child, versions=[2, number + 3])
+                await server.messages.RedactMessages(redaction)
                 await server.contexts.DeleteContext(cs.DeleteContextRequest(context_id=child))
+                if number % 2:
+                    contexts.remove(child)
+                    await server.contexts.PurgeContext(cs.PurgeContextRequest(context_id=child))
             done.set()
 
         async def look() -> int:
             count = 0
             while not done.is_set():
-                for context_id in contexts:
-                    answer = await verified(server, context_id)
+                for context_id in list(contexts):
+                    try:
+                        answer = await verified(server, context_id)
+                    except grpc.RpcError as error:
+                        refusals.append((read_error(error).reason, context_id in contexts))
+                        continue
                     assert not answer.HasField("difference"), answer
                     count += 1
             return count
 
         _, *counts = await asyncio.gather(change(), look(), look())
         assert min(counts) > len(contexts)
+        assert set(refusals) <= {("CONTEXT_NOT_FOUND", False)}, "what was purged is not there"
 
 
 @loop
