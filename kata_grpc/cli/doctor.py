@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Status = Literal["ok", "warning", "problem"]
 SIGNS: dict[Status, str] = {"ok": "ok  ", "warning": "warn", "problem": "FAIL"}
 PROBE_SECONDS = 5.0
+CONTENTS_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +120,17 @@ async def _database(settings: Settings, url: str, direct: str, only: UUID | None
         state = await migrate.schema_state(database)
         yield Finding("schema", "ok" if state.status is SchemaStatus.CURRENT else "problem", str(state))
         if state.status is SchemaStatus.CURRENT:
-            async for finding in _contents(database, only):
+            async for finding in _contents(url, direct, settings, only):
                 yield finding
             yield await _purges(database)
     finally:
         await database.close()
 
 
-async def _contents(database: Database, only: UUID | None) -> AsyncIterator[Finding]:
-    """Hold every context, or one, to its rows."""
+async def _contents(url: str, direct: str, settings: Settings, only: UUID | None) -> AsyncIterator[Finding]:
+    """Hold every context, or one, to its rows; nobody waits for that, so that a statement may take its time."""
+    patient = PoolOptions(size=1, pooler=settings.pooler, statement_timeout=CONTENTS_SECONDS)
+    database = await Database.open(url, patient, direct_url=direct)
     contexts = wrong = 0
     try:
         async for count, differences in verify_all(database, only):
@@ -138,6 +141,8 @@ async def _contents(database: Database, only: UUID | None) -> AsyncIterator[Find
     except ContextNotFound as error:
         yield Finding("contents", "problem", str(error))
         return
+    finally:
+        await database.close()
     yield Finding("contents", "ok", f"{contexts:,} contexts were verified; differences: {wrong}")
 
 
