@@ -277,6 +277,23 @@ async def test_rows_of_no_context_are_found(fresh_db: str) -> None:
 
 
 @loop
+async def test_what_an_unfinished_flattening_has_copied_is_not_looked_at(fresh_db: str) -> None:
+    """Nobody reads it before it is whole; then it is verified."""
+    async with serve(fresh_db) as server:
+        _, child, _ = await tree(server)
+        for table, number in (("messages", "version"), ("revisions", "revision")):
+            await server.query(
+                f"insert into {table} select (json_populate_record(t, json_build_object('context_id', c.id))).* "
+                f"from {table} t join contexts c on c.parent_id = t.context_id "
+                f"where c.id = $1::text::uuid and t.{number} = 3",
+                child,
+            )
+        assert not (await verified(server, child)).HasField("difference")
+        await server.query("update contexts set segments = null, depth = 0 where id = $1::text::uuid", child)
+        assert (await verified(server, child)).HasField("difference")
+
+
+@loop
 @pytest.mark.holds("I1")
 async def test_what_changes_meanwhile_is_no_difference(fresh_db: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Verifies in pages of two rows while everything is done to the contexts that can be done to them."""
