@@ -4,15 +4,22 @@ They know messages and nothing of databases or calls. What a summariser answers 
 anything.
 """
 
-from kata_grpc.summarisers.acceptance import Rejection, check, most_tokens
+from kata_grpc.summarisers.acceptance import Rejection, check, check_text, most_tokens
+from kata_grpc.summarisers.aside import Aside
+from kata_grpc.summarisers.builtin import Builtin
 from kata_grpc.summarisers.interface import Summariser, SummariserFailed, Summary, SummaryRequest
+from kata_grpc.summarisers.making import complete
 
 __all__ = [
+    "Aside",
+    "Builtin",
     "Rejection",
     "Summariser",
     "SummariserFailed",
     "Summary",
     "SummaryRequest",
     "check",
+    "check_text",
+    "complete",
     "most_tokens",
 ]

@@ -35,20 +35,27 @@ def check(text: str, *, tokens: int, input_tokens: int, target_tokens: int) -> t
 
     The gravest comes first.
     """
-    found = []
-    if _is_invalid(text):
-        found.append(Rejection.INVALID)
-    said = _bare(text)
-    if _is_empty(said):
-        found.append(Rejection.EMPTY)
-    elif _is_refusal(said):
-        found.append(Rejection.REFUSED)
-    elif _is_error(said):
-        found.append(Rejection.ERROR_TEXT)
+    found = [*check_text(text)]
     if tokens >= input_tokens:
         found.append(Rejection.NOT_SHORTER)
     if tokens > most_tokens(target_tokens):
         found.append(Rejection.TOO_LONG)
+    return tuple(found)
+
+
+def check_text(text: str) -> tuple[Rejection, ...]:
+    """Return what speaks against a text, however long it is."""
+    found = []
+    if _is_invalid(text):
+        found.append(Rejection.INVALID)
+    said = _bare(text)
+    written = _bare(_without_artifacts(text))
+    if _is_empty(said):
+        found.append(Rejection.EMPTY)
+    elif _is_refusal(written):
+        found.append(Rejection.REFUSED)
+    elif _is_error(written):
+        found.append(Rejection.ERROR_TEXT)
     return tuple(found)
 
 
@@ -67,6 +74,7 @@ def _is_invalid(text: str) -> bool:
     return False
 
 
+_ARTIFACT_LINE = re.compile(r"\s*|## Artifacts|\[v\d{1,18}(?:-v\d{1,18})?\] .*")
 _FENCE = re.compile(r"\A```\w{0,20}\n(.*?)\n?```\Z", re.DOTALL)
 _MARKS = " \t\r\n*_#>\"'“”«»"
 
@@ -77,6 +85,14 @@ def _bare(text: str) -> str:
     if fenced := _FENCE.match(text):
         text = fenced[1]
     return text.strip(_MARKS).replace("’", "'")
+
+
+def _without_artifacts(text: str) -> str:
+    """Return a text without the artifact section, which is put behind an answer whatever that was."""
+    lines = text.splitlines()
+    while lines and _ARTIFACT_LINE.fullmatch(lines[-1]):
+        lines.pop()
+    return "\n".join(lines)
 
 
 # --- nothing ----------------------------------------------------------------------------------------------------------

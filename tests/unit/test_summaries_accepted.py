@@ -138,6 +138,16 @@ def test_what_is_no_summary_is_rejected(why: Rejection, text: str) -> None:
     assert judged(f"\n {text}\n\n") == (why,)
 
 
+@pytest.mark.parametrize(("why", "text"), BROKEN)
+def test_an_artifact_section_does_not_make_it_one(why: Rejection, text: str) -> None:
+    if why is not Rejection.EMPTY:
+        assert judged(f"{text}\n## Artifacts\n" + "[v7] b.py d.py\n[v8-v9] src/a.py\n" * 100) == (why,)
+
+
+def test_a_summary_of_cited_lines_is_not_taken_for_a_section() -> None:
+    assert judged("[v1] The user asked for a fix.\n[v2] It is in a.py.") == ()
+
+
 @pytest.mark.parametrize("text", ["a\0b", "a \ud800", "fine until \udfff"])
 def test_what_cannot_be_stored_is_rejected(text: str) -> None:
     assert judged(text) == (Rejection.INVALID,)
@@ -183,6 +193,7 @@ def test_json_that_says_more_than_errors_do_stands(error: dict[str, str], name: 
 @example("I'm sorry, " * 100_000)
 @example("```\n" * 100_000)
 @example("[" * 100_000)
+@example("[v1] x\n" * 100_000 + "end")
 @example("panic: \n" * 100_000)
 def test_any_text_is_judged(text: str) -> None:
     assert set(judged(text)) <= {Rejection.INVALID, Rejection.EMPTY, Rejection.REFUSED, Rejection.ERROR_TEXT}
