@@ -8,6 +8,7 @@ from kata_grpc.summarisers.acceptance import Rejection, check, check_text, most_
 from kata_grpc.summarisers.aside import Aside
 from kata_grpc.summarisers.builtin import Builtin
 from kata_grpc.summarisers.interface import Summariser, SummariserFailed, Summary, SummaryRequest
+from kata_grpc.summarisers.loading import SummariserSettings, SummariserUnavailable, load
 from kata_grpc.summarisers.making import complete
 
 __all__ = [
@@ -16,10 +17,13 @@ __all__ = [
     "Rejection",
     "Summariser",
     "SummariserFailed",
+    "SummariserSettings",
+    "SummariserUnavailable",
     "Summary",
     "SummaryRequest",
     "check",
     "check_text",
     "complete",
+    "load",
     "most_tokens",
 ]

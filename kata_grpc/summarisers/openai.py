@@ -99,9 +99,13 @@ class OpenAI:
     name = NAME
 
     def __init__(self, endpoint: Endpoint, aside: Aside | None = None) -> None:
+        """Open nothing yet; ValueError where the address is none."""
         self._endpoint = endpoint
         self._aside = aside or Aside()
-        base = httpx2.URL(endpoint.url)
+        try:
+            base = httpx2.URL(endpoint.url)
+        except httpx2.InvalidURL:
+            raise ValueError("it is no address of HTTP") from None
         self._url = base.copy_with(path=base.path.rstrip("/") + "/chat/completions")
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if endpoint.api_key is not None:
@@ -257,7 +261,8 @@ def _content(content: Any) -> str:
             return content
         case list():
             return "".join(part["text"] for part in content if part.get("type") == "text")
-    raise TypeError
+        case _:
+            raise TypeError
 
 
 def _tokens(usage: Any, name: str) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kata_grpc.domain.messages import File, Image, Refusal, Text, ToolCall, ToolResult, Unknown
+from kata_grpc.domain.messages import File, Image, Reasoning, Refusal, Text, ToolCall, ToolResult, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -139,7 +139,8 @@ def _part(part: Part, most: int | None) -> dict[str, Any]:
             return {"left_out": "file", "filename": _short(part.filename, most)}
         case Unknown():
             return {"left_out": _short(part.type, most)}
-    return {}
+        case Reasoning():
+            return {}
 
 
 def _short(text: str, most: int | None) -> str:
