@@ -158,9 +158,10 @@ class _Guarded:
 
     async def summarise(self, request: SummaryRequest) -> Summary:
         """Have it summarise."""
+        limit = asyncio.timeout(self._timeout)
         try:
-            async with asyncio.timeout(self._timeout) as limit:
-                summary: Any = await self._summariser.summarise(request)
+            async with limit:
+                summary = await self._summariser.summarise(request)
         except SummariserFailed:
             raise
         except Exception as error:  # a plug-in may raise anything
@@ -169,7 +170,7 @@ class _Guarded:
             _log.exception("the summariser %s failed", self.name)
             raise SummariserFailed(f"the summariser {self.name} failed ({type(error).__name__})") from error
         # The next summary is made of the state, whoever makes it: a bad one would be in the way for ever.
-        if not isinstance(summary, Summary) or not isinstance(summary.text, str) or not await _is_state(summary.state):
+        if not await _is_sound(summary):
             raise SummariserFailed(f"the summariser {self.name} gave no summary with a state")
         return summary
 
@@ -181,9 +182,15 @@ class _Guarded:
             _log.exception("the summariser %s could not be closed", self.name)
 
 
-async def _is_state(state: Any) -> bool:
+async def _is_sound(summary: Any) -> bool:
+    """Whether a plug-in gave a summary of which the next one can be made."""
+    if not isinstance(summary, Summary):
+        return False
+    texts: list[Any] = [summary.text, summary.state, summary.summariser, summary.model]
+    if not all(isinstance(text, str) for text in texts):
+        return False
     try:
-        await asyncio.to_thread(State.from_json, state)
-    except (ValueError, TypeError):
+        await asyncio.to_thread(State.from_json, summary.state)
+    except ValueError:
         return False
     return True

@@ -182,7 +182,7 @@ def test_a_broken_plugin_is_one_sentence_at_the_start(install: Install, source: 
     [
         ("raise ValueError('secret')", "the summariser mine failed (ValueError)"),
         ("raise TimeoutError('secret')", "the summariser mine failed (TimeoutError)"),
-        ("await asyncio.sleep(60)", "there was no summary within 6 seconds"),
+        ("await asyncio.sleep(60)", "there was no summary within 0.3 seconds"),
         ("return None", "the summariser mine gave no summary with a state"),
         ("return 'secret'", "the summariser mine gave no summary with a state"),
         ("return Summary(text='x', state='', summariser='mine')", "the summariser mine gave no summary with a state"),
@@ -198,7 +198,7 @@ async def test_what_goes_wrong_in_a_plugin_is_a_summary_less(
     install: Install, monkeypatch: pytest.MonkeyPatch, body: str, said: str
 ) -> None:
     install(plugin(body), "Mine")
-    summariser = named("mine", KATA_SUMMARISER_TIMEOUT="6")
+    summariser = named("mine", KATA_SUMMARISER_TIMEOUT="0.3", KATA_SUMMARISER_CONNECT_TIMEOUT="0.1")
     with pytest.raises(SummariserFailed) as caught:
         await summariser.summarise(request(talk(9)))
     assert str(caught.value) == said
