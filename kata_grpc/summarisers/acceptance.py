@@ -107,18 +107,22 @@ def _is_empty(said: str) -> bool:
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
+# In the past tense it is a story: "I could not find the booking".
 _CANNOT = (
-    r"(?:can't|cannot|can not|could not|couldn't|won't|will not|am (?:unable|not able)|'m (?:unable|not able)|"
-    r"(?:must|have to|need to) (?:decline|refuse)|decline|refuse|don't feel comfortable|'m not comfortable|"
-    r"am not comfortable|'m not going|am not going)"
+    r"(?:can't|cannot|can not|won't|will not|am (?:unable|not able)|'m (?:unable|not able)|decline|refuse|"
+    r"don't feel comfortable|'m not comfortable|am not comfortable|'m not going|am not going)"
 )
+# What a summary in the first person says that it cannot do is something else: "I cannot write to /etc".
 _ASKED = (
-    r"(?:help|assist|summari[sz]|comply|provid|fulfil|do (?:that|this|so)|continu|creat|writ|produc|generat|complet|"
-    r"engag|process|respond|answer|discuss|shar|support|proceed|accommodat|offer|giv(?:e|ing) you|"
-    r"mak(?:e|ing) (?:a|this))\w*"
+    r"(?:(?:help|assist|comply|engage|engaging)\b|summari[sz]|fulfil|do (?:that|this|so)\b|"
+    r"(?:provid|creat|writ|produc|generat|complet|process|continu|discuss|proceed|shar|answer|respond|mak|giv|offer)\w*"
+    r"(?: to| with)?(?: (?:that|this|it)(?=\s*(?:\Z|[.,;:!?]))|"
+    r"[^.!?\n]{0,40}\b(?:summar|"
+    r"(?:the|this|your) (?:request|conversation)(?=\s*(?:\Z|[.,;:!?]|because|as|since|due)))))"
 )
-_SORRY = r"(?:(?:I'm|I am|We're|We are)?\s?(?:\w+ ){0,2}sorry\b|(?:I|We) (?:\w+ )?apologi[sz]e|My apologies|Apologies)"
+_SORRY = r"(?:(?:I'm|I am|We're|We are)?\s?(?:\w+ ){0,2}sorry|(?:I|We) (?:\w+ )?apologi[sz]e|My apologies|Apologies)\b"
 _TALK = r"(?:messages?|conversation|text|transcript|content|chat)"
+_GIVEN = r"(?:to summari[sz]e|provided|included|shared|attached|here|above|in (?:your|this) (?:message|prompt|request))"
 _REFUSALS = tuple(
     re.compile(rf"\A(?:{form})", re.IGNORECASE)
     for form in (
@@ -126,31 +130,41 @@ _REFUSALS = tuple(
             rf"{_SORRY}[^.!?\n]{{0,120}}[.!?,;:—–-]?\s*(?:but |and |however,? |unfortunately,? )?"
             rf"(?:I|we) ?(?:{_CANNOT}|don't|do not|have no)\b"
         ),
-        rf"(?:Unfortunately|Regrettably|As an AI)\b[^.!?\n]{{0,120}}?\bI ?{_CANNOT}\b",
-        rf"I ?{_CANNOT}(?: to| from| with)?(?: \w+ly)? {_ASKED}\b",
+        (
+            r"(?:(?:Unfortunately|Regrettably|As an AI)\b[^.!?\n]{0,120}?\b)?"
+            rf"I ?{_CANNOT}(?: to| from| with)?(?: \w+ly)? {_ASKED}"
+        ),
+        (
+            r"I ?(?:must|have to|need to|will have to|(?:'m|am) going to have to) (?:decline|refuse)"
+            r"(?: to (?:help|assist|comply|summar)| summar| (?:this|that|your) (?:request|task)\b|\W*\Z)"
+        ),
+        rf"As an AI\b[^.!?\n]{{0,60}}, I ?(?:{_CANNOT}|don't|do not)\b",
         # There is nothing to summarise, or it was not understood what is.
         (
             r"I (?:don't|do not|can't|cannot) (?:see|have|find) (?:any |the |a |access to (?:any |the |a )?)?"
-            rf"(?:previous |prior |earlier )?{_TALK}\b"
+            rf"(?:previous |prior |earlier )?{_TALK}\b[^.!?\n]{{0,60}}\b{_GIVEN}"
         ),
         (
-            r"(?:It (?:looks|seems|appears)(?: like)?(?: that)? |There (?:is|are) )"
-            r"(?:you|no|there|the (?:message|conversation))[^.!?\n]{0,120}"
-            r"\b(?:empty|missing|provided?|included?|shared?|to summari[sz]e)\b"
+            r"(?:(?:It (?:looks|seems|appears)(?: like)?(?: that)? )?there (?:is|are) |"
+            rf"It (?:looks|seems|appears)(?: like)?(?: that)? )no {_TALK}\b[^.!?\n]{{0,40}}\b{_GIVEN}"
+        ),
+        (
+            r"It (?:looks|seems|appears)(?: like)?(?: that)? (?:you (?:haven't|have not|didn't|did not|forgot)|"
+            rf"(?:the|your) {_TALK} (?:is|was|are|were) (?:empty|missing|not (?:provided|included|shared|attached)))"
         ),
         (
             r"(?:Please|Could you(?: please)?|Can you(?: please)?) (?:provide|share|paste|send)\b"
-            rf"[^.!?\n]{{0,80}}\b{_TALK}\b[^.!?\n]{{0,60}}\bsummar"
+            rf"[^.!?,;\n]{{0,80}}\b{_TALK}\b[^.!?,;\n]{{0,60}}\bsummar"
         ),
         # Filters in front of the model.
         (
-            r"(?:The|This|Your) (?:response|request|prompt|content|message|input|output)"
-            r"(?: was| has been| is| violates| may violate)? ?(?:\w+ )?"
-            r"(?:blocked|filtered|flagged|rejected|refused|our |the )"
-            r"[^.\n]{0,80}(?:policy|policies|filter|filtering|guidelines|safety|moderation)"
+            r"(?:The|This|Your) (?:response|request|prompt|content|message|input|output) (?:was|has been|is|violates|"
+            r"may violate)\b[^.\n]{0,80}\b(?:content (?:management|filter|polic|moderation)|usage polic|moderation|"
+            r"safety (?:system|guideline|polic|filter))"
         ),
         # The usual beginnings in other languages.
         r"(?:Es tut mir leid|Tut mir leid|Entschuldigung)\b.{0,40}\bich kann\b",
+        r"Ich kann (?:\w+ ){0,3}nicht (?:helfen|zusammenfassen)\b",
         r"(?:Je suis désolée?|Désolée?)\b.{0,40}\bje ne (?:peux|suis)\b",
         r"(?:Lo siento|Lo lamento)\b.{0,40}\bno (?:puedo|me es)\b",
         r"(?:Desculpe|Sinto muito|Lamento)\b.{0,40}\bnão posso\b",
@@ -162,28 +176,43 @@ _REFUSALS = tuple(
 )
 
 
+_CITES = re.compile(r"\[v\d{1,18}")
+
+
+def _is_short(said: str) -> bool:
+    """Whether a text is as short as refusals and lines of error are, and cites nothing, which they do not."""
+    return len(said) <= _SHORT_CHARS and not _CITES.search(said)
+
+
 def _is_refusal(said: str) -> bool:
-    return len(said) <= _SHORT_CHARS and any(form.match(said) for form in _REFUSALS)
+    return _is_short(said) and any(form.match(said) for form in _REFUSALS)
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 _ENVELOPE = frozenset({
     "cause", "code", "correlation_id", "detail", "details", "documentation_url", "domain", "error", "error_code",
-    "error_description", "error_type", "errors", "exception", "help", "id", "instance", "message", "meta", "msg",
-    "object", "ok", "param", "path", "reason", "request_id", "requestid", "retry_after", "service", "stack", "status",
-    "status_code", "statuscode", "success", "timestamp", "title", "trace", "trace_id", "traceid", "type",
+    "error_description", "error_type", "errors", "exception", "help", "id", "instance", "message", "messages", "meta",
+    "msg", "object", "ok", "param", "path", "reason", "request_id", "requestid", "retry_after", "service", "stack",
+    "status", "status_code", "statuscode", "success", "timestamp", "title", "trace", "trace_id", "traceid", "type",
 })  # fmt: skip
 """Members of the objects in which services tell of an error, in small letters; a summary in JSON has others, too."""
-_FAILURES = frozenset({"error", "errors", "exception", "error_code", "error_description", "error_type"})
 _TELLS = frozenset({"detail", "message", "msg", "title"})
 _CODES = frozenset({"code", "status", "status_code", "statuscode"})
+_BAD_CODE = re.compile(
+    r"[45]\d\d|.*(?:error|invalid|limit|exceeded|quota|time_?d?_?out|unavailable|denied|unauthori[sz]ed|forbidden|"
+    r"not_?found|overloaded|exhausted)",
+    re.IGNORECASE | re.DOTALL,
+)
 
-_ERROR_NAMES = (
+_SDK_ERRORS = (
     r"(?:API|APIStatus|APIConnection|APITimeout|APIResponseValidation|RateLimit|InternalServer|Authentication|BadRequest|"
-    r"PermissionDenied|NotFound|Overloaded|ServiceUnavailable|UnprocessableEntity|Conflict|InvalidRequest|Connection|"
-    r"ConnectionRefused|ConnectionReset|Connect|Read|HTTP|HTTPStatus|RemoteProtocol|ClientConnector|ServerDisconnected|"
-    r"ContextWindowExceeded|ContentPolicyViolation|Timeout)(?:Error|Timeout|Exception)"
+    r"PermissionDenied|Overloaded|ServiceUnavailable|UnprocessableEntity|InvalidRequest|ContextWindowExceeded|"
+    r"ContentPolicyViolation)Error"
+)
+_HTTP_ERRORS = (
+    r"(?:Connection|ConnectionRefused|ConnectionReset|Connect|Read|Write|Pool|HTTP|HTTPStatus|RemoteProtocol|NotFound|"
+    r"ClientConnector|ServerDisconnected|Timeout)(?:Error|Timeout|Exception)"
 )
 _STATUSES = (
     r"(?:Bad Request|Unauthorized|Payment Required|Forbidden|Not Found|Method Not Allowed|Request Timeout|"
@@ -198,32 +227,42 @@ _LONG_ERRORS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """What nothing but an error begins with, however long it is."""
+_ONLY = r"[^.!?\n]{0,160}[.!?]?(?: (?:Please|Try|Retry)\b[^\n]{0,200})?\Z"
+"""A sentence ends, and nothing but advice follows."""
 _SHORT_ERRORS = tuple(
     re.compile(rf"\A(?:{form})", re.IGNORECASE)
     for form in (
-        rf"(?:[\w.]{{0,80}}\.)?{_ERROR_NAMES}(?::|\(|\Z)",
-        r"(?:API |HTTP |Server |Request )?Error(?: code)?:? ?(?:\(?[45]\d\d\)?)(?: ?[-:–—]|\.?\Z)",
-        rf"(?:(?:HTTP |Status |Error:? )?(?:code:? )?[45]\d\d:? )?{_STATUSES}[.!]?\Z",
+        rf"(?:(?:[a-z_]{{1,40}}\.){{1,4}}(?:{_SDK_ERRORS}|{_HTTP_ERRORS})|{_SDK_ERRORS})(?::|\(|\Z)",
+        rf"(?:{_HTTP_ERRORS}|(?:[\w.-]{{1,40}} ){{0,2}}\w{{0,40}}error|fatal)(?::? ?\Z|: ?{_ONLY}|\()",
+        rf"\[(?:error|fatal)\]{_ONLY}",
+        rf"(?:API |HTTP |Server |Request )?Error(?: code)?:? ?\(?[45]\d\d\)?(?:\.?\Z| ?[-:–—] ?(?:[{{\[]|{_ONLY}))",
+        rf"(?:(?:HTTP |Status |Error:? )?(?:code:? )?[45]\d\d:? )?{_STATUSES}[.!]?(?:\Z|\n|: ?{_ONLY})",
+        r"[45]\d\d(?:\Z| (?:Client|Server) Error: )|<Response \[[45]\d\d\]>?\Z|data: \[DONE\]\Z",
+        r"\{'(?:error|detail)': ",
         r"(?:upstream (?:connect error|request timeout|prematurely closed)|no healthy upstream|stream timeout)",
         (
-            r"(?:Error: )?(?:Rate limit (?:reached|exceeded)|You exceeded your current quota|You have exceeded|"
-            r"Incorrect API key|Invalid API key|Connection (?:error|refused|reset)\b|"
-            r"(?:The )?(?:request|connection|operation|model) (?:timed out|(?:is|are) (?:currently )?overloaded)|"
-            r"This model's maximum context length|Failed to fetch\b|fetch failed\b|socket hang up\b|connect E[A-Z]{4,}|"
-            r"The server (?:had an error|is overloaded|encountered an? )|"
-            r"An (?:internal |unexpected )?error (?:has )?occurred)"
+            r"(?:Error: )?(?:Rate limit reached for|You exceeded your current quota|Incorrect API key provided|"
+            r"This model's maximum context length|"
+            r"The server (?:had an error while|encountered an? (?:internal )?error)|"
+            r"An (?:internal |unexpected )?error (?:has )?occurred while processing)"
+        ),
+        (
+            r"(?:Error: )?(?:Rate limit (?:reached|exceeded)|Invalid API key|"
+            r"Connection (?:error|refused|reset|timed out)|"
+            r"(?:The )?(?:request|connection|operation|model|server|engine) (?:timed out|is (?:currently )?overloaded)|"
+            r"(?:(?:I'm |I am )?sorry, )?something went wrong|We(?:'re| are) experiencing|"
+            r"Failed to fetch|fetch failed|socket hang up|connect E[A-Z]{4,}|"
+            rf"An (?:internal |unexpected )?error (?:has )?occurred)\b{_ONLY}"
         ),
         r"(?:Uncaught )?(?:\w{1,40})?Error: [^\n]{0,300}\n\s+at \S",
     )
 )
-_CITES = re.compile(r"\[v\d{1,18}")
 
 
 def _is_error(said: str) -> bool:
     if _LONG_ERRORS.match(said) or _is_error_json(said):
         return True
-    # What cites messages was written about them.
-    return len(said) <= _SHORT_CHARS and any(form.match(said) for form in _SHORT_ERRORS) and not _CITES.search(said)
+    return _is_short(said) and any(form.match(said) for form in _SHORT_ERRORS)
 
 
 def _is_error_json(said: str) -> bool:
@@ -245,7 +284,11 @@ def _is_error_value(value: Any) -> bool:
     members = {str(key).lower(): held for key, held in value.items()}
     if not members.keys() <= _ENVELOPE:
         return False
-    if any(members.get(name) for name in _FAILURES) or members.get("type") == "error":
+    if any(members.get(name) for name in ("error", "exception", "error_code", "error_description", "error_type")):
+        return True
+    if isinstance(errors := members.get("errors"), list) and any(isinstance(one, dict) for one in errors):
         return True
     # {"detail": "Not Found"} of some frameworks, {"code": 429, "message": "…"} of others.
-    return members.keys() == {"detail"} or bool(members.keys() & _TELLS and members.keys() & _CODES)
+    codes = (str(members[name]) for name in _CODES & members.keys())
+    is_bad = "error" in (members.get("type"), members.get("object")) or any(map(_BAD_CODE.match, codes))
+    return members.keys() == {"detail"} or bool(is_bad and members.keys() & _TELLS)
