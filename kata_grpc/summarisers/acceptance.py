@@ -233,7 +233,8 @@ _SHORT_ERRORS = tuple(
     re.compile(rf"\A(?:{form})", re.IGNORECASE)
     for form in (
         rf"(?:(?:[a-z_]{{1,40}}\.){{1,4}}(?:{_SDK_ERRORS}|{_HTTP_ERRORS})|{_SDK_ERRORS})(?::|\(|\Z)",
-        rf"(?:{_HTTP_ERRORS}|(?:[\w.-]{{1,40}} ){{0,2}}\w{{0,40}}error|fatal)(?::? ?\Z|: ?{_ONLY}|\()",
+        rf"{_HTTP_ERRORS}\(",
+        rf"(?:{_HTTP_ERRORS}|(?:[\w.-]{{1,40}} ){{0,2}}\w{{0,40}}error|fatal)(?::? ?\Z|: ?{_ONLY})",
         rf"\[(?:error|fatal)\]{_ONLY}",
         rf"(?:API |HTTP |Server |Request )?Error(?: code)?:? ?\(?[45]\d\d\)?(?:\.?\Z| ?[-:–—] ?(?:[{{\[]|{_ONLY}))",
         rf"(?:(?:HTTP |Status |Error:? )?(?:code:? )?[45]\d\d:? )?{_STATUSES}[.!]?(?:\Z|\n|: ?{_ONLY})",

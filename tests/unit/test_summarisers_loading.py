@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,30 +25,11 @@ from tests.unit.test_summarisers_builtin import request, talk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     Install = Callable[..., None]
 
-PLUGIN = '''
-from kata_grpc.summarisers import Aside, Summary, SummaryRequest, complete
-
-
-class FirstLines:
-    """Summarises by the first line of each message of a user's."""
-
-    name = "first-lines"
-
-    def __init__(self) -> None:
-        self._aside = Aside()
-
-    async def summarise(self, request: SummaryRequest) -> Summary:
-        said = [f"{one.message.text.splitlines()[0]} [v{one.version}]" for one in request.messages if one.message.text]
-        text = "\\n".join([f"What was said up to message {request.covered.last}:", *said[-3:]])
-        return await complete(request, text, self._aside, summariser=self.name)
-
-    async def close(self) -> None:
-        """Let go of nothing."""
-'''
+DOCS = Path(__file__).parents[2] / "docs" / "compaction.md"
+PLUGIN = DOCS.read_text(encoding="utf-8").split("```python\n# kata_first_lines.py\n")[1].split("```")[0]
 
 
 @pytest.fixture
@@ -118,7 +100,7 @@ async def test_a_plugin_is_found_by_its_name_and_summarises(install: Install) ->
     summariser = named("mine")
     made = await summariser.summarise(request(talk(30)))
     assert summariser.name == made.summariser == "first-lines"
-    assert made.text.startswith("What was said up to message 30:\n")
+    assert made.text.startswith("Said up to message 30:\n")
     assert "\n## Artifacts\n" in made.text
     assert State.from_json(made.state).last == 30
     await summariser.close()
