@@ -66,17 +66,21 @@ def _weight(numbered: Numbered) -> int:
 async def _in_a_process(
     function: Callable[..., Result], messages: Sequence[Numbered], arguments: dict[str, Any]
 ) -> Any:
-    # Where this process finds its modules the other one does, too. Signals of a terminal are not for it.
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        _SERVE,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        start_new_session=True,
-    )
+    job = pickle.dumps((function, arguments))
+    try:
+        # Where this process finds its modules the other one does, too. Signals of a terminal are not for it.
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            _SERVE,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SummariserFailed(f"no process can be started to summarise ({error.strerror})") from error
     assert process.stdin is not None, "it is a pipe"
     assert process.stdout is not None, "it is a pipe"
     assert process.stderr is not None, "it is a pipe"
@@ -84,7 +88,7 @@ async def _in_a_process(
         async with asyncio.TaskGroup() as group:
             answer = group.create_task(process.stdout.read())
             said = group.create_task(process.stderr.read())
-            group.create_task(_send(process.stdin, (function, arguments), messages))
+            group.create_task(_send(process.stdin, job, messages))
         status = await process.wait()
     finally:
         if process.returncode is None:
@@ -98,9 +102,9 @@ async def _in_a_process(
     return pickle.loads(answer.result())  # noqa: S301 - from a process that was started here
 
 
-async def _send(pipe: asyncio.StreamWriter, job: Any, messages: Sequence[Numbered]) -> None:
+async def _send(pipe: asyncio.StreamWriter, job: bytes, messages: Sequence[Numbered]) -> None:
     try:
-        pipe.write(pickle.dumps(job))
+        pipe.write(job)
         for batch in _batches(messages):
             pipe.write(pickle.dumps(batch))
             await pipe.drain()

@@ -28,7 +28,7 @@ class SummaryRequest:
     count: Callable[[str], int]
     """Counts the tokens of a text; none in the empty one. It can be pickled, so that work may leave the process."""
     previous_text: str = ""
-    """The summary that this one takes the place of, as it stands in the window."""
+    """The summary that this one takes the place of."""
     previous_state: str = ""
     """What its summariser gave as `state`."""
     beside: Sequence[Numbered] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kata_grpc.compaction import State, adopt, artifact_section, collect, summarise
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from kata_grpc.summarisers.interface import SummaryRequest
 
 _HEADING = "\n## Artifacts\n"
+_LINE = re.compile(r"\[v\d{1,18}(?:-v\d{1,18})?\] .*")
 
 
 class Made(NamedTuple):
@@ -61,6 +63,12 @@ def completed(
         room -= over
     kept = len(section.kept) + len(section.held)
     return Made(whole, adopt(state, text).to_json(), kept, len(section.dropped))
+
+
+def without_artifacts(text: str) -> str:
+    """Return what somebody wrote of a text that was completed: the state has its artifacts."""
+    written, _, section = text.rpartition(_HEADING)
+    return written if all(map(_LINE.fullmatch, section.splitlines())) and written else text
 
 
 async def complete(

@@ -21,7 +21,7 @@ import httpx2
 from kata_grpc.summarisers.acceptance import Rejection, check_text
 from kata_grpc.summarisers.aside import Aside
 from kata_grpc.summarisers.interface import SummariserFailed
-from kata_grpc.summarisers.making import complete
+from kata_grpc.summarisers.making import complete, without_artifacts
 from kata_grpc.summarisers.prompting import Lines, system_prompt, user_prompt
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class OpenAI:
         target = min(request.target_tokens * TEXT_PERCENT // 100, self._endpoint.max_tokens * 3 // 4)
         system = system_prompt(max(target, 1), request.instructions)
         lines = Lines(request.messages, request.count)
-        whole = _Answer(request.previous_text, self._endpoint.model, None, None)
+        whole = _Answer(without_artifacts(request.previous_text), self._endpoint.model, None, None)
         for _ in range(MAX_CALLS):
             user = await asyncio.to_thread(self._next_part, lines, request, system, whole.text)
             answer = await self._ask(system, user)

@@ -6,8 +6,11 @@ import asyncio
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import time
 from itertools import cycle, islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 COUNT = PortableCounter("o200k_base")
 IN_A_PROCESS = 0
+ROOT = Path(__file__).parents[2]
 TEXTS = ["Fix the test in tests/test_a.py of issue ABC-12, please.", "I read src/kata/parse.py:17 and commit 0a1b2c3d."]
 
 
@@ -92,7 +96,7 @@ async def test_the_event_loop_goes_on_while_much_is_summarised() -> None:
     work = asyncio.ensure_future(Builtin().summarise(request(messages)))
     median, longest = await longest_wait(work)
     assert State.from_json(work.result().state).messages == 20_000
-    assert median < 0.003
+    assert median < 0.004
     assert longest < 0.25
 
 
@@ -125,6 +129,33 @@ async def test_a_process_that_is_killed_is_a_failure_and_the_next_one_is_not() -
     with pytest.raises(SummariserFailed, match="ended with status -9"):
         await work
     assert (await builtin.summarise(request(talk(30)))).text
+
+
+PARENT = """
+import asyncio
+from tests.unit.test_summarisers_builtin import IN_A_PROCESS, Builtin, request, talk
+asyncio.run(Builtin(IN_A_PROCESS).summarise(request(talk(30_000))))
+"""
+
+
+def test_a_process_ends_with_the_server_that_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT) as parent:
+        while not (found := psutil.Process(parent.pid).children()):
+            time.sleep(0.01)
+        parent.kill()
+    psutil.wait_procs(found, timeout=20)
+    assert not any(process.is_running() for process in found)
+
+
+async def test_no_process_that_can_be_started_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/absent/python")
+    with pytest.raises(SummariserFailed, match=r"no process can be started to summarise \(No such file or directory\)"):
+        await Builtin(IN_A_PROCESS).summarise(request(talk(3)))
+
+
+async def test_a_counter_that_cannot_be_sent_is_a_mistake_that_is_named() -> None:
+    with pytest.raises((AttributeError, pickle.PicklingError), match="lambda"):
+        await Builtin(IN_A_PROCESS).summarise(request(talk(3), count=lambda text: len(text) // 4))
 
 
 def broken(messages: Iterable[Numbered], **_: object) -> str:

@@ -373,6 +373,19 @@ async def test_what_is_too_much_for_one_call_is_merged_part_by_part() -> None:
     assert State.from_json(made.state).messages == 150
 
 
+async def test_a_summary_that_was_completed_is_sent_without_its_artifacts() -> None:
+    others = f"{TEXT}\n## Artifacts\n[v1] a.py\nOpen: nothing."
+    async with asking(completion(TEXT)) as (summariser, server):
+        first = await summariser.summarise(request(talk(30)))
+        await summariser.summarise(request(talk(9), previous_text=others))
+        more = request(talk(9, first=31), previous_text=first.text, previous_state=first.state)
+        merged = await summariser.summarise(more)
+    said = [json.loads(one.user.split("<previous_summary>\n")[1].split("\n")[0]) for one in server.requests[1:]]
+    assert said == [others, TEXT]
+    assert "tests/test_8.py" in merged.text
+    assert State.from_json(merged.state).messages == 39
+
+
 async def test_a_part_that_is_refused_is_not_passed_over() -> None:
     refusal = completion("I'm sorry, but I can't help with that.")
     async with asking(completion(TEXT), refusal, max_tokens=300, context_tokens=3_000) as (summariser, server):
