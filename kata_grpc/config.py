@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import parse_qsl, urlsplit
 
 from kata_grpc.domain import retention
-from kata_grpc.limits import MAX_FORK_DEPTH, MAX_FORKS, WATCH_CHECKPOINT_SECONDS
+from kata_grpc.limits import COMPACTION_LEASE_SECONDS, MAX_FORK_DEPTH, MAX_FORKS, WATCH_CHECKPOINT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,6 +88,14 @@ VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "KATA_WATCH_CHECKPOINT": ("watch_checkpoint", _seconds),
     "KATA_COMPACTION": ("compaction", _switch),
     "KATA_COMPACTION_POLL": ("compaction_poll", _seconds),
+    "KATA_SUMMARISER": ("summariser", str),
+    "KATA_SUMMARISER_URL": ("summariser_url", str),
+    "KATA_SUMMARISER_MODEL": ("summariser_model", str),
+    "KATA_SUMMARISER_API_KEY": ("summariser_api_key", str),
+    "KATA_SUMMARISER_CONNECT_TIMEOUT": ("summariser_connect_timeout", _seconds),
+    "KATA_SUMMARISER_TIMEOUT": ("summariser_timeout", _seconds),
+    "KATA_SUMMARISER_MAX_TOKENS": ("summariser_max_tokens", _whole),
+    "KATA_SUMMARISER_CONTEXT_TOKENS": ("summariser_context_tokens", _whole),
     "KATA_MAX_FORK_DEPTH": ("max_fork_depth", _whole),
     "KATA_MAX_FORKS": ("max_forks", _whole),
     "KATA_RETENTION": ("retention", retention.parse),
@@ -129,6 +137,18 @@ class Settings:
     """Whether this server compacts what policies find due."""
     compaction_poll: float = 60.0
     """How late it sees what another server left or marked."""
+    summariser: str = "builtin"
+    """Or `openai`, or the name of an entry point in `kata_grpc.summarisers`."""
+    summariser_url: str | None = field(default=None, repr=False)
+    summariser_model: str | None = None
+    summariser_api_key: str | None = field(default=None, repr=False)
+    summariser_connect_timeout: float = 5.0
+    summariser_timeout: float = 240.0
+    """For a whole summary, all calls and attempts."""
+    summariser_max_tokens: int = 4_096
+    """Of one answer."""
+    summariser_context_tokens: int = 32_768
+    """Of one call, its answer included."""
     max_fork_depth: int = MAX_FORK_DEPTH
     max_forks: int = MAX_FORKS
     """Of one context."""
@@ -178,7 +198,12 @@ class Settings:
 
     def validate(self) -> tuple[str, ...]:
         """Find every rule that the settings break, a sentence each."""
-        return (*self._limit_problems(), *self._listen_problems(), *self._database_problems())
+        return (
+            *self._limit_problems(),
+            *self._listen_problems(),
+            *self._database_problems(),
+            *self._summariser_problems(),
+        )
 
     def _limit_problems(self) -> list[str]:
         rules = (
@@ -221,6 +246,38 @@ class Settings:
             problems.append("DATABASE_URL_DIRECT is set and DATABASE_URL is not: set both, or neither.")
         return problems
 
+    def _summariser_problems(self) -> list[str]:
+        url, key, lease = self.summariser_url, self.summariser_api_key, COMPACTION_LEASE_SECONDS
+        rules = (
+            (
+                self.summariser != "openai" or (url is not None and self.summariser_model is not None),
+                "KATA_SUMMARISER=openai needs KATA_SUMMARISER_URL and KATA_SUMMARISER_MODEL.",
+            ),
+            (url is None or _is_http(url), "KATA_SUMMARISER_URL must be a URL of the form https://host:port/path."),
+            (
+                key is None or (key.isascii() and key.isprintable() and " " not in key),
+                "KATA_SUMMARISER_API_KEY must be visible ASCII characters.",
+            ),
+            (
+                self.summariser_connect_timeout < self.summariser_timeout < lease,
+                f"KATA_SUMMARISER_TIMEOUT must be above KATA_SUMMARISER_CONNECT_TIMEOUT and below {lease}, the lease.",
+            ),
+            (self.summariser_max_tokens >= 256, "KATA_SUMMARISER_MAX_TOKENS must be at least 256."),
+            (
+                self.summariser_context_tokens >= max(2 * self.summariser_max_tokens, 4_096),
+                "KATA_SUMMARISER_CONTEXT_TOKENS must be at least 4096 and twice KATA_SUMMARISER_MAX_TOKENS.",
+            ),
+        )
+        return [sentence for holds, sentence in rules if not holds]
+
+    def _summariser_warnings(self) -> list[str]:
+        warnings = []
+        if self.summariser == "builtin" and (self.summariser_url or self.summariser_model or self.summariser_api_key):
+            warnings.append("KATA_SUMMARISER is builtin: what is set of an endpoint is not used; openai would use it.")
+        if self.summariser == "openai" and self.summariser_url and _is_remote_http(self.summariser_url):
+            warnings.append("KATA_SUMMARISER_URL leads to another machine without TLS: messages cross it unencrypted.")
+        return warnings
+
     def _urls(self) -> list[tuple[str, str]]:
         urls = (("DATABASE_URL", self.database_url), ("DATABASE_URL_DIRECT", self.database_url_direct))
         return [(variable, url) for variable, url in urls if url is not None]
@@ -234,6 +291,7 @@ class Settings:
         ]
         if not is_loopback(self.listen) and self.tls_cert is None:
             warnings.append(f"KATA_LISTEN is {self.listen}: calls and their content cross the network unencrypted.")
+        warnings += self._summariser_warnings()
         known = VARIABLES.keys() | _OTHER_VARIABLES
         for name in sorted(environ or ()):
             if name.startswith("KATA_") and name not in known:
@@ -269,6 +327,19 @@ def _url_problem(url: str) -> str:
     if not parts.path.strip("/"):
         return "must name a database after the host"
     return ""
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _is_remote_http(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_loopback(f"{parts.hostname}:0")
 
 
 def _is_remote_plaintext(url: str) -> bool:

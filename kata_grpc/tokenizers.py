@@ -132,6 +132,23 @@ class Tokenizers:
             return self._counters[encoding]
 
 
+class PortableCounter:
+    """Counts with a tokenizer here, and in another process that it is sent to, which loads the vocabulary itself."""
+
+    __slots__ = ("_count", "_tokenizer")
+
+    def __init__(self, tokenizer: str, tokenizers: Tokenizers | None = None) -> None:
+        self._tokenizer = tokenizer
+        self._count = (tokenizers or Tokenizers()).counter(tokenizer)
+
+    def __call__(self, text: str) -> int:
+        """Count the tokens of a text."""
+        return self._count(text)
+
+    def __reduce__(self) -> tuple[type[PortableCounter], tuple[str]]:
+        return PortableCounter, (self._tokenizer,)
+
+
 def _is_small(messages: Sequence[Message], most: int) -> bool:
     """Whether counting takes no longer than `most` ASCII characters do; looks no further than it must."""
     for message in messages:

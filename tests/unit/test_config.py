@@ -49,6 +49,14 @@ def test_each_variable_is_read() -> None:
         "KATA_WATCH_CHECKPOINT": "5",
         "KATA_COMPACTION": "off",
         "KATA_COMPACTION_POLL": "9",
+        "KATA_SUMMARISER": "openai",
+        "KATA_SUMMARISER_URL": "https://models.example/v1",
+        "KATA_SUMMARISER_MODEL": "some-model",
+        "KATA_SUMMARISER_API_KEY": "sk-1",
+        "KATA_SUMMARISER_CONNECT_TIMEOUT": "3",
+        "KATA_SUMMARISER_TIMEOUT": "60",
+        "KATA_SUMMARISER_MAX_TOKENS": "2048",
+        "KATA_SUMMARISER_CONTEXT_TOKENS": "8192",
         "KATA_MAX_FORK_DEPTH": "6",
         "KATA_MAX_FORKS": "7",
         "KATA_RETENTION": "*: idle=90d purge=30d; archive: keep",
@@ -120,9 +128,54 @@ def test_a_remote_database_without_tls_is_warned_about(url: str, *, warned: bool
 @pytest.mark.holds("P7")
 def test_secrets_are_in_no_representation_problem_or_warning() -> None:
     url = "postgresql://kata:hunter2@db.example/kata"
-    settings = Settings.from_env({"DATABASE_URL": url, "DATABASE_URL_DIRECT": url})
+    secrets = {"KATA_SUMMARISER_URL": "https://api.example/?key=hunter2", "KATA_SUMMARISER_API_KEY": "hunter2"}
+    settings = Settings.from_env({"DATABASE_URL": url, "DATABASE_URL_DIRECT": url, **secrets})
     said = [repr(settings), *settings.warnings(), *problems_of(DATABASE_URL=url.replace("postgresql", "mysql"))]
     assert "hunter2" not in " ".join(said)
+
+
+def test_a_summariser_that_cannot_work_is_a_problem() -> None:
+    (problem,) = problems_of(KATA_SUMMARISER="openai", KATA_SUMMARISER_MODEL="m")
+    assert "needs KATA_SUMMARISER_URL" in problem
+    for url in (
+        "hunter2.example/v1",
+        "ftp://hunter2.example",
+        "https://:1/hunter2",
+        "http://hunter2:x",
+        "http://[hunter2",
+    ):
+        (problem,) = problems_of(KATA_SUMMARISER_URL=url)
+        assert "KATA_SUMMARISER_URL must be" in problem
+        assert "hunter2" not in problem
+    problems = problems_of(
+        KATA_SUMMARISER_API_KEY="hunter2\r\nHost: x",
+        KATA_SUMMARISER_CONNECT_TIMEOUT="60",
+        KATA_SUMMARISER_TIMEOUT="50",
+        KATA_SUMMARISER_MAX_TOKENS="9000",
+        KATA_SUMMARISER_CONTEXT_TOKENS="16000",
+    )
+    assert len(problems) == 3
+    assert "hunter2" not in " ".join(problems)
+    (problem,) = problems_of(KATA_SUMMARISER_TIMEOUT="300")
+    assert "lease" in problem
+
+
+@pytest.mark.holds("P10")
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"KATA_SUMMARISER": "openai", "KATA_SUMMARISER_URL": "https://api.example/v1"}, None),
+        ({"KATA_SUMMARISER": "openai", "KATA_SUMMARISER_URL": "http://127.0.0.1:11434/v1"}, None),
+        ({"KATA_SUMMARISER": "openai", "KATA_SUMMARISER_URL": "http://[::1]:11434/v1"}, None),
+        ({"KATA_SUMMARISER": "openai", "KATA_SUMMARISER_URL": "http://models.example/v1"}, "unencrypted"),
+        ({"KATA_SUMMARISER_URL": "https://api.example/v1"}, "is not used"),
+        ({"KATA_SUMMARISER": "mine", "KATA_SUMMARISER_URL": "https://api.example/v1"}, None),
+    ],
+)
+def test_a_summariser_that_is_probably_not_meant_is_warned_about(environ: dict[str, str], said: str | None) -> None:
+    warnings = Settings.from_env({"KATA_SUMMARISER_MODEL": "m", **environ}).warnings()
+    assert [said in warning for warning in warnings if said] == ([True] if said else [])
+    assert bool(warnings) == bool(said)
 
 
 @pytest.mark.holds("P9")
