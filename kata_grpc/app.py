@@ -36,6 +36,7 @@ from kata_grpc.services.retention import Retention
 from kata_grpc.services.tagging import Tags
 from kata_grpc.services.watching import Watching
 from kata_grpc.services.windows import Windows
+from kata_grpc.summarisers import load
 from kata_grpc.tokenizers import Tokenizers
 from kata_grpc.transport.auth import Authenticator, FixedTenant
 from kata_grpc.transport.calls import Calls
@@ -106,6 +107,7 @@ class Server:
         self._hints: Hints | None = None
         self._purging: Purging | None = None
         self._retention: asyncio.Task[None] | None = None
+        self._compactions: Compactions | None = None
         self._compactor: Compactor | None = None
         self._server: grpc.aio.Server | None = None
         self._port = 0
@@ -130,7 +132,7 @@ class Server:
         direct_url = settings.database_url_direct or settings.database_url
         self._hints = hints = Hints(database, self._changes, direct_url, options, settings.watch_poll)
         watching = Watching(database, self._changes, hints, settings.watch_checkpoint)
-        compactions = Compactions(database, tokenizers, hints.changed)
+        self._compactions = compactions = Compactions(database, tokenizers, load(settings), hints.changed)
         if settings.compaction:
             self._compactor = Compactor(database, compactions, settings.compaction_poll)
         nudge = self._compactor.nudge if self._compactor else None
@@ -235,6 +237,8 @@ class Server:
             await asyncio.gather(self._retention, return_exceptions=True)
         if self._purging is not None:
             await self._purging.close()
+        if self._compactions is not None:
+            await self._compactions.close()
         if self._tokenizers is not None:
             self._tokenizers.close()
         if self._hints is not None:

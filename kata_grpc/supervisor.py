@@ -25,6 +25,7 @@ from kata_grpc.db.embedded import EmbeddedPostgres
 from kata_grpc.db.errors import StartupError
 from kata_grpc.db.migrate import SchemaStatus
 from kata_grpc.db.pool import Database, PoolOptions
+from kata_grpc.summarisers import SummariserUnavailable, load
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,6 +45,10 @@ async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; StartupError says in one sentence why that cannot be done."""
     stop = _stop_signal()
     embedded: EmbeddedPostgres | None = None
+    try:
+        await load(settings).close()
+    except SummariserUnavailable as error:
+        raise StartupError(str(error)) from error
     with ExitStack() as reserved:
         try:
             if settings.embedded:

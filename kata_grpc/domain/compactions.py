@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kata_grpc.domain.messages import PINNED_ROLES
 from kata_grpc.domain.overlays import Run, merged
@@ -139,7 +139,8 @@ class Compaction:
     policy_revision: int
     covered: tuple[Run, ...]
     added: tuple[Run, ...]
-    plan: Mapping[str, int]
+    plan: Mapping[str, Any]
+    """The numbers of the plan, and what the summary took."""
     summariser: str
     reason: str
     summary: str
@@ -155,7 +156,8 @@ class Compaction:
     @property
     def replaced_tokens(self) -> int:
         """What its summary takes the place of: the groups that it hides, and the summary before it."""
-        return self.plan["gain"] + self.plan["previous_tokens"]
+        replaced: int = self.plan["gain"] + self.plan["previous_tokens"]
+        return replaced
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ KataError
 │   └── ResponseTooLarge
 ├── OutOfRange                 a version or revision beyond the latest, or before the earliest
 ├── TooManyWatchers
+├── NoSummary                  whatever makes summaries made none
 ├── WriteContention            the database gave up between writers
 ├── StorageUnavailable         no database, or no free connection
 ├── ShuttingDown
@@ -313,11 +314,13 @@ class ContextIsFlat(Precondition):
 class SummaryRejected(Precondition):
     """What should stand for hidden messages is no summary of them."""
 
-    def __init__(self, context_id: str, compaction_id: str, why: str) -> None:
+    def __init__(self, context_id: str, compaction_id: str, why: Sequence[str]) -> None:
         self.context_id = context_id
         self.compaction_id = compaction_id
-        self.why = why
-        super().__init__(f"The summary of compaction {compaction_id} was rejected ({why}); everything is as it was.")
+        self.why = ", ".join(why)
+        super().__init__(
+            f"The summary of compaction {compaction_id} was rejected ({self.why}); everything is as it was."
+        )
 
 
 class CompactionNotInForce(Precondition):
@@ -378,6 +381,17 @@ class TooManyWatchers(KataError):
     def __init__(self, maximum: int) -> None:
         self.maximum = maximum
         super().__init__(f"This server has {maximum} watches and takes no more now. Call again later.")
+
+
+class NoSummary(KataError):
+    """Whatever makes summaries made none; `retry_after` is how many seconds it wants to be left alone, if it says."""
+
+    def __init__(self, context_id: str, compaction_id: str, why: str, retry_after: float | None = None) -> None:
+        self.context_id = context_id
+        self.compaction_id = compaction_id
+        self.why = why
+        self.retry_after = retry_after
+        super().__init__(f"There is no summary for compaction {compaction_id} ({why}); everything is as it was.")
 
 
 class WriteContention(KataError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kata_grpc.db.query import load
 from kata_grpc.domain.compactions import Compaction, CompactionOrigin, CompactionState
@@ -12,7 +12,7 @@ from kata_grpc.domain.overlays import Run, multirange
 from kata_grpc.repositories.contexts import context_from_row
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
 
     from kata_grpc.db.pool import Executor
@@ -102,6 +102,7 @@ class CompactionRepository:
         version: int,
         revision: int,
         policy_revision: int,
+        attempt: int,
         summariser: str,
     ) -> Compaction:
         """Begin a compaction of a locked context on which no other is under way."""
@@ -122,7 +123,7 @@ class CompactionRepository:
             policy_revision,
             multirange(plan.covered),
             multirange(plan.added),
-            json.dumps(figures(plan)),
+            json.dumps({**figures(plan), "attempt": attempt}),
             [s.source for s in segments],
             [s.first for s in segments],
             [s.last for s in segments],
@@ -145,6 +146,7 @@ class CompactionRepository:
         summary_tokens: int,
         summary_state: str,
         summariser: str,
+        costs: Mapping[str, Any],
         request_id: str | None,
         fingerprint: bytes,
     ) -> Context | None:
@@ -161,6 +163,7 @@ class CompactionRepository:
             summariser,
             request_id,
             fingerprint,
+            json.dumps(costs),
         )
         return context_from_row(row) if row else None
 

@@ -13,7 +13,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kata_grpc.domain.compactions import CompactionState
-from kata_grpc.domain.errors import CompactionInProgress, CompactionStale, ContextNotFound, KataError, SummaryRejected
+from kata_grpc.domain.errors import (
+    CompactionInProgress,
+    CompactionStale,
+    ContextNotFound,
+    KataError,
+    NoSummary,
+    SummaryRejected,
+)
 from kata_grpc.domain.policy import Alarm, Measure, alarm, is_due
 from kata_grpc.repositories.policies import Due, PolicyRepository
 from kata_grpc.services.policies import effective_policy
@@ -93,6 +100,9 @@ class Compactor:
             except (SummaryRejected, CompactionStale) as error:
                 _log.info("context %s was not compacted: %s", context_id, error)
                 due = Due(seconds=_FIRST_WAIT)
+            except NoSummary as error:
+                _log.warning("context %s was not compacted: %s", context_id, error)
+                due = Due(seconds=min(max(_FIRST_WAIT, error.retry_after or 0), _MOST_WAIT))
             except CompactionInProgress:
                 due = Due(seconds=_FIRST_WAIT)
             await PolicyRepository(self._db).set_alarm(context_id, tenant, due)

@@ -9,7 +9,7 @@ from kata_grpc.summarisers.aside import Aside
 from kata_grpc.summarisers.builtin import Builtin
 from kata_grpc.summarisers.interface import Summariser, SummariserFailed, Summary, SummaryRequest
 from kata_grpc.summarisers.loading import SummariserSettings, SummariserUnavailable, load
-from kata_grpc.summarisers.making import complete
+from kata_grpc.summarisers.making import adopted, artifacts, complete
 
 __all__ = [
     "Aside",
@@ -21,6 +21,8 @@ __all__ = [
     "SummariserUnavailable",
     "Summary",
     "SummaryRequest",
+    "adopted",
+    "artifacts",
     "check",
     "check_text",
     "complete",

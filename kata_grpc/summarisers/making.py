@@ -65,6 +65,18 @@ def completed(
     return Made(whole, adopt(state, text).to_json(), kept, len(section.dropped))
 
 
+def artifacts(
+    messages: Iterable[Numbered], *, previous_state: str, count: Callable[[str], int], target_tokens: int
+) -> str:
+    """Return the lines of artifacts that go behind a summary that is not written yet."""
+    return artifact_section(collect(messages, _state(previous_state)), count, target_tokens).text
+
+
+def adopted(messages: Iterable[Numbered], *, previous_state: str, text: str) -> str:
+    """Return the state beside a text that stays as somebody wrote it."""
+    return adopt(collect(messages, _state(previous_state)), text).to_json()
+
+
 def without_artifacts(text: str) -> str:
     """Return what somebody wrote of a text that was completed: the state has its artifacts."""
     written, _, section = text.rpartition(_HEADING)

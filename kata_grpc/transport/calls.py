@@ -39,6 +39,8 @@ _DEADLINE_SHARE = 0.1
 """What of a short deadline that may take at most."""
 _WATCH = "Watch"
 """What the names of methods begin with whose streams have no end of their own."""
+_SLOW = frozenset({"CompactContext"})
+"""Methods that wait for a summary, which a model may make."""
 _REFUSAL_SECONDS = 1.0
 """For a refusal to leave; then it waits for its reader without a call that waits for it."""
 
@@ -120,11 +122,12 @@ class Calls:
         if method.server_streaming:
             seconds = self._watch_seconds if method.name.startswith(_WATCH) else self._stream_seconds
             return grpc.unary_stream_rpc_method_handler(self._server_stream(call, seconds), decode, _encode)
-        return grpc.unary_unary_rpc_method_handler(self._unary(call), decode, _encode)
+        seconds = self._stream_seconds if method.name in _SLOW else self._call_seconds
+        return grpc.unary_unary_rpc_method_handler(self._unary(call, seconds), decode, _encode)
 
-    def _unary(self, call: Unary) -> Callable[[Proto | None, Context], Awaitable[Answer]]:
+    def _unary(self, call: Unary, seconds: float) -> Callable[[Proto | None, Context], Awaitable[Answer]]:
         async def handle(request: Proto | None, context: Context) -> Answer:
-            return await self._guarded(context, self._call_seconds, lambda tenant: call(tenant, _well_formed(request)))
+            return await self._guarded(context, seconds, lambda tenant: call(tenant, _well_formed(request)))
 
         return handle
 

@@ -120,10 +120,7 @@ class CompactionServicer:
         begun = await self._compactions.begin(tenant, context_id, wanted, lease, request_id)
         return pb.BeginCompactionResponse(
             compaction=compaction_to_proto(begun.compaction),
-            fingerprint=begun.fingerprint,
-            previous_summary=begun.previous_summary,
-            artifact_section=begun.artifact_section,
-            instructions=begun.instructions,
+            **begun.material._asdict(),
             replayed=begun.replayed,
         )
 
@@ -256,6 +253,12 @@ def compaction_to_proto(compaction: Compaction) -> compaction_pb2.Compaction:
         reason=compaction.reason,
         summary=compaction.summary,
         erased=compaction.erased,
+        model=plan.get("model", ""),
+        input_tokens=plan.get("input_tokens", 0),
+        output_tokens=plan.get("output_tokens", 0),
+        artifacts_kept=plan.get("artifacts_kept", 0),
+        artifacts_dropped=plan.get("artifacts_dropped", 0),
+        attempt=plan.get("attempt", 1),
     )
     if compaction.state is CompactionState.COMMITTED:
         proto.tokens_after = plan["before"] - compaction.replaced_tokens + compaction.summary_tokens

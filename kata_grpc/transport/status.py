@@ -71,6 +71,12 @@ def _retry(_: errors.KataError) -> list[Proto]:
     return [details.RetryInfo(retry_delay=Duration(seconds=_RETRY_SECONDS))]
 
 
+def _retry_summary(error: errors.NoSummary) -> list[Proto]:
+    delay = Duration()
+    delay.FromMilliseconds(round(1_000 * (error.retry_after or _RETRY_SECONDS)))
+    return [details.RetryInfo(retry_delay=delay)]
+
+
 def _precondition(error: errors.Precondition) -> list[Proto]:
     violation = details.PreconditionFailure.Violation(type=type(error).__name__, description=str(error))
     return [details.PreconditionFailure(violations=[violation])]
@@ -160,6 +166,11 @@ TABLE: dict[type[errors.KataError], Row] = {
         ),
     ),
     errors.TooManyWatchers: Row("TOO_MANY_WATCHERS", lambda e: {"max": e.maximum}, _retry),
+    errors.NoSummary: Row(
+        "NO_SUMMARY",
+        lambda e: {"context_id": e.context_id, "compaction_id": e.compaction_id, "why": e.why},
+        _retry_summary,
+    ),
     errors.WriteContention: Row("WRITE_CONTENTION", details=_retry),
     errors.StorageUnavailable: Row("STORAGE_UNAVAILABLE", details=_retry),
     errors.ShuttingDown: Row("SHUTTING_DOWN", details=_retry),

@@ -30,6 +30,7 @@ from tests.faults.waiting import LOCKED_OUT, direct, nobody
 from tests.rpc import build as b
 from tests.rpc.serving import FreshDatabase, Refused, Running, loop, read_error, refused, serve, unknown_id
 from tests.rpc.watching import watching
+from tests.unit import chat_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -62,7 +63,7 @@ EXAMPLES: list[errors.KataError] = [
     errors.CompactionNotFound("id", "c"),
     errors.CompactionInProgress("id", "c"),
     errors.CompactionStale("id", "c", "expired", "its lease had ended"),
-    errors.SummaryRejected("id", "c", "empty"),
+    errors.SummaryRejected("id", "c", ["empty"]),
     errors.CompactionNotInForce("id", "c"),
     errors.NothingToCompact("id", "all_protected"),
     errors.ContextHasForks("id", 2, ["a", "b"]),
@@ -70,6 +71,7 @@ EXAMPLES: list[errors.KataError] = [
     errors.OutOfRange("at_version", 5, 4),
     errors.OutOfRange("from_revision", 1, 4, earliest=3),
     errors.TooManyWatchers(5_000),
+    errors.NoSummary("id", "id", "why", 3.5),
     errors.WriteContention(),
     errors.StorageUnavailable(),
     errors.ShuttingDown(),
@@ -300,6 +302,20 @@ async def test_refusals_of_compactions(server: Running) -> None:
     ]
     for reason, call in calls:
         assert check(await refused(call())).reason == reason
+
+
+@loop
+async def test_a_model_that_does_not_answer(fresh_url: FreshDatabase) -> None:
+    async with chat_server.serving(chat_server.error(429, "insufficient_quota", retry_after="90")) as chat:
+        named = {"summariser": "openai", "summariser_url": chat.url, "summariser_model": "some-model"}
+        async with serve(await fresh_url(), **named) as server:
+            context_id = (await server.create()).context_id
+            await server.append(context_id, *(b.user(f"{n} " * 200) for n in range(20)))
+            failure = check(
+                await refused(server.policies.CompactContext(ps.CompactContextRequest(context_id=context_id)))
+            )
+    assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "NO_SUMMARY")
+    assert failure.detail(details.RetryInfo()).retry_delay.ToMilliseconds() > 0
 
 
 @loop

@@ -78,14 +78,14 @@ where context_id = $1 and tenant_id = $2 and compaction_id = $3 and token = $4 a
 returning *;
 
 -- name: commit_compaction
--- Puts a compaction in force that is under way, and takes a revision, which keeps digests of it and of its summary. The caller holds the row lock of the context. Where a
--- policy may find it due again, it is looked at.
+-- Puts a compaction in force that is under way, and takes a revision, which keeps digests of it and of its summary. The
+-- caller holds the row lock of the context. Where a policy may find it due again, it is looked at.
 -- $1 context_id, $2 tenant_id, $3 compaction_id, $4 token, $5 summary, $6 its tokens, $7 state of the summary,
--- $8 summariser, $9 request_id, $10 fingerprint
+-- $8 summariser, $9 request_id, $10 fingerprint, $11 what the summary took
 with committed as (
   update compactions
   set state = 'committed', summary = $5, summary_tokens = $6, summary_state = $7, summariser = $8,
-      end_time = clock_timestamp(),
+      plan = plan || $11::jsonb, end_time = clock_timestamp(),
       revision = (select latest_revision + 1 from contexts where id = $1 and tenant_id = $2)
   where context_id = $1 and tenant_id = $2 and compaction_id = $3 and token = $4 and state = 'begun'
   returning *, jsonb_build_object(

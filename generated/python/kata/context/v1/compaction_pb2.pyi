@@ -188,6 +188,12 @@ class Compaction(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
     ERASED_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    INPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    ARTIFACTS_KEPT_FIELD_NUMBER: _builtins.int
+    ARTIFACTS_DROPPED_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
     compaction_id: _builtins.str
     """Identifies it."""
     context_id: _builtins.str
@@ -232,6 +238,18 @@ class Compaction(_message.Message):
     """Is the summary. Empty once some of what it was made of was redacted."""
     erased: _builtins.bool
     """Says that some of what it was made of was redacted, so that it and all built upon it hold no more."""
+    model: _builtins.str
+    """Names the model that made the summary; empty where none did."""
+    input_tokens: _builtins.int
+    """Is what the model read, in its own tokens, as it said."""
+    output_tokens: _builtins.int
+    """Is what the model wrote, in its own tokens, as it said."""
+    artifacts_kept: _builtins.int
+    """Counts the artifacts of what is hidden that stand in a summary made by the server."""
+    artifacts_dropped: _builtins.int
+    """Counts those that had no room; they are in the log."""
+    attempt: _builtins.int
+    """Is 1, and 1 more for each attempt in a row before it that ended without a commit."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Is when it was begun."""
@@ -282,10 +300,16 @@ class Compaction(_message.Message):
         reason: _builtins.str = ...,
         summary: _builtins.str = ...,
         erased: _builtins.bool = ...,
+        model: _builtins.str = ...,
+        input_tokens: _builtins.int = ...,
+        output_tokens: _builtins.int = ...,
+        artifacts_kept: _builtins.int = ...,
+        artifacts_dropped: _builtins.int = ...,
+        attempt: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "lease_expire_time", b"lease_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_ranges", b"added_ranges", "added_tokens", b"added_tokens", "base_revision", b"base_revision", "base_version", b"base_version", "compaction_id", b"compaction_id", "context_id", b"context_id", "create_time", b"create_time", "end_time", b"end_time", "erased", b"erased", "group_count", b"group_count", "hidden_tokens", b"hidden_tokens", "lease_expire_time", b"lease_expire_time", "message_count", b"message_count", "origin", b"origin", "policy_revision", b"policy_revision", "previous_compaction_id", b"previous_compaction_id", "ranges", b"ranges", "reason", b"reason", "revision", b"revision", "state", b"state", "summariser", b"summariser", "summary", b"summary", "summary_target_tokens", b"summary_target_tokens", "summary_tokens", b"summary_tokens", "token", b"token", "tokens_after", b"tokens_after", "tokens_before", b"tokens_before"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_ranges", b"added_ranges", "added_tokens", b"added_tokens", "artifacts_dropped", b"artifacts_dropped", "artifacts_kept", b"artifacts_kept", "attempt", b"attempt", "base_revision", b"base_revision", "base_version", b"base_version", "compaction_id", b"compaction_id", "context_id", b"context_id", "create_time", b"create_time", "end_time", b"end_time", "erased", b"erased", "group_count", b"group_count", "hidden_tokens", b"hidden_tokens", "input_tokens", b"input_tokens", "lease_expire_time", b"lease_expire_time", "message_count", b"message_count", "model", b"model", "origin", b"origin", "output_tokens", b"output_tokens", "policy_revision", b"policy_revision", "previous_compaction_id", b"previous_compaction_id", "ranges", b"ranges", "reason", b"reason", "revision", b"revision", "state", b"state", "summariser", b"summariser", "summary", b"summary", "summary_target_tokens", b"summary_target_tokens", "summary_tokens", b"summary_tokens", "token", b"token", "tokens_after", b"tokens_after", "tokens_before", b"tokens_before"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

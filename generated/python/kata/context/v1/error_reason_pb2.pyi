@@ -122,6 +122,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The compaction is not the one in force, or holds no more. Metadata: context_id, compaction_id."""
     ERROR_REASON_NOTHING_TO_COMPACT: _ErrorReason.ValueType  # 38
     """There is nothing to compact. Metadata: context_id, why."""
+    ERROR_REASON_NO_SUMMARY: _ErrorReason.ValueType  # 39
+    """Whatever makes summaries made none: a model's endpoint that cannot be reached, or refuses. The compaction failed, and
+    everything is as it was; RetryInfo says when to call again. Metadata: context_id, compaction_id, why.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names why a call failed.
@@ -229,6 +233,10 @@ ERROR_REASON_COMPACTION_NOT_IN_FORCE: ErrorReason.ValueType  # 37
 """The compaction is not the one in force, or holds no more. Metadata: context_id, compaction_id."""
 ERROR_REASON_NOTHING_TO_COMPACT: ErrorReason.ValueType  # 38
 """There is nothing to compact. Metadata: context_id, why."""
+ERROR_REASON_NO_SUMMARY: ErrorReason.ValueType  # 39
+"""Whatever makes summaries made none: a model's endpoint that cannot be reached, or refuses. The compaction failed, and
+everything is as it was; RetryInfo says when to call again. Metadata: context_id, compaction_id, why.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 STATUS_CODE_FIELD_NUMBER: _builtins.int

@@ -117,7 +117,8 @@ class PolicyServiceServicer:
     def CompactContext(self, request, context):
         """Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
         summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
-        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, NO_SUMMARY,
+        REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

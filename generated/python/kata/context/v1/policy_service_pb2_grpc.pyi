@@ -52,7 +52,8 @@ class PolicyServiceStub:
     CompactContext: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.CompactContextRequest, _policy_service_pb2.CompactContextResponse]
     """Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
     summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
-    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, NO_SUMMARY,
+    REQUEST_ID_REUSED.
     """
     BeginCompaction: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.BeginCompactionRequest, _policy_service_pb2.BeginCompactionResponse]
     """Begins a compaction whose summary the caller makes, wherever and however long: appends go on meanwhile. Nothing is
@@ -100,7 +101,8 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     CompactContext: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.CompactContextRequest, _policy_service_pb2.CompactContextResponse]  # type: ignore[assignment]
     """Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
     summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
-    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, NO_SUMMARY,
+    REQUEST_ID_REUSED.
     """
     BeginCompaction: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.BeginCompactionRequest, _policy_service_pb2.BeginCompactionResponse]  # type: ignore[assignment]
     """Begins a compaction whose summary the caller makes, wherever and however long: appends go on meanwhile. Nothing is
@@ -169,7 +171,8 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_policy_service_pb2.CompactContextResponse, _abc.Awaitable[_policy_service_pb2.CompactContextResponse]]:
         """Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
         summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
-        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, NO_SUMMARY,
+        REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod

@@ -119,6 +119,18 @@ export interface Compaction {
     summary: string;
     /** Says that some of what it was made of was redacted, so that it and all built upon it hold no more. */
     erased: boolean;
+    /** Names the model that made the summary; empty where none did. */
+    model: string;
+    /** Is what the model read, in its own tokens, as it said. */
+    inputTokens: bigint;
+    /** Is what the model wrote, in its own tokens, as it said. */
+    outputTokens: bigint;
+    /** Counts the artifacts of what is hidden that stand in a summary made by the server. */
+    artifactsKept: bigint;
+    /** Counts those that had no room; they are in the log. */
+    artifactsDropped: bigint;
+    /** Is 1, and 1 more for each attempt in a row before it that ended without a commit. */
+    attempt: number;
 }
 /** HeldGroup is a group that a compaction leaves, and why. */
 export interface HeldGroup {

@@ -102,6 +102,12 @@ function createBaseCompaction() {
         reason: "",
         summary: "",
         erased: false,
+        model: "",
+        inputTokens: 0n,
+        outputTokens: 0n,
+        artifactsKept: 0n,
+        artifactsDropped: 0n,
+        attempt: 0,
     };
 }
 exports.Compaction = {
@@ -225,6 +231,36 @@ exports.Compaction = {
         }
         if (message.erased !== false) {
             writer.uint32(216).bool(message.erased);
+        }
+        if (message.model !== "") {
+            writer.uint32(226).string(message.model);
+        }
+        if (message.inputTokens !== 0n) {
+            if (BigInt.asIntN(64, message.inputTokens) !== message.inputTokens) {
+                throw new globalThis.Error("value provided for field message.inputTokens of type int64 too large");
+            }
+            writer.uint32(232).int64(message.inputTokens);
+        }
+        if (message.outputTokens !== 0n) {
+            if (BigInt.asIntN(64, message.outputTokens) !== message.outputTokens) {
+                throw new globalThis.Error("value provided for field message.outputTokens of type int64 too large");
+            }
+            writer.uint32(240).int64(message.outputTokens);
+        }
+        if (message.artifactsKept !== 0n) {
+            if (BigInt.asIntN(64, message.artifactsKept) !== message.artifactsKept) {
+                throw new globalThis.Error("value provided for field message.artifactsKept of type int64 too large");
+            }
+            writer.uint32(248).int64(message.artifactsKept);
+        }
+        if (message.artifactsDropped !== 0n) {
+            if (BigInt.asIntN(64, message.artifactsDropped) !== message.artifactsDropped) {
+                throw new globalThis.Error("value provided for field message.artifactsDropped of type int64 too large");
+            }
+            writer.uint32(256).int64(message.artifactsDropped);
+        }
+        if (message.attempt !== 0) {
+            writer.uint32(264).int32(message.attempt);
         }
         return writer;
     },
@@ -430,6 +466,48 @@ exports.Compaction = {
                         message.erased = reader.bool();
                         continue;
                     }
+                    case 28: {
+                        if (tag !== 226) {
+                            break;
+                        }
+                        message.model = reader.string();
+                        continue;
+                    }
+                    case 29: {
+                        if (tag !== 232) {
+                            break;
+                        }
+                        message.inputTokens = reader.int64();
+                        continue;
+                    }
+                    case 30: {
+                        if (tag !== 240) {
+                            break;
+                        }
+                        message.outputTokens = reader.int64();
+                        continue;
+                    }
+                    case 31: {
+                        if (tag !== 248) {
+                            break;
+                        }
+                        message.artifactsKept = reader.int64();
+                        continue;
+                    }
+                    case 32: {
+                        if (tag !== 256) {
+                            break;
+                        }
+                        message.artifactsDropped = reader.int64();
+                        continue;
+                    }
+                    case 33: {
+                        if (tag !== 264) {
+                            break;
+                        }
+                        message.attempt = reader.int32();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -502,6 +580,20 @@ exports.Compaction = {
         message.reason = object.reason ?? "";
         message.summary = object.summary ?? "";
         message.erased = object.erased ?? false;
+        message.model = object.model ?? "";
+        message.inputTokens = (object.inputTokens !== undefined && object.inputTokens !== null)
+            ? BigInt(object.inputTokens)
+            : 0n;
+        message.outputTokens = (object.outputTokens !== undefined && object.outputTokens !== null)
+            ? BigInt(object.outputTokens)
+            : 0n;
+        message.artifactsKept = (object.artifactsKept !== undefined && object.artifactsKept !== null)
+            ? BigInt(object.artifactsKept)
+            : 0n;
+        message.artifactsDropped = (object.artifactsDropped !== undefined && object.artifactsDropped !== null)
+            ? BigInt(object.artifactsDropped)
+            : 0n;
+        message.attempt = object.attempt ?? 0;
         return message;
     },
 };

@@ -117,5 +117,10 @@ export declare enum ErrorReason {
     ERROR_REASON_COMPACTION_NOT_IN_FORCE = 37,
     /** ERROR_REASON_NOTHING_TO_COMPACT - There is nothing to compact. Metadata: context_id, why. */
     ERROR_REASON_NOTHING_TO_COMPACT = 38,
+    /**
+     * ERROR_REASON_NO_SUMMARY - Whatever makes summaries made none: a model's endpoint that cannot be reached, or refuses. The compaction failed, and
+     * everything is as it was; RetryInfo says when to call again. Metadata: context_id, compaction_id, why.
+     */
+    ERROR_REASON_NO_SUMMARY = 39,
     UNRECOGNIZED = -1
 }

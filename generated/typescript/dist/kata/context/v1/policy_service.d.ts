@@ -322,7 +322,8 @@ export declare const PolicyServiceService: {
     /**
      * Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
      * summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, NO_SUMMARY,
+     * REQUEST_ID_REUSED.
      */
     readonly compactContext: {
         readonly path: "/kata.context.v1.PolicyService/CompactContext";
@@ -421,7 +422,8 @@ export interface PolicyServiceServer extends UntypedServiceImplementation {
     /**
      * Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
      * summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, NO_SUMMARY,
+     * REQUEST_ID_REUSED.
      */
     compactContext: handleUnaryCall<CompactContextRequest, CompactContextResponse>;
     /**
@@ -478,7 +480,8 @@ export interface PolicyServiceClient extends Client {
     /**
      * Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
      * summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
-     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, REQUEST_ID_REUSED.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, NO_SUMMARY,
+     * REQUEST_ID_REUSED.
      */
     compactContext(request: CompactContextRequest, callback: (error: ServiceError | null, response: CompactContextResponse) => void): ClientUnaryCall;
     compactContext(request: CompactContextRequest, metadata: Metadata, callback: (error: ServiceError | null, response: CompactContextResponse) => void): ClientUnaryCall;
