@@ -13,6 +13,7 @@ from kata_grpc.domain.overlays import Run, merged
 from kata_grpc.limits import MAX_NAMED_LOGS
 from kata_grpc.repositories.compactions import CompactionRepository
 from kata_grpc.repositories.contexts import ContextRepository
+from kata_grpc.repositories.policies import PolicyRepository
 from kata_grpc.repositories.redactions import RedactionRepository, Tombstone
 from kata_grpc.services.changes import OnChange, unwatched
 from kata_grpc.services.requests import check_claim, fingerprint
@@ -122,6 +123,9 @@ async def _erase(
         *_logs(erased, owners),
         tuple(counts),
     )
+    if any(table == "compactions" for table, _ in counts):
+        # What its summary hid is in the view again, which may be due for that.
+        await PolicyRepository(executor).mark_context(context.id, context.tenant_id)
     changed = await redactions.take_revision(context.id, time, detail, request_id, wanted)
     return Redacted(changed, revision, False, detail)
 

@@ -10,6 +10,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from kata.context.v1 import compaction_pb2 as cp
 from kata.context.v1 import context_service_pb2 as cs
+from kata.context.v1 import message_service_pb2 as ms
 from kata.context.v1 import policy_pb2
 from kata.context.v1 import policy_service_pb2 as ps
 
@@ -239,3 +240,20 @@ async def test_policies_of_nothing(server: Running) -> None:
     other = unknown_id()
     assert (await refused(effective(server, other))).reason == "CONTEXT_NOT_FOUND"
     assert (await refused(set_policy(server, other, compaction()))).reason == "CONTEXT_NOT_FOUND"
+
+
+async def test_what_a_redaction_brought_back_is_compacted_again(fresh_url: FreshDatabase) -> None:
+    async with serve(await fresh_url(), compaction=True, compaction_poll=0.2) as server:
+        context_id = await told(server, 8)
+        settings = {"enabled": True, "trigger_groups": 6, "preserve_recent": 3, "min_gain_tokens": 1}
+        await set_policy(server, context_id, compaction(debounce=NOW, cooldown=NOW, **settings))
+        await until(lambda: compactions(server, context_id, states=[cp.COMPACTION_STATE_COMMITTED]))
+        erased = ms.VersionRange(first_version=2, last_version=2)
+        await server.messages.RedactMessages(ms.RedactMessagesRequest(context_id=context_id, ranges=[erased]))
+
+        async def stands_again() -> bool:
+            found = await compactions(server, context_id, states=[cp.COMPACTION_STATE_COMMITTED])
+            return len(found) > 1 and not found[0].erased and found[-1].erased
+
+        await until(stands_again)
+        assert "Question 1:" not in (await compactions(server, context_id))[0].summary
