@@ -597,9 +597,7 @@ class _Verification:
             if row["in_force_at_base"] is not None or self._context["segments"] is None:
                 previous = row["in_force_at_base"] or 0
                 expect("compactions.previous_revision", previous, row["previous_revision"], revision=revision)
-            if is_copy or revision > self._flattened:
-                # What it was made of before it was flattened was in its ancestors' logs.
-                expect("compaction_sources", True, row["has_sources"], revision=revision)
+            expect("compaction_sources", True, row["has_sources"], revision=revision)
             if not row["create_time"] <= row["end_time"]:
                 expect("compactions.end_time", f"at least {row['create_time']}", row["end_time"], revision=revision)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kata_grpc.domain.overlays import Change, Hidden, Run, Why, merged
@@ -12,12 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from kata_grpc.domain.messages import Row
-    from kata_grpc.domain.windows import Entry
+    from kata_grpc.domain.windows import Entry, RunningState
     from kata_grpc.repositories.windows import WindowRepository
 
 _SPAN = 1_024
 """The least part of a log that is looked at for what is hidden in it."""
 _MOST_AT_ONCE = 1_000_000
+_TURNS_AT_FIRST, _TURNS_AT_MOST = 16, 4_096
 
 
 class Overlays:
@@ -98,6 +100,32 @@ class Overlays:
     def shows(self, entry: Entry) -> bool:
         """Whether a message is visible, as far as is known down to its version."""
         return not self.hidden.hides(entry.version, entry.group_version)
+
+
+async def visible_state(log: WindowRepository, overlays: Overlays, state: RunningState) -> RunningState:
+    """Return a running state in which hidden groups have no open calls, and the turn is the newest visible one."""
+    hidden = await overlays.at({state.turn_version, *state.open_groups})
+    turn = state.turn_version
+    if hidden.around(turn) is not None:
+        turn = await _visible_turn(log, overlays, turn - 1)
+    open_calls = {
+        key: visible
+        for key, groups in state.open_calls.items()
+        if (visible := [group for group in groups if hidden.around(group) is None])
+    }
+    return replace(state, turn_version=turn, open_calls=open_calls)
+
+
+async def _visible_turn(log: WindowRepository, overlays: Overlays, version: int) -> int:
+    """Return the newest visible version up to one at which the user opened a turn; 0 without one."""
+    limit = _TURNS_AT_FIRST
+    while turns := await log.turns(version, limit):
+        hidden = await overlays.at(turns)
+        for turn in turns:
+            if hidden.around(turn) is None:
+                return turn
+        version, limit = turns[-1] - 1, min(4 * limit, _TURNS_AT_MOST)
+    return 0
 
 
 def _meeting(runs: Sequence[Run], part: Run) -> Sequence[Run]:

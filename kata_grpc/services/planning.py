@@ -13,7 +13,7 @@ from kata_grpc.domain.windows import Cost, View
 from kata_grpc.repositories.compactions import CompactionRepository, InForce
 from kata_grpc.repositories.windows import WindowRepository
 from kata_grpc.services.lengths import Lengths
-from kata_grpc.services.overlays import Overlays
+from kata_grpc.services.overlays import Overlays, visible_state
 from kata_grpc.services.snapshots import At, Snapshot, Snapshots
 
 if TYPE_CHECKING:
@@ -59,16 +59,24 @@ async def planned(
     previous = await compactions.that_holds(snapshot.lineage, in_force.id, snapshot.version, snapshot.revision)
     covered = previous.covered if previous else ()
     state = await log.state(snapshot.version)
-    overlays = Overlays(log, View.CURRENT, snapshot.version, snapshot.revision, removals=snapshot.context.has_removals)
+    overlays = Overlays(
+        log,
+        View.CURRENT,
+        snapshot.version,
+        snapshot.revision,
+        removals=snapshot.context.has_removals,
+        compacted=covered,
+    )
+    state = await visible_state(log, overlays, state)
     entries: list[tuple[Entry, bool]] = []
-    last = 0
-    for gap in _gaps(covered, snapshot.version):
-        for run in _pages(gap):
-            if len(entries) >= MAX_PLANNED and snapshot.version - last > _REST:
-                break
-            entries += await _read(log, overlays, run)
-            last = run.last
-    beyond = 0
+    last, beyond = 0, 0
+    for run in (page for gap in _gaps(covered, snapshot.version) for page in _pages(gap)):
+        if len(entries) >= MAX_PLANNED and snapshot.version - last > _REST:
+            break
+        entries += await _read(log, overlays, run)
+        last = run.last
+    else:
+        last = snapshot.version
     if last < snapshot.version:
         # None of what was read is recent.
         beyond = state.tokens - (await log.state(last)).tokens

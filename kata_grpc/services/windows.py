@@ -25,7 +25,7 @@ from kata_grpc.services.accounting import Window, account
 from kata_grpc.services.cache import BoundedCache
 from kata_grpc.services.choosing import PINNED_MOST, Choice, Snapshot
 from kata_grpc.services.counting import NO_RESHAPING, Counting
-from kata_grpc.services.overlays import Overlays
+from kata_grpc.services.overlays import Overlays, visible_state
 from kata_grpc.services.snapshots import At, Snapshots, is_current
 from kata_grpc.services.standing import in_force, standing
 from kata_grpc.services.tails import LOOK_LEAST, LOOK_MOST
@@ -45,7 +45,6 @@ _TOOLS_FRAMING = 8
 """More than any recorded request had beyond the tokens of its schemas' JSON; see docs/tokens.md."""
 _DIGESTS_AT_ONCE = 8_192
 _KNOWN_FORKS = 10_000
-_TURNS_AT_FIRST, _TURNS_AT_MOST = 16, 4_096
 
 
 class Windows:
@@ -121,7 +120,7 @@ class Windows:
                 redactions=row["has_redactions"],
                 compacted=compaction.covered if compaction else (),
             )
-            state = await _visible_state(log, overlays, state)
+            state = await visible_state(log, overlays, state)
         taken = Snapshot(state, revision, policy_revision, row["tokenizer"])
 
         async def chosen(options: WindowOptions) -> tuple[Choice, Counting | None]:
@@ -323,32 +322,6 @@ def _revision(request: WindowRequest, row: Row) -> int:
 
 async def _visible(window: Window, rows: Sequence[Row]) -> Sequence[Row]:
     return rows if window.overlays is None else await window.overlays.visible(rows)
-
-
-async def _visible_state(log: WindowRepository, overlays: Overlays, state: RunningState) -> RunningState:
-    """Return a running state in which hidden groups have no open calls, and the turn is the newest visible one."""
-    hidden = await overlays.at({state.turn_version, *state.open_groups})
-    turn = state.turn_version
-    if hidden.around(turn) is not None:
-        turn = await _visible_turn(log, overlays, turn - 1)
-    open_calls = {
-        key: visible
-        for key, groups in state.open_calls.items()
-        if (visible := [group for group in groups if hidden.around(group) is None])
-    }
-    return replace(state, turn_version=turn, open_calls=open_calls)
-
-
-async def _visible_turn(log: WindowRepository, overlays: Overlays, version: int) -> int:
-    """Return the newest visible version up to one at which the user opened a turn; 0 without one."""
-    limit = _TURNS_AT_FIRST
-    while turns := await log.turns(version, limit):
-        hidden = await overlays.at(turns)
-        for turn in turns:
-            if hidden.around(turn) is None:
-                return turn
-        version, limit = turns[-1] - 1, min(4 * limit, _TURNS_AT_MOST)
-    return 0
 
 
 def _part(window: Window, after: int, last: int) -> TailPart:

@@ -236,7 +236,10 @@ _SHORT_ERRORS = tuple(
         rf"{_HTTP_ERRORS}\(",
         rf"(?:{_HTTP_ERRORS}|(?:[\w.-]{{1,40}} ){{0,2}}\w{{0,40}}error|fatal)(?::? ?\Z|: ?{_ONLY})",
         rf"\[(?:error|fatal)\]{_ONLY}",
-        rf"(?:API |HTTP |Server |Request )?Error(?: code)?:? ?\(?[45]\d\d\)?(?:\.?\Z| ?[-:–—] ?(?:[{{\[]|{_ONLY}))",
+        (
+            r"(?:API |HTTP |Server |Request )?Error(?: code)?:? ?\(?[45]\d\d\)?"
+            rf"(?:\.?\Z| ?[{{\[]| ?[-:–—] ?(?:[{{\[]|{_ONLY}))"
+        ),
         rf"(?:(?:HTTP |Status |Error:? )?(?:code:? )?[45]\d\d:? )?{_STATUSES}[.!]?(?:\Z|\n|: ?{_ONLY})",
         r"[45]\d\d(?:\Z| (?:Client|Server) Error: )|<Response \[[45]\d\d\]>?\Z|data: \[DONE\]\Z",
         r"\{'(?:error|detail)': ",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kata_grpc.compaction import State, adopt, artifact_section, collect, summarise
+from kata_grpc.domain.messages import Reasoning, Text
 from kata_grpc.summarisers.acceptance import check_text
 from kata_grpc.summarisers.interface import SummariserFailed, Summary
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from kata_grpc.compaction import Numbered
+    from kata_grpc.domain.messages import Part
     from kata_grpc.summarisers.aside import Aside
     from kata_grpc.summarisers.interface import SummaryRequest
 
@@ -116,12 +119,27 @@ async def by_rule(request: SummaryRequest, aside: Aside, *, summariser: str) -> 
     """Summarise by rule."""
     made = await aside.work(summarised, request.messages, **_arguments(request))
     return Summary(
-        text=made.text,
+        text=made.text or _of_nothing(request),
         state=made.state,
         summariser=summariser,
         artifacts_kept=made.kept,
         artifacts_dropped=made.dropped,
     )
+
+
+def _of_nothing(request: SummaryRequest) -> str:
+    """Return what is said of messages in which nothing was found to tell, as where they are images: what they are."""
+    kinds = Counter(
+        type(part).__name__.lower() for one in request.messages for part in one.message.parts if not _is_text(part)
+    )
+    first, last = request.covered
+    held = ", ".join(f"{kind}: {count}" for kind, count in sorted(kinds.items()))
+    text = f"Messages {first} to {last} have no text to tell of{f' ({held})' if held else ''}."
+    return text if request.count(text) <= request.target_tokens else ""
+
+
+def _is_text(part: Part) -> bool:
+    return isinstance(part, Text | Reasoning)
 
 
 def _arguments(request: SummaryRequest) -> dict[str, Any]:

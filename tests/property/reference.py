@@ -94,6 +94,14 @@ class Wanted:
     min_gain: int = 0
 
 
+@dataclass(frozen=True)
+class Standing:
+    """A compaction in force: what it hides, and what its summary costs."""
+
+    covered: frozenset[int] = frozenset()
+    tokens: int = 0
+
+
 class Reference:
     """The windows of a log up to one version."""
 
@@ -104,10 +112,11 @@ class Reference:
         wanted: Wanted = Wanted(),
         removed: Collection[int] = (),
         redacted: Collection[int] = (),
+        compaction: Standing = Standing(),
     ) -> None:
         """`removed` are versions; what answers a removed group is hidden with it.
 
-        Of `redacted` messages the groups are hidden, whole.
+        Of `redacted` messages the groups are hidden, whole. What a compaction covers is hidden but where it is pinned.
         """
         self.log = log
         self.stored = log
@@ -115,24 +124,55 @@ class Reference:
         self.framing = framing
         self.wanted = wanted
         self.groups, unanswered = groups_of(log)
-        erased = {self.groups[v - 1] for v in redacted if v <= len(log)} - {0}
-        of_erased = {v for v, g in enumerate(self.groups, start=1) if g in erased}
-        self.hidden = {v for v, g in enumerate(self.groups, start=1) if v in removed or g in removed} | of_erased
-        self.redacted = {v for v in of_erased if v in erased or v not in removed}
-        """Those of the hidden of which this is the reason: what was removed by itself is so."""
-        self.unanswered = {start: keys for start, keys in unanswered.items() if start not in self.hidden}
+        self.erased = {self.groups[v - 1] for v in redacted if v <= len(log)} - {0}
+        self.removed = removed
+        self.hidden = self.within({*removed, *self.erased})
+        unanswered = {s: k for s, k in unanswered.items() if s not in self.hidden | compaction.covered}
+        asked = {self.groups[v - 1] for v in wanted.pinned if v <= len(log) and log[v - 1].role not in PINNED} - {0}
+        shown = {v for start in asked - set(unanswered) for v in self.members(start)}
+        talk = self.talk(self.hidden | self.within(compaction.covered))
+        self.turn = max((v for v in talk if log[v - 1].role == "user" and not log[v - 1].results), default=0)
+        self.covered = compaction.covered - shown
+        self.summary, self.stands_for = compaction.tokens, max(compaction.covered, default=0)
+        self.after = max(self.covered, default=0)
+        """Behind which version the summary stands; 0 where there is none."""
+        self.hidden |= self.within(self.covered) - shown
+        self.unanswered = unanswered
         self.pins = [v for v, told in enumerate(log, start=1) if told.role in PINNED and v not in self.hidden]
-        starts = [
-            v
-            for v, g in enumerate(self.groups, start=1)
-            if g == v and log[v - 1].role not in PINNED and v not in self.hidden
-        ]
+        starts = self.talk(self.hidden)
         self.newest = max(starts, default=0)
-        asked = {self.groups[v - 1] for v in wanted.pinned if v <= len(log) and log[v - 1].role not in PINNED}
-        self.kept = sorted(asked - {0} - set(self.unanswered) - self.hidden)
+        self.kept = sorted(asked - set(self.unanswered) - self.hidden)
         usable = [v for v in starts if v == self.newest or v not in self.unanswered]
         self.usable = [v for v in usable if v not in self.kept]
-        self.turn = max((v for v in starts if log[v - 1].role == "user" and not log[v - 1].results), default=0)
+
+    def within(self, versions: Collection[int]) -> set[int]:
+        """Versions, and what answers a group of them."""
+        return {v for v, group in enumerate(self.groups, start=1) if v in versions or group in versions}
+
+    def talk(self, hidden: Collection[int]) -> list[int]:
+        """The first messages of groups."""
+        return [
+            v
+            for v, group in enumerate(self.groups, start=1)
+            if group == v and self.log[v - 1].role not in PINNED and v not in hidden
+        ]
+
+    def why_hidden(self, version: int) -> str:
+        """A message's own reason goes before its group's."""
+        for one in (version, self.groups[version - 1]):
+            for reason, those in (
+                ("REDACTED", self.erased),
+                ("REMOVED", self.removed),
+                ("COMPACTED", self.covered),
+            ):
+                if one in those:
+                    return reason
+        raise AssertionError(version)
+
+    def content(self) -> int:
+        """What the view costs without framing."""
+        visible = [told for v, told in enumerate(self.log, start=1) if v not in self.hidden]
+        return sum(told.tokens for told in visible) + (self.summary if self.after else 0)
 
     def members(self, start: int) -> list[int]:
         return [v for v, group in enumerate(self.groups, start=1) if group == start]
@@ -144,16 +184,18 @@ class Reference:
 
     def whole(self, starts: Sequence[int], *, starts_on_user: bool) -> int:
         """What a window of the pinned messages and these groups costs; nothing when it is empty."""
-        if not starts and not self.pins and not self.kept:
+        if not starts and not self.pins and not self.kept and not self.after:
             return 0
         labels = self.framing.per_label * len(self.pins)
         apart = self.apart(starts)
         kept = sorted({*apart, *(v for start in self.kept for v in self.members(start))})
         pinned = min((v for start in self.kept for v in self.members(start)), default=0)
-        leads = pinned and not 0 < self.turn < pinned
+        leads = pinned and not 0 < self.turn < pinned and not 0 < self.after < pinned
         opening = leads and starts_on_user and self.log[pinned - 1].role != "user"
         groups = sum(self.cost(self.members(start)) for start in starts)
         fixed = self.framing.prime + labels + (self.framing.opening if opening else 0)
+        if self.after:
+            fixed += self.summary + self.framing.per_message
         return fixed + self.cost(self.pins) + self.cost(kept) + groups
 
     def apart(self, starts: Sequence[int]) -> list[int]:
@@ -173,7 +215,8 @@ class Reference:
 
     def may_start(self, start: int, *, starts_on_user: bool) -> bool:
         """Whether a tail may start with a group: with the user, or behind something."""
-        first = min([self.turn or len(self.log), *(v for start in self.kept for v in self.members(start))])
+        before = [v for start in self.kept for v in self.members(start)] + ([self.after] if self.after else [])
+        first = min([self.turn or len(self.log), *before])
         return not starts_on_user or self.log[start - 1].role == "user" or start > first
 
     def few(self, run: Sequence[int]) -> bool:
@@ -184,7 +227,7 @@ class Reference:
         """Returns the window whose cost is at most `room`."""
         if not self.log:
             return self._expected([], [], "")
-        if starts_on_user and self.newest and not self.turn and not self.kept:
+        if starts_on_user and self.newest and not self.turn and not self.kept and not self.after:
             return NoStart()
         runs = self.runs()
 
@@ -249,7 +292,7 @@ class Reference:
             elif fits_from <= v < start:
                 out[v] = moved
             elif v in self.hidden:
-                out[v] = "REDACTED" if v in self.redacted else "REMOVED"
+                out[v] = self.why_hidden(v)
             elif group == 0:
                 out[v] = "ORPHAN_RESULT"
             elif group in self.unanswered and group != self.newest:

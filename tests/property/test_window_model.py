@@ -335,15 +335,15 @@ def per_version(excluded: Sequence[window_pb2.ExcludedRange]) -> dict[int, str]:
 
 def check_ledger(response: ms.GetWindowResponse) -> None:
     header, ledger = response.header, response.trailer.ledger
-    parts = (ledger.pinned_tokens, ledger.tail_tokens, ledger.overhead_tokens)
+    parts = (ledger.pinned_tokens, ledger.summary_tokens, ledger.tail_tokens, ledger.overhead_tokens)
     assert all(part >= 0 for part in (*parts, ledger.unused_tokens))
     assert sum(parts) == header.window_tokens <= header.token_budget - header.reserve_tokens
     assert sum(parts) + ledger.reserve_tokens + ledger.unused_tokens == header.token_budget
 
 
-def check_groups_whole(response: ms.GetWindowResponse, reference: Reference) -> None:
+def check_groups_whole(messages: Sequence[pb.Message], reference: Reference) -> None:
     """No group is split, no result stands without its call, no call in the middle without its result."""
-    versions = {message.version for message in response.messages}
+    versions = {message.version for message in messages}
     for version in versions:
         group = reference.groups[version - 1]
         assert group, "no orphan"
@@ -404,9 +404,15 @@ async def ask(server: Running, request: ms.GetWindowRequest, reference: Referenc
         return
     assert isinstance(expected, Expected), (expected, response)
     header, trailer = response.header, response.trailer
-    assert [m.version for m in response.messages] == expected.versions
-    assert list(response.messages) == [log[version - 1] for version in expected.versions], "as they stand in the log"
-    assert header.message_count == len(expected.versions)
+    messages = list(response.messages)
+    if reference.after:
+        place = sum(version <= reference.after for version in expected.versions)
+        summary = messages.pop(place)
+        assert summary.derived.last_version == reference.stands_for
+        assert summary.token_count == trailer.ledger.summary_tokens == reference.summary
+    assert [m.version for m in messages] == expected.versions
+    assert messages == [log[version - 1] for version in expected.versions], "as they stand in the log"
+    assert header.message_count == len(response.messages)
     assert header.window_tokens == reference.whole(expected.run, starts_on_user=on_user)
     assert header.tail_first_version == expected.tail_first
     assert trailer.ledger.pinned_tokens == expected.pinned_tokens
@@ -417,7 +423,7 @@ async def ask(server: Running, request: ms.GetWindowRequest, reference: Referenc
     always = {*reference.pins, reference.turn, *(v for start in reference.kept for v in reference.members(start))}
     assert not any(v in out for v in expected.versions if v not in always)
     check_ledger(response)
-    check_groups_whole(response, reference)
+    check_groups_whole(messages, reference)
 
     assert header.snapshot_version == len(reference.log)
     assert header.tokenizer == (request.tokenizer or b.SIZED)

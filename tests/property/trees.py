@@ -16,7 +16,8 @@ from kata.context.v1 import lineage_pb2, window_pb2
 from kata.context.v1 import message_service_pb2 as ms
 
 from kata_grpc.domain.tokens import FRAMING
-from tests.property.reference import Reference, Told, Wanted, groups_of
+from tests.property.compacted import Compacting, Compaction, spread, standing
+from tests.property.reference import Reference, Standing, Told, Wanted, groups_of
 from tests.property.test_window_model import DIALECTS, ask, to_message
 from tests.rpc import build as b
 from tests.rpc.forks import history
@@ -24,7 +25,7 @@ from tests.rpc.serving import refused
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable
 
     from kata.context.v1 import message_pb2 as pb
 
@@ -35,7 +36,7 @@ DEEPEST = 32
 NAMES = ("one", "two", "three")
 DOINGS = {
     "create": 1,
-    "append": 12,
+    "append": 18,
     "fork": 4,
     "remove": 7,
     "restore": 2,
@@ -46,6 +47,11 @@ DOINGS = {
     "flatten": 3,
     "redact": 2,
     "purge": 2,
+    "compact": 12,
+    "begin": 5,
+    "commit": 6,
+    "revert": 3,
+    "reapply": 3,
 }
 """What is done to contexts, and how often as against the others."""
 QUESTIONS = {"window": 5, "listing": 4, "history": 2, "lineage": 1, "comparison": 3, "tags": 1}
@@ -71,6 +77,12 @@ class Did:
     first: int
     last: int
     removed: frozenset[int]
+    touched: frozenset[int] = frozenset()
+    """What it removed or restored."""
+    compaction: Compaction | None = None
+    """What is in force since."""
+    puts: bool = False
+    """Whether this revision put it in force."""
 
     def until(self, version: int) -> Did:
         """Returns what a fork at a version has of it."""
@@ -79,6 +91,7 @@ class Did:
             first=self.first if self.first <= version else 0,
             last=min(self.last, version),
             removed=frozenset(v for v in self.removed if v <= version),
+            touched=frozenset(v for v in self.touched if v <= version),
         )
 
 
@@ -97,11 +110,18 @@ class Model:
     """The other logs that it reads, also those of which it has no message."""
     deleted: bool = False
     children: list[str] = field(default_factory=list)
+    begun: Compaction | None = None
+    """The compaction that was begun last, if it was not committed."""
 
     @property
     def latest(self) -> tuple[int, int]:
         """The version and revision that it is at."""
         return len(self.log), len(self.revisions)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether no other compaction may be begun: an erasure of what it is made of ends one."""
+        return self.begun is not None and not self.begun.erased
 
     def version_at(self, revision: int) -> int:
         return self.revisions[revision - 1].last if revision else 0
@@ -116,11 +136,15 @@ class Model:
         groups, _ = groups_of(self.told(version))
         return {v for v, group in enumerate(groups, start=1) if v in removed or group in removed}
 
-    def do(self, context_id: str, kind: str, first: int = 0, removed: frozenset[int] | None = None) -> int:
-        """Takes a revision, and returns it."""
-        if removed is None:
-            removed = self.removed_at(len(self.revisions))
-        self.revisions.append(Did(context_id, kind, first, len(self.log), removed))
+    def put(self, revision: int) -> int:
+        """The revision that put in force what is so at another one; 0 where none did."""
+        return next((n for n in range(revision, 0, -1) if self.revisions[n - 1].puts), 0)
+
+    def do(self, context_id: str, kind: str, first: int = 0, **changes: Any) -> int:
+        """Takes a revision, and returns it; what does not change is as it was."""
+        before = self.revisions[-1] if self.revisions else Did("", "", 0, 0, frozenset())
+        did = Did(context_id, kind, first, len(self.log), before.removed, compaction=before.compaction)
+        self.revisions.append(replace(did, puts="compaction" in changes, **changes))
         return len(self.revisions)
 
 
@@ -142,14 +166,14 @@ class Place:
     revision: int
 
 
-class Trees:
+class Trees(Compacting):
     """The service and the models."""
 
     def __init__(self, server: Running) -> None:
         self.server = server
         self.models: dict[str, Model] = {}
-        self.erased: set[tuple[str, int]] = set()
-        """What was redacted: who appended it, and its version."""
+        self.erased = set()
+        self.compactions = []
 
     async def step(self, kind: str, rng: random.Random) -> None:
         """Does one thing to one context, or asks one thing of it."""
@@ -185,13 +209,6 @@ class Trees:
         assert (verified.version, verified.revision) == model.latest
 
     # --- what is done -------------------------------------------------------------------------------------------------
-
-    async def live(self, model: Model, call: Awaitable[Any]) -> Any:
-        """Awaits a call that is refused where the context is deleted; returns nothing then."""
-        if not model.deleted:
-            return await call
-        assert (await refused(call)).reason == "CONTEXT_NOT_FOUND"
-        return None
 
     async def append(self, context_id: str, model: Model, rng: random.Random) -> None:
         told = [say(rng) for _ in range(rng.randint(1, 4))]
@@ -257,7 +274,9 @@ class Trees:
         assert sorted(whole) == list(spread(changed.ranges))
         before = model.removed_at(len(model.revisions))
         after = before | whole if removes else before - whole
-        assert changed.revision == model.do(context_id, "REMOVE" if removes else "RESTORE", removed=after)
+        assert changed.revision == model.do(
+            context_id, "REMOVE" if removes else "RESTORE", removed=after, touched=frozenset(whole)
+        )
 
     async def tag(self, context_id: str, model: Model, rng: random.Random) -> None:
         name, move = rng.choice(NAMES), rng.random() < 0.5
@@ -331,6 +350,7 @@ class Trees:
         assert {log.context_id: log.message_count for log in redacted.receipt.logs} == {
             k: n for k, n in logs.items() if n
         }
+        self.erase_summaries(named - self.erased)
         self.erased |= named
         assert redacted.revision == model.do(context_id, "REDACT")
 
@@ -366,8 +386,11 @@ class Trees:
         removed = self.removed(model, place, view)
         pinned = tuple(rng.sample(range(1, place.version + 1), min(place.version, rng.choice([0, 0, 1, 3]))))
         wanted = Wanted(pinned, most=rng.choice([0, 0, 0, 2, 5]))
-        erased = [v for v, entry in enumerate(model.log, start=1) if (entry.owner, v) in self.erased]
-        reference = Reference(model.told(place.version), FRAMING[DIALECTS[dialect]], wanted, removed, erased)
+        compaction = Standing()
+        if view != window_pb2.VIEW_RAW:
+            compaction = standing(model, place.version, self.revision(model, place, view))
+        framing, erased = FRAMING[DIALECTS[dialect]], self.erased_of(model)
+        reference = Reference(model.told(place.version), framing, wanted, removed, erased, compaction)
         costs = reference.costs(starts_on_user=DIALECTS[dialect].starts_on_user)
         request.token_budget = max(1, rng.choice(costs) + rng.choice([0, 0, 0, 1, -1, 50, -50]))
         options = window_pb2.WindowOptions(pinned_versions=wanted.pinned, max_messages=wanted.most)
@@ -516,11 +539,14 @@ class Trees:
     @staticmethod
     def removed(model: Model, place: Place, view: window_pb2.View.ValueType) -> frozenset[int]:
         """What is removed of a snapshot in a view."""
-        if view == window_pb2.VIEW_RAW:
-            return frozenset()
+        return frozenset() if view == window_pb2.VIEW_RAW else model.removed_at(Trees.revision(model, place, view))
+
+    @staticmethod
+    def revision(model: Model, place: Place, view: window_pb2.View.ValueType) -> int:
+        """Of which revision a view is."""
         if view == window_pb2.VIEW_AS_THEN and set(place.named) == {"at_version"}:
-            return model.removed_at(model.log[place.version - 1].revision if place.version else 0)
-        return model.removed_at(place.revision)
+            return model.log[place.version - 1].revision if place.version else 0
+        return place.revision
 
     def line(self, context_id: str) -> list[str]:
         """A context and those that it comes from, the root first; before one that was purged nobody knows."""
@@ -543,8 +569,3 @@ def say(rng: random.Random) -> Told:
     if kind < 0.75:
         return Told("assistant", tokens, keys)
     return Told(rng.choice(["tool", "tool", "user"]), tokens, (), keys, rng.random() < 0.2)
-
-
-def spread(ranges: Iterable[ms.VersionRange]) -> Sequence[int]:
-    """Spreads ranges out."""
-    return [version for run in ranges for version in range(run.first_version, run.last_version + 1)]

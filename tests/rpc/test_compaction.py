@@ -474,3 +474,47 @@ async def test_appends_go_on_while_a_summary_is_made(server: Running) -> None:
     done = (await commit(server, begun, "Meanwhile forty messages came.")).compaction
     window = await view(server, context_id)
     assert versions(window.messages) == [1, 0, *range(done.ranges[-1].last_version + 1, 66)]
+
+
+async def test_a_summary_is_erased_whatever_became_of_those_whose_messages_it_tells(server: Running) -> None:
+    parent_id = await told(server, 8)
+    forked = await server.contexts.ForkContext(cs.ForkContextRequest(context_id=parent_id))
+    context_id = forked.context.context_id
+    done = (await compact(server, context_id, preserve_recent=3)).compaction
+    await server.contexts.DeleteContext(cs.DeleteContextRequest(context_id=parent_id))
+    await server.contexts.PurgeContext(cs.PurgeContextRequest(context_id=parent_id, detach_children=True))
+    assert (await view(server, context_id)).header.compaction_id == done.compaction_id
+    erased = ms.VersionRange(first_version=2, last_version=2)
+    await server.messages.RedactMessages(ms.RedactMessagesRequest(context_id=context_id, ranges=[erased]))
+    (gone,) = await compactions(server, context_id)
+    assert (gone.erased, gone.summary) == (True, "")
+    verified = await server.contexts.VerifyContext(cs.VerifyContextRequest(context_id=context_id))
+    assert not verified.HasField("difference")
+
+
+async def test_the_newest_groups_stay_though_the_newest_message_is_hidden(server: Running) -> None:
+    context_id = (await server.create()).context_id
+    await server.append(context_id, *(b.user(f"{n} {LONG}") for n in range(6)), b.calls("late"))
+    # The call is answered by the last message, and hidden with that answer.
+    await server.append(context_id, b.user(LONG), b.assistant(LONG), b.result("late"))
+    done = (await compact(server, context_id, preserve_recent=1)).compaction
+    assert ranges(done.ranges) == [(1, 7), (10, 10)]
+    again = await preview(server, context_id, preserve_recent=1)
+    assert again.nothing == cp.NOTHING_TO_COMPACT_ALL_PROTECTED
+    assert [(g.version, g.protection) for g in again.held] == [
+        (8, cp.COMPACTION_PROTECTION_TURN),
+        (9, cp.COMPACTION_PROTECTION_RECENT),
+    ]
+
+
+async def test_the_newest_visible_question_stays(server: Running) -> None:
+    context_id = await told(server, 8)
+    # What opened the turn was removed: the one before it opens what is left.
+    removed = ms.VersionRange(first_version=30, last_version=30)
+    await server.messages.RemoveMessages(ms.RemoveMessagesRequest(context_id=context_id, ranges=[removed]))
+    seen = await preview(server, context_id, preserve_recent=1)
+    assert [(g.version, g.protection) for g in seen.held] == [
+        (1, cp.COMPACTION_PROTECTION_SYSTEM),
+        (26, cp.COMPACTION_PROTECTION_TURN),
+        (33, cp.COMPACTION_PROTECTION_RECENT),
+    ]

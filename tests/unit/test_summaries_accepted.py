@@ -152,6 +152,7 @@ FALSE = {
         "data: [DONE]",
         "Error: 503",
         "API Error: 529 - overloaded",
+        'API Error: 401 {"type":"error","error":{"type":"authentication_error","message":"It has expired."}}',
         "openai.RateLimitError: Error code: 429 - {'error': {'message': 'You exceeded your current quota'}}",
         "APIConnectionError: Connection error.",
         "ReadTimeout: The read operation timed out",

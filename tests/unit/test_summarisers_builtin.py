@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from kata_grpc.compaction import Numbered, State, summarise
-from kata_grpc.domain.messages import Message, Role, Text, ToolCall, ToolResult
+from kata_grpc.domain.messages import Image, Media, Message, Role, Text, ToolCall, ToolResult
 from kata_grpc.domain.overlays import Run
 from kata_grpc.summarisers import Aside, Builtin, Rejection, SummariserFailed, SummaryRequest, check, complete
 from kata_grpc.tokenizers import PortableCounter, Tokenizers
@@ -88,6 +88,15 @@ async def longest_wait(work: asyncio.Future[object]) -> tuple[float, float]:
         waits.append(time.perf_counter() - before - 0.001)
     waits.sort()
     return waits[len(waits) // 2], waits[-1]
+
+
+async def test_messages_without_text_are_said_to_be_so() -> None:
+    images = [Numbered(n, Message(Role.USER, parts=(Image(Media(media_type="image/png", data=b"1")),))) for n in (3, 4)]
+    made = await Builtin().summarise(request(images))
+    assert made.text == "Messages 3 to 4 have no text to tell of (image: 2)."
+    assert check(made.text, tokens=COUNT(made.text), input_tokens=1_000, target_tokens=800) == ()
+    assert State.from_json(made.state).messages == 2
+    assert (await Builtin().summarise(request(images, target_tokens=5))).text == ""
 
 
 async def test_the_event_loop_goes_on_while_much_is_summarised() -> None:

@@ -130,7 +130,8 @@ join compactions_in_force f on f.context_id = g.source_id and f.tenant_id = $2 a
 on conflict (context_id, revision) do nothing;
 
 -- name: flatten_context
--- Has a context read its own log alone, and takes a revision. The caller holds the row's lock, and all is copied.
+-- Has a context read its own log alone, and takes a revision. The caller holds the row's lock, and all is copied. What its
+-- own compactions are made of is in that log from now on, and is found there by who erases it, whatever becomes of others.
 -- $1 id, $2 tenant_id, $3 request_id, $4 fingerprint, $5 detail
 with changed as (
   update contexts
@@ -143,5 +144,11 @@ with changed as (
   insert into revisions (context_id, revision, tenant_id, kind, last_version, create_time, request_id, fingerprint, chain,
                          detail)
   select id, latest_revision, tenant_id, 'flatten', latest_version, update_time, $3, $4, chain, $5::jsonb from changed
+), made_of as (
+  insert into compaction_sources (context_id, last_version, compacted_id, compaction_id, tenant_id, first_version)
+  select context_id, upper(covered) - 1, context_id, compaction_id, tenant_id, lower(covered)
+  from compactions
+  where context_id = $1 and tenant_id = $2 and origin_id is null and not isempty(covered)
+  on conflict (context_id, last_version, compacted_id, compaction_id) do update set first_version = excluded.first_version
 )
 select * from changed;
