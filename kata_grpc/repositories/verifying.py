@@ -69,9 +69,12 @@ class VerifyingRepository:
         """Return the running state beside a message."""
         return await self._db.fetchrow(_SQL.get_message_state, context_id, self._tenant, version)
 
-    async def revisions(self, context_id: UUID, after: int, last: int) -> AsyncIterator[Row]:
-        """Yield revisions of a range with what they set, in order."""
-        while rows := await self._db.fetch(_SQL.list_whole_revisions, context_id, self._tenant, after, last, _PAGE):
+    async def revisions(self, lineage: Lineage, after: int, last: int) -> AsyncIterator[Row]:
+        """Yield revisions of a range of a context's own with what they set, in order."""
+        sources = [segment.source for segment in lineage.segments]
+        while rows := await self._db.fetch(
+            _SQL.list_whole_revisions, lineage.own.source, self._tenant, after, last, _PAGE, sources
+        ):
             for row in rows:
                 yield row
             after = rows[-1]["revision"]

@@ -271,7 +271,7 @@ class _Verification:
         log = self._log()
         revision, version = self._base_revision, self._base
         time: datetime | None = None
-        async for row in self._rows.revisions(self._id, self._base_revision, context["latest_revision"]):
+        async for row in self._rows.revisions(self._lineage, self._base_revision, context["latest_revision"]):
             revision = self.revision = revision + 1
             expect("revisions.revision", revision, row["revision"], revision=revision)
             kind = self._kind(row, first=revision == self._base_revision + 1)
@@ -604,7 +604,7 @@ class _Verification:
     async def _tags_as_set(self) -> None:
         """Hold the tags to the revisions that set them, but those that were set, moved or deleted since."""
         since = self._context["latest_revision"]
-        async for row in self._rows.revisions(self._id, since, ENDLESS):
+        async for row in self._rows.revisions(self._lineage, since, ENDLESS):
             detail = _detail(row)
             if isinstance(detail, TagDetail):
                 self._tags[detail.name] = _Tag(None, None, row["create_time"], row["create_time"])

@@ -185,7 +185,7 @@ USES: dict[str, Use] = {
     "list_fork_points": Use([10], 12),
     "count_contexts": Use([[CONTEXT], TENANT], 2, with_context=False),
     "get_revision": Use([LOG // 2], 2),
-    "list_whole_revisions": Use([LOG // 2, LOG, 500], 1_010),
+    "list_whole_revisions": Use([LOG // 2, LOG, 500, [CONTEXT]], 1_010),
     "list_whole_messages": Use([LOG // 2, LOG, 2 << 20, 500], 1_010),
     "get_message_state": Use([LOG // 2], 2),
     "list_removals_of": Use([LOG], 5),

@@ -49,7 +49,7 @@ where context_id = $1 and tenant_id = $2 and revision = $3;
 -- name: list_whole_revisions
 -- A page of revisions with what is stored beside them: the policy they set, what they put in force and, of a copy, the
 -- original as long as that is there. $1 context_id, $2 tenant_id,
--- $3 revisions above this, $4 up to this, $5 limit
+-- $3 revisions above this, $4 up to this, $5 limit, $6 sources of the lineage, in one of which what was put in force is
 select r.*, p.policy, f.revision as in_force_revision, f.compaction_id as in_force_id, k.state as compaction_state,
        k.revision as compaction_revision,
        o.revision is null
@@ -63,8 +63,11 @@ from (
 ) r
 left join policies p on p.context_id = r.context_id and p.tenant_id = r.tenant_id and p.revision = r.revision
 left join compactions_in_force f on f.context_id = r.context_id and f.tenant_id = r.tenant_id and f.revision = r.revision
-left join compactions k
-  on k.context_id = f.context_id and k.tenant_id = f.tenant_id and k.compaction_id = f.compaction_id
+left join lateral (
+  select state, revision from compactions
+  where context_id = any ($6::uuid[]) and tenant_id = f.tenant_id and compaction_id = f.compaction_id
+  limit 1
+) k on true
 left join lateral (
   select * from revisions where context_id = r.origin_id and tenant_id = r.tenant_id and revision = r.revision limit 1
 ) o on true
