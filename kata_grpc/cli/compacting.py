@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _answers(stub: PolicyServiceStub, args: argparse.Namespace, sizes: dict[str, int]) -> Iterator[Any]:
+def _answers(stub: PolicyServiceStub, args: argparse.Namespace, sizes: dict[str, Any]) -> Iterator[Any]:
     """Yield what the server says: one answer, or every compaction of a list."""
     on: dict[str, Any] = {"context_id": args.context_id}
     if args.list:

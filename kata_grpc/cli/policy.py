@@ -128,27 +128,35 @@ def run(args: argparse.Namespace) -> int:
         "context_id": args.context_id,
         "scope": pb.POLICY_SCOPE_TENANT if args.tenant_wide else pb.POLICY_SCOPE_CONTEXT,
     }
-    wanted = _request(args, whose) if args.action == "set" else None
+    sets = args.action == "set"
+    request = _request(args, whose) if sets else pb.SetPolicyRequest()
     remote = Remote.of(args)
     with remote.channel() as channel, remote.refusals():
         stub = PolicyServiceStub(channel)
-        if wanted is not None:
-            if args.file is None:
-                now = stub.GetPolicy(pb.GetPolicyRequest(**whose))
-                _change(now.policy, args)
-                wanted.policy.CopyFrom(now.policy)
-                wanted.expected_policy_revision = now.policy_revision
-            done = stub.SetPolicy(wanted)
+        if sets:
+            request.policy.CopyFrom(_set(stub, request, args, whose))
         answer = stub.GetPolicy(pb.GetPolicyRequest(**whose))
     if args.json:
-        sys.stdout.write(MessageToJson(answer if wanted is None else done.policy) + "\n")
+        sys.stdout.write(MessageToJson(request.policy if sets else answer) + "\n")
         return 0
     console = output()
     show(answer, console)
-    if wanted is None:
+    if not sets:
         console.print()
         print_rows(console, _PRESETS, "what it is for", ((name, one.purpose) for name, one in PRESETS.items()))
     return 0
+
+
+def _set(
+    stub: PolicyServiceStub, request: pb.SetPolicyRequest, args: argparse.Namespace, whose: dict[str, Any]
+) -> policy_pb2.Policy:
+    """Set a policy: the one of the request, or the one that is there with what is given changed."""
+    if args.file is None:
+        now = stub.GetPolicy(pb.GetPolicyRequest(**whose))
+        _change(now.policy, args)
+        request.policy.CopyFrom(now.policy)
+        request.expected_policy_revision = now.policy_revision
+    return stub.SetPolicy(request).policy
 
 
 def show(answer: pb.GetPolicyResponse, console: Console) -> None:
