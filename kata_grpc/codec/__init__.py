@@ -13,6 +13,7 @@ from kata_grpc.codec.content import (
     to_proto,
 )
 from kata_grpc.codec.options import (
+    NUMBER_OF_RUNG,
     RUNG_OF_NUMBER,
     compaction_policy_to_proto,
     decode_options,
@@ -41,6 +42,7 @@ from kata_grpc.codec.records import (
 __all__ = [
     "MAX_EXACT_INTEGER",
     "NUMBER_OF_ROLE",
+    "NUMBER_OF_RUNG",
     "ROLE_OF_NUMBER",
     "RUNG_OF_NUMBER",
     "STAMP_BYTES",

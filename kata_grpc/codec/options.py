@@ -21,7 +21,7 @@ RUNG_OF_NUMBER: dict[int, Rung] = {
     policy_pb2.COMPACTION_RUNG_ELIDE_PARTS: Rung.ELIDE_PARTS,
     policy_pb2.COMPACTION_RUNG_SUMMARISE: Rung.SUMMARISE,
 }
-_NUMBER_OF_RUNG = {
+NUMBER_OF_RUNG = {
     RUNG_OF_NUMBER[number]: number
     for number in policy_pb2.CompactionRung.values()
     if number != policy_pb2.COMPACTION_RUNG_UNSPECIFIED
@@ -91,7 +91,7 @@ def decode_settings(policy: bytes) -> CompactionSettings:
 def compaction_policy_to_proto(policy: CompactionPolicy) -> policy_pb2.CompactionPolicy:
     """Return what holds of compaction, with every field set."""
     proto = policy_pb2.CompactionPolicy()
-    proto.rungs.extend(_NUMBER_OF_RUNG[rung] for rung in policy.rungs)
+    proto.rungs.extend(NUMBER_OF_RUNG[rung] for rung in policy.rungs)
     for name in NAMES:
         value = getattr(policy, name)
         if name.endswith(_SECONDS):

@@ -57,6 +57,16 @@ def merged(runs: Iterable[Run]) -> list[Run]:
     return joined
 
 
+def within(runs: Sequence[Run], version: int) -> bool:
+    """Whether a version is in one of some runs, which are in order and do not overlap."""
+    place = bisect_right(runs, version, key=_first) - 1
+    return place >= 0 and version <= runs[place].last
+
+
+def _first(run: Run) -> int:
+    return run.first
+
+
 def split(runs: Iterable[Run]) -> Iterator[Run]:
     """Yield runs cut to LONGEST_RUN."""
     for first, last in runs:

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from kata_grpc.domain.messages import ContentForm, Message, Part, Text, ToolResult
+from kata_grpc.domain.overlays import Run, within
 from kata_grpc.domain.tokens import measure
 
 if TYPE_CHECKING:
@@ -35,6 +36,35 @@ class Elision:
 
 
 Shaped = tuple[Message, tuple[Elision, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reshaping:
+    """What a compaction leaves out of messages that it does not hide, by their versions.
+
+    Tool results of `cleared` are cleared, texts of `elided` that are longer than `max_part_tokens` are elided.
+    """
+
+    cleared: tuple[Run, ...] = ()
+    elided: tuple[Run, ...] = ()
+    max_part_tokens: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether anything is left out."""
+        return bool(self.cleared or self.elided)
+
+    @property
+    def last(self) -> int:
+        """The last version of which something may be left out; 0 without one."""
+        return max((runs[-1].last for runs in (self.cleared, self.elided) if runs), default=0)
+
+    def clears(self, version: int) -> bool:
+        """Whether tool results of a message are cleared."""
+        return within(self.cleared, version)
+
+    def longest(self, version: int) -> int:
+        """How many tokens a text of a message may have; 0 for no bound."""
+        return self.max_part_tokens if within(self.elided, version) else 0
 
 
 def elide(message: Message, version: int, most: int, count: TextCounter) -> Shaped:

@@ -106,7 +106,7 @@ class CompactionRepository:
         summariser: str,
     ) -> Compaction:
         """Begin a compaction of a locked context on which no other is under way."""
-        segments = lineage.between(plan.covered[0].first, plan.last)
+        segments = lineage.between(plan.covered[0].first, plan.last) if plan.covered else ()
         row = await self._db.fetchrow(
             _SQL.begin_compaction,
             lineage.own.source,
@@ -209,9 +209,18 @@ class CompactionRepository:
         return count
 
 
-def figures(plan: Plan) -> dict[str, int]:
-    """Return the numbers of a plan that are kept."""
+def figures(plan: Plan) -> dict[str, Any]:
+    """Return what is kept of a plan, but for what it hides."""
+    reshaping = plan.reshaping
     return {
+        "reshaping": {
+            "cleared": reshaping.cleared,
+            "elided": reshaping.elided,
+            "max_part_tokens": reshaping.max_part_tokens,
+        },
+        "reshaped_last": reshaping.last,
+        "freed": plan.freed,
+        "steps": plan.steps,
         "groups": plan.groups,
         "messages": plan.messages,
         "gain": plan.gain,

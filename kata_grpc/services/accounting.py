@@ -15,14 +15,17 @@ from kata_grpc.domain.messages import Row, TokenCountSource
 from kata_grpc.domain.windows import ENGINE_VERSION, Accuracy, Excluded, ExclusionReason, exclude
 from kata_grpc.limits import FRAME_BYTES, FRAME_MESSAGES
 from kata_grpc.services.choosing import version_of
+from kata_grpc.services.counting import NO_RESHAPING
 from kata_grpc.services.tails import CountedTail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
+    from kata_grpc.domain.compactions import Compaction
     from kata_grpc.domain.contexts import TenantId
     from kata_grpc.domain.lineage import Lineage
+    from kata_grpc.domain.shaping import Reshaping
     from kata_grpc.domain.windows import Entry, WindowOptions, WindowRequest
     from kata_grpc.services.choosing import Choice
     from kata_grpc.services.overlays import Overlays
@@ -60,6 +63,7 @@ class Window:
     left_out: str
     """What of the tail's range is not in it: versions and groups, spelled as a multirange."""
     overlays: Overlays | None
+    compaction: Compaction | None
     summary: Standing | None
     kept_groups: frozenset[int]
     kept_before: Sequence[int]
@@ -73,6 +77,16 @@ class Window:
     def context_id(self) -> UUID:
         """The context."""
         return self.lineage.own.source
+
+    @property
+    def reshaping(self) -> Reshaping:
+        """What the compaction in force leaves out of messages."""
+        return self.compaction.reshaping if self.compaction else NO_RESHAPING
+
+    @property
+    def reshapes(self) -> bool:
+        """Whether messages may be sent otherwise than they are stored."""
+        return self.options.reshapes or bool(self.reshaping)
 
     @property
     def empty_tail(self) -> bool:
@@ -136,6 +150,7 @@ async def account(choice: Choice, lineage: Lineage, tenant: TenantId, tokenizer:
         pending=state.pending(choice.selector.newest) if choice.selector.newest else (),
         left_out=choice.tail.left_out(start, passed_over),
         overlays=choice.overlays,
+        compaction=choice.compaction,
         summary=choice.summary,
         kept_groups=choice.kept.groups,
         kept_before=kept_before,
@@ -209,8 +224,8 @@ async def _epoch(choice: Choice, kept_before: Sequence[int], clear_through: int)
     content = [ENGINE_VERSION, start, pinned, list(kept_before), clear_through, choice.options.max_part_tokens or 0]
     if choice.overlays is not None and (runs := choice.overlays.hidden.runs(start, choice.state.version)):
         content.append(runs)
-    if choice.summary is not None:
-        content.append(str(choice.summary.compaction.id))
+    if choice.compaction is not None:
+        content.append(str(choice.compaction.id))
     return sha256(json.dumps(content).encode()).digest()[:_EPOCH_BYTES].hex()
 
 

@@ -29,6 +29,7 @@ from kata_grpc.services.tails import CountedTail, StoredTail, Tail
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+    from kata_grpc.domain.compactions import Compaction
     from kata_grpc.domain.tokens import Framing
     from kata_grpc.repositories.windows import WindowRepository
     from kata_grpc.services.counting import Counting
@@ -70,11 +71,12 @@ class Choice:
         tools_tokens: int,
         counting: Counting | None,
         overlays: Overlays | None = None,
+        compaction: Compaction | None = None,
         summary: Standing | None = None,
     ) -> None:
         """Without `counting` the counts in the log are the window's, without `overlays` nothing is hidden.
 
-        `summary` stands for what is hidden by a compaction.
+        `summary` stands for what is hidden by the `compaction` in force.
         """
         self.log = log
         self.request = request
@@ -85,6 +87,7 @@ class Choice:
         self.tools_tokens = tools_tokens
         self.counting = counting
         self.overlays = overlays
+        self.compaction = compaction
         self.summary = summary
         self.exact = summary is None or summary.exact
         self.pinned = snapshot.state.pinned

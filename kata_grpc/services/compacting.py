@@ -34,7 +34,7 @@ from kata_grpc.domain.errors import (
     SummaryRejected,
 )
 from kata_grpc.domain.lineage import ENDLESS
-from kata_grpc.domain.policy import CompactionSettings
+from kata_grpc.domain.policy import CompactionSettings, Rung
 from kata_grpc.repositories.compactions import CompactionRepository
 from kata_grpc.repositories.contexts import ContextRepository
 from kata_grpc.services.changes import OnChange, unwatched
@@ -42,7 +42,7 @@ from kata_grpc.services.planning import Planned, planned
 from kata_grpc.services.policies import effective_policy
 from kata_grpc.services.requests import check_claim, fingerprint
 from kata_grpc.services.standing import summary_message
-from kata_grpc.services.summarising import Material, Summarising
+from kata_grpc.services.summarising import Hiding, Material, Summarising
 from kata_grpc.summarisers import Summariser, SummariserFailed, Summary, check, check_text
 
 if TYPE_CHECKING:
@@ -89,6 +89,14 @@ class _Order(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """What a compaction would do, and the summary by rule of what it would hide, if anything."""
+
+    planned: Planned
+    summary: Summary | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Begun:
     """A compaction under way, and what its summary is made of."""
 
@@ -130,9 +138,23 @@ class Compactions:
         """Let go of the summariser."""
         await self._summarising.close()
 
-    async def preview(self, tenant: TenantId, context_id: UUID, wanted: Wanted) -> Planned:
-        """Return what would be hidden."""
-        return (await self._plan(tenant, context_id, wanted))[0]
+    async def preview(self, tenant: TenantId, context_id: UUID, wanted: Wanted) -> Preview:
+        """Return what would be done, with the summary as it would be by rule."""
+        planned, _ = await self._plan(tenant, context_id, wanted)
+        plan, snapshot, previous = planned.plan, planned.snapshot, planned.previous
+        if plan.nothing is not None or not plan.added:
+            return Preview(planned)
+        hiding = Hiding(
+            context_id,
+            UUID(int=0),
+            plan.covered,
+            plan.added,
+            previous.id if previous else None,
+            snapshot.version,
+            snapshot.revision,
+            plan.summary_target,
+        )
+        return Preview(planned, await self._summarising.draft(tenant, hiding))
 
     async def begin(
         self, tenant: TenantId, context_id: UUID, wanted: Wanted, lease_seconds: float, request_id: str | None
@@ -261,17 +283,32 @@ class Compactions:
         if context is None or context.delete_time is not None:
             raise ContextNotFound(str(context_id))
 
-    async def _plan(self, tenant: TenantId, context_id: UUID, wanted: Wanted | None) -> tuple[Planned, int]:
-        """Plan what a caller wants or, without one, the policy; return also the revision of the policy."""
+    async def _plan(
+        self, tenant: TenantId, context_id: UUID, wanted: Wanted | None, *, by_caller: bool = False
+    ) -> tuple[Planned, int]:
+        """Plan what a caller wants or, without one, the policy; return also the revision of the policy.
+
+        A caller who makes the summary makes nothing else.
+        """
         said = wanted and CompactionSettings(
             preserve_recent=wanted.preserve_recent, summary_tokens=wanted.summary_tokens
         )
         policy = await effective_policy(self._db, tenant, context_id, said or None)
         holds = policy.effective
         target, gain = (wanted.target_tokens, 0) if wanted is not None else (holds.target_tokens, holds.min_gain_tokens)
-        limits = Limits(holds.preserve_recent, target, gain, holds.summary_tokens)
+        rungs = (Rung.SUMMARISE,) if by_caller else holds.rungs
+        limits = Limits(
+            holds.preserve_recent,
+            target,
+            gain,
+            holds.summary_tokens,
+            rungs,
+            holds.keep_results,
+            holds.max_part_tokens,
+        )
         options = decode_options(policy.stored.policy)
-        return await planned(self._db, tenant, context_id, limits, options), policy.stored.revision
+        found = await planned(self._db, self._tokenizers, tenant, context_id, limits, options)
+        return found, policy.stored.revision
 
     async def _begun_before(
         self, tenant: TenantId, context_id: UUID, request_id: str, digest: bytes
@@ -287,7 +324,8 @@ class Compactions:
         """Begin a compaction, made of a plan that holds when the row is locked; say whether it was begun before."""
         request_id, digest = order.request_id, order.fingerprint
         for _ in range(_TRIES):
-            found, policy_revision = await self._plan(tenant, context_id, wanted)
+            by_caller = order.origin is CompactionOrigin.CALLER
+            found, policy_revision = await self._plan(tenant, context_id, wanted, by_caller=by_caller)
             if found.plan.nothing is not None:
                 return found.plan.nothing
             async with self._db.transaction() as executor:
@@ -353,15 +391,8 @@ class Compactions:
             raise CompactionNotFound(str(context_id), str(compaction_id))
         if compaction.state is not CompactionState.BEGUN or compaction.token != token:
             raise _stale(compaction, token)
-        tokenizer = await self._tokenizer(tenant, context_id)
-        message = summary_message(replace(compaction, summary=made.text))
-        (counted,) = await self._tokenizers.count([message], tokenizer)
-        target = compaction.plan["summary_target"]
-        why = check(made.text, tokens=counted.tokens, input_tokens=compaction.replaced_tokens, target_tokens=target)
-        if why:
-            await compactions.end(compaction, token, CompactionState.FAILED, ", ".join(why))
-            raise SummaryRejected(str(context_id), str(compaction_id), why)
-        committed = replace(compaction, summary=made.text, summary_tokens=counted.tokens)
+        tokens = await self._accept(tenant, compaction, made)
+        committed = replace(compaction, summary=made.text, summary_tokens=tokens)
         stale: str | None = None
         changed: Context | None = None
         async with self._db.transaction() as executor:
@@ -384,7 +415,7 @@ class Compactions:
                 changed = await compactions.commit(
                     committed,
                     made.text,
-                    counted.tokens,
+                    tokens,
                     made.state,
                     made.summariser,
                     _costs(made),
@@ -399,6 +430,26 @@ class Compactions:
         assert changed is not None, "it is not stale"
         self._changed(context_id, changed.latest_revision)
         return Done(await CompactionRepository(self._db, tenant).get(context_id, compaction_id))
+
+    async def _accept(self, tenant: TenantId, compaction: Compaction, made: Summary) -> int:
+        """Return what a summary takes in a window; one that is none ends its compaction, and is refused."""
+        if not compaction.covered:
+            return 0
+        tokenizer = await self._tokenizer(tenant, compaction.context_id)
+        message = summary_message(replace(compaction, summary=made.text))
+        ((tokens, _, _),) = await self._tokenizers.count([message], tokenizer)
+        # Where nothing is hidden anew, it is the one that stands already.
+        why = compaction.added and check(
+            made.text,
+            tokens=tokens,
+            input_tokens=compaction.replaced_tokens,
+            target_tokens=compaction.plan["summary_target"],
+        )
+        if why:
+            compactions = CompactionRepository(self._db, tenant)
+            await compactions.end(compaction, compaction.token, CompactionState.FAILED, ", ".join(why))
+            raise SummaryRejected(str(compaction.context_id), str(compaction.id), why)
+        return tokens
 
     async def _committed_before(
         self, tenant: TenantId, context_id: UUID, request_id: str, digest: bytes

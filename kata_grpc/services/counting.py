@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kata_grpc.codec import decode_record, reshaped_record
 from kata_grpc.domain.messages import PINNED_ROLES, Message, Row, TokenCountSource, ToolCall
-from kata_grpc.domain.shaping import Elision, Shaped, clear, elide
+from kata_grpc.domain.shaping import Elision, Reshaping, Shaped, clear, elide
 from kata_grpc.domain.windows import Entry  # noqa: TC001 - the fields of a named tuple are looked at
 from kata_grpc.limits import KIB
 from kata_grpc.repositories.windows import entry_from_row
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from kata_grpc.repositories.windows import WindowRepository
     from kata_grpc.tokenizers import Tokenizers
 
+NO_RESHAPING = Reshaping()
+NO_TOOLS: frozenset[str] = frozenset()
 _AT_ONCE = 32 * KIB
 """Shaping this many bytes of records takes about a millisecond."""
 
@@ -48,13 +50,18 @@ class Counting:
         *,
         stored: bool,
         clear_through: int | None = None,
+        reshaping: Reshaping = NO_RESHAPING,
     ) -> None:
-        """Where the log's counts are of `tokenizer`, they are `stored`; `clear_through` is given once it is known."""
+        """Where the log's counts are of `tokenizer`, they are `stored`; `clear_through` is given once it is known.
+
+        `reshaping` is what the compaction in force leaves out, whatever the options say.
+        """
         self._log = log
         self._tokenizers = tokenizers
         self._tokenizer = tokenizer
         self._options = options
         self._stored = stored
+        self._reshaping = reshaping
         self.pinned_groups: Collection[int] = ()
         """Groups that are sent as they are."""
         self.clear_through = clear_through
@@ -62,14 +69,14 @@ class Counting:
         self._results = 0
         self._cleared_below: int | None = None
         self.freed: dict[int, int] = {}
-        """By version, the tokens that clearing saved."""
+        """By version, the tokens that clearing by the options saved."""
 
     async def count(self, rows: Sequence[Row]) -> CountedRows:
         """Return the rows as they are sent, and what they cost."""
         large = sum(len(row["record"]) for row in rows) > _AT_ONCE
         messages = await asyncio.to_thread(_decode, rows) if large else _decode(rows)
         elided: Sequence[tuple[Elision, ...]] = [()] * len(rows)
-        if self._options.reshapes:
+        if self._options.reshapes or self._reshaping:
             messages, elided = await self._shape(rows, messages, large)
         entries = list(map(entry_from_row, rows))
         exact = [row["token_count_source"] == TokenCountSource.COUNTED for row in rows]
@@ -81,7 +88,7 @@ class Counting:
             entries[place] = entries[place]._replace(tokens=counted.tokens, items=counted.items)
             if elisions := elided[place]:
                 sent[place] = _row(rows[place], messages[place], elisions, counted, self._tokenizer)
-                if elisions[0].cleared:
+                if elisions[0].cleared and not self._reshaping.clears(entries[place].version):
                     self.freed[entries[place].version] = rows[place]["token_count"] - counted.tokens
         return CountedRows(sent, entries, exact)
 
@@ -89,19 +96,21 @@ class Counting:
         self, rows: Sequence[Row], messages: Sequence[Message], large: bool
     ) -> tuple[list[Message], list[tuple[Elision, ...]]]:
         tools = await self._tools(rows, messages)
-        options, count = self._options, self._tokenizers.counter(self._tokenizer)
-        exclude = frozenset(options.clearing.exclude_tools) if options.clearing else frozenset[str]()
+        options, reshaping, count = self._options, self._reshaping, self._tokenizers.counter(self._tokenizer)
+        exclude = frozenset(options.clearing.exclude_tools) if options.clearing else NO_TOOLS
         clearing = [self._is_cleared(row, message) for row, message in zip(rows, messages, strict=True)]
 
         def shape(row: Row, message: Message, cleared: bool) -> Shaped:
             version, group = row["version"], row["group_version"]
             if message.role in PINNED_ROLES or group in self.pinned_groups:
                 return message, ()
-            if cleared:
-                shaped = clear(message, version, tools.get(group, {}), exclude, count)
+            compacted = reshaping.clears(version)
+            if cleared or compacted:
+                shaped = clear(message, version, tools.get(group, {}), NO_TOOLS if compacted else exclude, count)
                 if shaped[1]:
                     return shaped
-            return elide(message, version, options.max_part_tokens, count) if options.max_part_tokens else (message, ())
+            bounds = [most for most in (options.max_part_tokens, reshaping.longest(version)) if most]
+            return elide(message, version, min(bounds), count) if bounds else (message, ())
 
         def work() -> list[Shaped]:
             return list(map(shape, rows, messages, clearing))

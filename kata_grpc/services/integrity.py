@@ -578,7 +578,7 @@ class _Verification:
             is_copy = revision <= self._copied
             expect("compactions.revision", ("compact", str(name)), _committed(row), revision=revision)
             expect("compactions.origin_id", is_copy, row["origin_id"] is not None, revision=revision)
-            if row["covers_nothing"] or row["lowest"] < 1 or row["highest"] > row["base_version"]:
+            if not row["highest"] or row["lowest"] < 1 or row["highest"] > row["base_version"]:
                 expect(
                     "compactions.covered", f"versions up to {row['base_version']}", row["covered"], revision=revision
                 )

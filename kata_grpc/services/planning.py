@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kata_grpc.domain.compactions import Compaction, Limits, Plan, plan
 from kata_grpc.domain.overlays import Run
+from kata_grpc.domain.shaping import Reshaping
 from kata_grpc.domain.windows import Cost, View
 from kata_grpc.repositories.compactions import CompactionRepository, InForce
 from kata_grpc.repositories.windows import WindowRepository
+from kata_grpc.services.lengths import Lengths
 from kata_grpc.services.overlays import Overlays
 from kata_grpc.services.snapshots import At, Snapshot, Snapshots
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from kata_grpc.db.pool import Executor
     from kata_grpc.domain.contexts import TenantId
     from kata_grpc.domain.windows import Entry, WindowOptions
+    from kata_grpc.tokenizers import Tokenizers
 
 MAX_PLANNED = 100_000
 """So many messages are looked at for one compaction; what is behind them is left to the next one."""
@@ -40,7 +44,12 @@ class Planned:
 
 
 async def planned(
-    executor: Executor, tenant: TenantId, context_id: UUID, limits: Limits, options: WindowOptions
+    executor: Executor,
+    tokenizers: Tokenizers,
+    tenant: TenantId,
+    context_id: UUID,
+    limits: Limits,
+    options: WindowOptions,
 ) -> Planned:
     """Plan a compaction of a context as it is now; groups that `options` pin stay. Raises ContextNotFound."""
     snapshot = await Snapshots(executor).find(tenant, context_id, At())
@@ -70,20 +79,30 @@ async def planned(
         pinned = {row["group_version"] for row in rows}
     if limits.target is not None and beyond:
         limits = replace(limits, target=max(0, limits.target - beyond))
+    reshaping = previous.reshaping if previous else Reshaping()
+    summary_tokens = previous.summary_tokens if previous else 0
+    count = partial(tokenizers.count_now, tokenizer=snapshot.context.tokenizer)
+    known = Lengths(log, count, tokenizers.counter(snapshot.context.tokenizer), entries, pinned)
+    effective = await known.now(reshaping)
+    is_enough = limits.target is not None and summary_tokens + _tokens(effective) <= limits.target
+    shorter = {} if is_enough else await known.shorter(effective, reshaping, limits)
     found = plan(
-        entries,
+        effective,
         covered,
         hidden=_hidden(previous),
-        summary_tokens=previous.summary_tokens if previous else 0,
+        summary_tokens=summary_tokens,
         turn=state.turn_version,
         open_groups=state.open_groups,
         pinned=pinned,
         limits=limits,
+        reshaping=reshaping,
+        shorter=shorter,
     )
     rest = snapshot.version - last
     found = replace(
         found,
         before=found.before + beyond,
+        steps=tuple(step._replace(before=step.before + beyond, after=step.after + beyond) for step in found.steps),
         visible_messages=found.visible_messages + rest,
         visible_groups=found.visible_groups + rest,
     )
@@ -117,3 +136,7 @@ async def _read(log: WindowRepository, overlays: Overlays, run: Run) -> list[tup
     entries = (await log.costs(run.last, run.last - run.first + 1))[::-1]
     hidden = await overlays.at({version for entry in entries for version in (entry.version, entry.group_version)})
     return [(entry, not hidden.hides(entry.version, entry.group_version)) for entry in entries]
+
+
+def _tokens(entries: Sequence[tuple[Entry, bool]]) -> int:
+    return sum(entry.tokens for entry, visible in entries if visible)

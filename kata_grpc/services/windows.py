@@ -24,7 +24,7 @@ from kata_grpc.repositories.windows import Page, TailPart, WindowRepository, sta
 from kata_grpc.services.accounting import Window, account
 from kata_grpc.services.cache import BoundedCache
 from kata_grpc.services.choosing import PINNED_MOST, Choice, Snapshot
-from kata_grpc.services.counting import Counting
+from kata_grpc.services.counting import NO_RESHAPING, Counting
 from kata_grpc.services.overlays import Overlays
 from kata_grpc.services.snapshots import At, Snapshots, is_current
 from kata_grpc.services.standing import in_force, standing
@@ -107,11 +107,11 @@ class Windows:
         tools = await self._tools_tokens(request.tools_json, tokenizer) if request.tools_json else 0
         compaction = await in_force(self._db, lineage, tenant, row, request.view, state.version, revision)
         summary = None
-        if compaction is not None:
+        if compaction is not None and compaction.covered:
             summary = await standing(compaction, tokenizer, row["tokenizer"], self._tokenizers)
         removals = row["has_removals"] and request.view is not View.RAW
         overlays = None
-        if row["has_redactions"] or removals or compaction is not None:
+        if row["has_redactions"] or removals or summary is not None:
             overlays = Overlays(
                 log,
                 request.view,
@@ -127,9 +127,10 @@ class Windows:
         async def chosen(options: WindowOptions) -> tuple[Choice, Counting | None]:
             counting = None
             stored = tokenizer == row["tokenizer"]
-            if options.reshapes or not stored:
-                counting = Counting(log, self._tokenizers, tokenizer, options, stored=stored)
-            choice = Choice(log, request, options, taken, framing, tools, counting, overlays, summary)
+            reshaping = compaction.reshaping if compaction else NO_RESHAPING
+            if options.reshapes or reshaping or not stored:
+                counting = Counting(log, self._tokenizers, tokenizer, options, stored=stored, reshaping=reshaping)
+            choice = Choice(log, request, options, taken, framing, tools, counting, overlays, compaction, summary)
             await choice.choose(rows)
             return choice, counting
 
@@ -226,7 +227,7 @@ class Windows:
         if window.held is not None:
             yield b"".join([row["digest"] for row in window.held if row["version"] <= last])
             return
-        if window.options.reshapes:
+        if window.reshapes:
             # What is sent is made anew, and only up to there.
             async for page in self._with_summary(window, b"", 0, last):
                 yield page.digests
@@ -279,7 +280,7 @@ class Windows:
     async def _read(self, window: Window, separator: bytes, after: int, last: int) -> AsyncGenerator[Page, None]:
         log = WindowRepository(self._db, window.lineage, window.tenant)
         counting = None
-        if window.options.reshapes:
+        if window.reshapes:
             counting = Counting(
                 log,
                 self._tokenizers,
@@ -287,6 +288,7 @@ class Windows:
                 window.options,
                 stored=window.tokenizer == window.context_tokenizer,
                 clear_through=window.clear_through,
+                reshaping=window.reshaping,
             )
             counting.pinned_groups = window.pinned_groups
         before = min(window.tail_start - 1, last)

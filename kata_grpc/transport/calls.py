@@ -39,8 +39,8 @@ _DEADLINE_SHARE = 0.1
 """What of a short deadline that may take at most."""
 _WATCH = "Watch"
 """What the names of methods begin with whose streams have no end of their own."""
-_SLOW = frozenset({"CompactContext"})
-"""Methods that wait for a summary, which a model may make."""
+_SLOW = frozenset({"CompactContext", "PreviewCompaction"})
+"""Methods that wait for a summary."""
 _REFUSAL_SECONDS = 1.0
 """For a refusal to leave; then it waits for its reader without a call that waits for it."""
 

@@ -10,8 +10,10 @@ from kata.context.v1 import message_service_pb2 as messages_pb
 from kata.context.v1 import policy_service_pb2 as pb
 
 from kata_grpc import limits
+from kata_grpc.codec import NUMBER_OF_RUNG
 from kata_grpc.domain.compactions import CompactionOrigin, CompactionState, Nothing, Protection
 from kata_grpc.domain.lineage import ENDLESS
+from kata_grpc.domain.policy import Rung
 from kata_grpc.services.compacting import Wanted
 from kata_grpc.transport import frames
 from kata_grpc.transport.tokens import TokenMaker, bind
@@ -73,7 +75,8 @@ class CompactionServicer:
         context_id = check.context_id(request.context_id)
         wanted = _wanted(check, request)
         check.done()
-        found = await self._compactions.preview(tenant, context_id, wanted)
+        preview = await self._compactions.preview(tenant, context_id, wanted)
+        found, summary = preview.planned, preview.summary
         plan = found.plan
         nothing = plan.nothing is not None
         return pb.PreviewCompactionResponse(
@@ -90,6 +93,10 @@ class CompactionServicer:
                 for held in plan.held[:_HELD_MOST]
             ],
             nothing=_NOTHING[plan.nothing],
+            steps=() if nothing else [_step(*step) for step in plan.steps],
+            summary=summary.text if summary else "",
+            artifacts_kept=summary.artifacts_kept if summary else 0,
+            artifacts_dropped=summary.artifacts_dropped if summary else 0,
             snapshot_version=found.snapshot.version,
             snapshot_revision=found.snapshot.revision,
         )
@@ -225,7 +232,7 @@ def _time(time: datetime) -> Timestamp:
 
 def compaction_to_proto(compaction: Compaction) -> compaction_pb2.Compaction:
     """Return a compaction as it is sent."""
-    plan = compaction.plan
+    plan, reshaping = compaction.plan, compaction.reshaping
     proto = compaction_pb2.Compaction(
         compaction_id=str(compaction.id),
         context_id=str(compaction.context_id),
@@ -259,7 +266,18 @@ def compaction_to_proto(compaction: Compaction) -> compaction_pb2.Compaction:
         artifacts_kept=plan.get("artifacts_kept", 0),
         artifacts_dropped=plan.get("artifacts_dropped", 0),
         attempt=plan.get("attempt", 1),
+        steps=[_step(Rung(rung), *numbers) for rung, *numbers in plan.get("steps", ())],
+        cleared_ranges=_ranges(reshaping.cleared),
+        elided_ranges=_ranges(reshaping.elided),
+        max_part_tokens=reshaping.max_part_tokens,
     )
     if compaction.state is CompactionState.COMMITTED:
-        proto.tokens_after = plan["before"] - compaction.replaced_tokens + compaction.summary_tokens
+        freed = plan.get("freed", 0) + compaction.replaced_tokens
+        proto.tokens_after = plan["before"] - freed + compaction.summary_tokens
     return proto
+
+
+def _step(rung: Rung, messages: int, before: int, after: int) -> compaction_pb2.CompactionStep:
+    return compaction_pb2.CompactionStep(
+        rung=NUMBER_OF_RUNG[rung], message_count=messages, tokens_before=before, tokens_after=after
+    )

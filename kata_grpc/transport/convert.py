@@ -203,7 +203,7 @@ def header_to_proto(window: Window) -> window_pb2.WindowHeader:
         first_version=window.first_version,
         last_version=window.last_version,
         window_epoch=window.epoch,
-        compaction_id=str(window.summary.compaction.id) if window.summary else "",
+        compaction_id=str(window.compaction.id) if window.compaction else "",
     )
 
 

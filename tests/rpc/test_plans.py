@@ -149,7 +149,7 @@ USES: dict[str, Use] = {
     "find_compaction_by_request": Use(["r"], 2),
     "get_begun_compaction": Use([], 2),
     "end_compaction": Use([LAST_ID, 1, "abandoned", ""], 4),
-    "commit_compaction": Use([LAST_ID, 1, "", 1, "", "", None, FINGERPRINT], 10),
+    "commit_compaction": Use([LAST_ID, 1, "", 1, "", "", None, FINGERPRINT, "{}"], 10),
     "list_compactions": Use([2**62, None, 51], 52),
     "erase_summaries": Use([TENANT, [CONTEXT, CONTEXT], [7, 9]], 20, with_context=False),
     "erase_copied_summaries": Use([TENANT, [CONTEXT], [LAST_ID]], 5, with_context=False),

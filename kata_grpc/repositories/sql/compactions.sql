@@ -51,7 +51,7 @@ with begun as (
                            fingerprint, origin, previous_id, previous_revision, base_version, base_revision,
                            policy_revision, first_version, last_version, covered, added, plan, summariser)
   select $1, $3, $2, 'begun', coalesce(n.token, 0) + 1, t.now, t.now + make_interval(secs => $4::float8), $5, $6, $7, $8,
-         $9, $10, $11, $12, coalesce(lower($14::text::int8multirange), 0), coalesce(upper($13::text::int8multirange) - 1, 0),
+         $9, $10, $11, $12, coalesce(lower($14::text::int8multirange), 0), greatest(coalesce(upper($13::text::int8multirange) - 1, 0), ($15::jsonb ->> 'reshaped_last')::bigint),
          $13::text::int8multirange, $14::text::int8multirange, $15::jsonb, $19
   from (select clock_timestamp() as now) t
   left join lateral (

@@ -159,9 +159,10 @@ select exists (
 -- A page of the committed compactions of a context up to a revision, held to themselves, to the revision that each names
 -- and to the sources that it was made of, a copy to its original as long as that is there. $1 context_id, $2 tenant_id, $3 id that all are above, $4 last revision,
 -- $5 sources, $6 limit
-select c.*, r.kind, r.detail, lower(c.covered) as lowest, upper(c.covered) - 1 as highest, lower(c.added) as lowest_added,
-       c.covered @> c.added as holds_added, isempty(c.covered) as covers_nothing,
-       (
+select c.*, r.kind, r.detail, coalesce(lower(c.covered), 1) as lowest, lower(c.added) as lowest_added,
+       greatest(upper(c.covered) - 1, (c.plan ->> 'reshaped_last')::bigint) as highest,
+       c.covered @> c.added as holds_added,
+       isempty(c.covered) or (
          select c.covered <@ range_agg(int8range(s.first_version, s.last_version, '[]'))
            and (min(s.first_version), max(s.last_version)) = (lower(c.covered), upper(c.covered) - 1)
          from unnest($5::uuid[]) as g(source_id)

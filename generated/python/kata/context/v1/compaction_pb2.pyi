@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from kata.context.v1 import message_service_pb2 as _message_service_pb2
+from kata.context.v1 import policy_pb2 as _policy_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -194,6 +195,10 @@ class Compaction(_message.Message):
     ARTIFACTS_KEPT_FIELD_NUMBER: _builtins.int
     ARTIFACTS_DROPPED_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    CLEARED_RANGES_FIELD_NUMBER: _builtins.int
+    ELIDED_RANGES_FIELD_NUMBER: _builtins.int
+    MAX_PART_TOKENS_FIELD_NUMBER: _builtins.int
     compaction_id: _builtins.str
     """Identifies it."""
     context_id: _builtins.str
@@ -250,6 +255,8 @@ class Compaction(_message.Message):
     """Counts those that had no room; they are in the log."""
     attempt: _builtins.int
     """Is 1, and 1 more for each attempt in a row before it that ended without a commit."""
+    max_part_tokens: _builtins.int
+    """Is how long these texts may be; 0 where none are elided."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Is when it was begun."""
@@ -269,6 +276,18 @@ class Compaction(_message.Message):
     @_builtins.property
     def added_ranges(self) -> _containers.RepeatedCompositeFieldContainer[_message_service_pb2.VersionRange]:
         """Are those of them that no compaction before it hid."""
+
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___CompactionStep]:
+        """Says what each rung did that did anything, in their order; the last one's tokens are at most these."""
+
+    @_builtins.property
+    def cleared_ranges(self) -> _containers.RepeatedCompositeFieldContainer[_message_service_pb2.VersionRange]:
+        """Are all versions of whose messages tool results are left out, a line standing for each; those that are hidden among them."""
+
+    @_builtins.property
+    def elided_ranges(self) -> _containers.RepeatedCompositeFieldContainer[_message_service_pb2.VersionRange]:
+        """Are all versions of whose messages texts longer than `max_part_tokens` are elided."""
 
     def __init__(
         self,
@@ -306,14 +325,52 @@ class Compaction(_message.Message):
         artifacts_kept: _builtins.int = ...,
         artifacts_dropped: _builtins.int = ...,
         attempt: _builtins.int = ...,
+        steps: _abc.Iterable[Global___CompactionStep] | None = ...,
+        cleared_ranges: _abc.Iterable[_message_service_pb2.VersionRange] | None = ...,
+        elided_ranges: _abc.Iterable[_message_service_pb2.VersionRange] | None = ...,
+        max_part_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "lease_expire_time", b"lease_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_ranges", b"added_ranges", "added_tokens", b"added_tokens", "artifacts_dropped", b"artifacts_dropped", "artifacts_kept", b"artifacts_kept", "attempt", b"attempt", "base_revision", b"base_revision", "base_version", b"base_version", "compaction_id", b"compaction_id", "context_id", b"context_id", "create_time", b"create_time", "end_time", b"end_time", "erased", b"erased", "group_count", b"group_count", "hidden_tokens", b"hidden_tokens", "input_tokens", b"input_tokens", "lease_expire_time", b"lease_expire_time", "message_count", b"message_count", "model", b"model", "origin", b"origin", "output_tokens", b"output_tokens", "policy_revision", b"policy_revision", "previous_compaction_id", b"previous_compaction_id", "ranges", b"ranges", "reason", b"reason", "revision", b"revision", "state", b"state", "summariser", b"summariser", "summary", b"summary", "summary_target_tokens", b"summary_target_tokens", "summary_tokens", b"summary_tokens", "token", b"token", "tokens_after", b"tokens_after", "tokens_before", b"tokens_before"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_ranges", b"added_ranges", "added_tokens", b"added_tokens", "artifacts_dropped", b"artifacts_dropped", "artifacts_kept", b"artifacts_kept", "attempt", b"attempt", "base_revision", b"base_revision", "base_version", b"base_version", "cleared_ranges", b"cleared_ranges", "compaction_id", b"compaction_id", "context_id", b"context_id", "create_time", b"create_time", "elided_ranges", b"elided_ranges", "end_time", b"end_time", "erased", b"erased", "group_count", b"group_count", "hidden_tokens", b"hidden_tokens", "input_tokens", b"input_tokens", "lease_expire_time", b"lease_expire_time", "max_part_tokens", b"max_part_tokens", "message_count", b"message_count", "model", b"model", "origin", b"origin", "output_tokens", b"output_tokens", "policy_revision", b"policy_revision", "previous_compaction_id", b"previous_compaction_id", "ranges", b"ranges", "reason", b"reason", "revision", b"revision", "state", b"state", "steps", b"steps", "summariser", b"summariser", "summary", b"summary", "summary_target_tokens", b"summary_target_tokens", "summary_tokens", b"summary_tokens", "token", b"token", "tokens_after", b"tokens_after", "tokens_before", b"tokens_before"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Compaction: _TypeAlias = Compaction  # noqa: Y015
+
+@_typing.final
+class CompactionStep(_message.Message):
+    """CompactionStep is what one rung does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUNG_FIELD_NUMBER: _builtins.int
+    MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
+    TOKENS_BEFORE_FIELD_NUMBER: _builtins.int
+    TOKENS_AFTER_FIELD_NUMBER: _builtins.int
+    rung: _policy_pb2.CompactionRung.ValueType
+    """Names the rung."""
+    message_count: _builtins.int
+    """Counts the messages that it makes shorter, or hides."""
+    tokens_before: _builtins.int
+    """Is what the view costs before it, in content tokens of the context's tokenizer."""
+    tokens_after: _builtins.int
+    """Is what the view costs after it, at most: a summary may be shorter than its target."""
+    def __init__(
+        self,
+        *,
+        rung: _policy_pb2.CompactionRung.ValueType = ...,
+        message_count: _builtins.int = ...,
+        tokens_before: _builtins.int = ...,
+        tokens_after: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_count", b"message_count", "rung", b"rung", "tokens_after", b"tokens_after", "tokens_before", b"tokens_before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompactionStep: _TypeAlias = CompactionStep  # noqa: Y015
 
 @_typing.final
 class HeldGroup(_message.Message):

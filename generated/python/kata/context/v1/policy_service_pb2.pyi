@@ -317,6 +317,10 @@ class PreviewCompactionResponse(_message.Message):
     NOTHING_FIELD_NUMBER: _builtins.int
     SNAPSHOT_VERSION_FIELD_NUMBER: _builtins.int
     SNAPSHOT_REVISION_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    ARTIFACTS_KEPT_FIELD_NUMBER: _builtins.int
+    ARTIFACTS_DROPPED_FIELD_NUMBER: _builtins.int
     group_count: _builtins.int
     """Counts the groups that would be hidden beyond those that are."""
     message_count: _builtins.int
@@ -335,6 +339,12 @@ class PreviewCompactionResponse(_message.Message):
     """Is the version of the snapshot that this is about."""
     snapshot_revision: _builtins.int
     """Is the revision of that snapshot."""
+    summary: _builtins.str
+    """Is the summary as the built-in summariser would write it; empty where nothing more is hidden."""
+    artifacts_kept: _builtins.int
+    """Counts the artifacts of what is hidden that stand in it."""
+    artifacts_dropped: _builtins.int
+    """Counts those that have no room in it; they are in the log."""
     @_builtins.property
     def added_ranges(self) -> _containers.RepeatedCompositeFieldContainer[_message_service_pb2.VersionRange]:
         """Are the versions that would be hidden beyond those that are."""
@@ -346,6 +356,10 @@ class PreviewCompactionResponse(_message.Message):
     @_builtins.property
     def held(self) -> _containers.RepeatedCompositeFieldContainer[_compaction_pb2.HeldGroup]:
         """Are the groups that stay, and why, oldest first; at most 1,000 of them."""
+
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[_compaction_pb2.CompactionStep]:
+        """Says what each rung would do that does anything, in their order."""
 
     def __init__(
         self,
@@ -362,10 +376,14 @@ class PreviewCompactionResponse(_message.Message):
         nothing: _compaction_pb2.NothingToCompact.ValueType = ...,
         snapshot_version: _builtins.int = ...,
         snapshot_revision: _builtins.int = ...,
+        steps: _abc.Iterable[_compaction_pb2.CompactionStep] | None = ...,
+        summary: _builtins.str = ...,
+        artifacts_kept: _builtins.int = ...,
+        artifacts_dropped: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_ranges", b"added_ranges", "added_tokens", b"added_tokens", "group_count", b"group_count", "held", b"held", "message_count", b"message_count", "nothing", b"nothing", "ranges", b"ranges", "snapshot_revision", b"snapshot_revision", "snapshot_version", b"snapshot_version", "summary_target_tokens", b"summary_target_tokens", "tokens_after", b"tokens_after", "tokens_before", b"tokens_before"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_ranges", b"added_ranges", "added_tokens", b"added_tokens", "artifacts_dropped", b"artifacts_dropped", "artifacts_kept", b"artifacts_kept", "group_count", b"group_count", "held", b"held", "message_count", b"message_count", "nothing", b"nothing", "ranges", b"ranges", "snapshot_revision", b"snapshot_revision", "snapshot_version", b"snapshot_version", "steps", b"steps", "summary", b"summary", "summary_target_tokens", b"summary_target_tokens", "tokens_after", b"tokens_after", "tokens_before", b"tokens_before"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -120,8 +120,9 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CompactContext(self, request, context):
-        """Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
-        summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
+        """Hides all groups that may be hidden behind a summary that the server makes. With `target_tokens` the rungs of the policy
+        are taken one after the other, from the oldest messages on, only as far as it takes to get down to it. Does not ask
+        whether the policy finds it due, nor when the last one was. Repeatable with `request_id`.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, NO_SUMMARY,
         REQUEST_ID_REUSED.
         """

@@ -50,8 +50,9 @@ class PolicyServiceStub:
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
     """
     CompactContext: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.CompactContextRequest, _policy_service_pb2.CompactContextResponse]
-    """Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
-    summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
+    """Hides all groups that may be hidden behind a summary that the server makes. With `target_tokens` the rungs of the policy
+    are taken one after the other, from the oldest messages on, only as far as it takes to get down to it. Does not ask
+    whether the policy finds it due, nor when the last one was. Repeatable with `request_id`.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, NO_SUMMARY,
     REQUEST_ID_REUSED.
     """
@@ -105,8 +106,9 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND.
     """
     CompactContext: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.CompactContextRequest, _policy_service_pb2.CompactContextResponse]  # type: ignore[assignment]
-    """Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
-    summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
+    """Hides all groups that may be hidden behind a summary that the server makes. With `target_tokens` the rungs of the policy
+    are taken one after the other, from the oldest messages on, only as far as it takes to get down to it. Does not ask
+    whether the policy finds it due, nor when the last one was. Repeatable with `request_id`.
     Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, NO_SUMMARY,
     REQUEST_ID_REUSED.
     """
@@ -181,8 +183,9 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.CompactContextRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.CompactContextResponse, _abc.Awaitable[_policy_service_pb2.CompactContextResponse]]:
-        """Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
-        summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
+        """Hides all groups that may be hidden behind a summary that the server makes. With `target_tokens` the rungs of the policy
+        are taken one after the other, from the oldest messages on, only as far as it takes to get down to it. Does not ask
+        whether the policy finds it due, nor when the last one was. Repeatable with `request_id`.
         Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, NO_SUMMARY,
         REQUEST_ID_REUSED.
         """

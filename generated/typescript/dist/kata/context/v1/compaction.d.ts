@@ -1,6 +1,7 @@
 import { BinaryReader, BinaryWriter } from "../../../wire";
 import { Timestamp } from "../../../google/protobuf/timestamp";
 import { VersionRange } from "./message_service";
+import { CompactionRung } from "./policy";
 /** Compactions: old groups of a log hidden behind a summary. Nothing is destroyed, and everything hidden stays readable. */
 /** CompactionState says how far a compaction is. */
 export declare enum CompactionState {
@@ -131,6 +132,25 @@ export interface Compaction {
     artifactsDropped: bigint;
     /** Is 1, and 1 more for each attempt in a row before it that ended without a commit. */
     attempt: number;
+    /** Says what each rung did that did anything, in their order; the last one's tokens are at most these. */
+    steps: CompactionStep[];
+    /** Are all versions of whose messages tool results are left out, a line standing for each; those that are hidden among them. */
+    clearedRanges: VersionRange[];
+    /** Are all versions of whose messages texts longer than `max_part_tokens` are elided. */
+    elidedRanges: VersionRange[];
+    /** Is how long these texts may be; 0 where none are elided. */
+    maxPartTokens: number;
+}
+/** CompactionStep is what one rung does. */
+export interface CompactionStep {
+    /** Names the rung. */
+    rung: CompactionRung;
+    /** Counts the messages that it makes shorter, or hides. */
+    messageCount: bigint;
+    /** Is what the view costs before it, in content tokens of the context's tokenizer. */
+    tokensBefore: bigint;
+    /** Is what the view costs after it, at most: a summary may be shorter than its target. */
+    tokensAfter: bigint;
 }
 /** HeldGroup is a group that a compaction leaves, and why. */
 export interface HeldGroup {
@@ -140,6 +160,7 @@ export interface HeldGroup {
     protection: CompactionProtection;
 }
 export declare const Compaction: MessageFns<Compaction>;
+export declare const CompactionStep: MessageFns<CompactionStep>;
 export declare const HeldGroup: MessageFns<HeldGroup>;
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 type DeepPartial<T> = T extends bigint ? string | number | bigint : T extends Builtin ? T : T extends globalThis.Array<infer U> ? globalThis.Array<DeepPartial<U>> : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>> : T extends {

@@ -5,7 +5,7 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/compaction.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.HeldGroup = exports.Compaction = exports.NothingToCompact = exports.CompactionProtection = exports.CompactionOrigin = exports.CompactionState = void 0;
+exports.HeldGroup = exports.CompactionStep = exports.Compaction = exports.NothingToCompact = exports.CompactionProtection = exports.CompactionOrigin = exports.CompactionState = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const timestamp_1 = require("../../../google/protobuf/timestamp");
@@ -108,6 +108,10 @@ function createBaseCompaction() {
         artifactsKept: 0n,
         artifactsDropped: 0n,
         attempt: 0,
+        steps: [],
+        clearedRanges: [],
+        elidedRanges: [],
+        maxPartTokens: 0,
     };
 }
 exports.Compaction = {
@@ -261,6 +265,18 @@ exports.Compaction = {
         }
         if (message.attempt !== 0) {
             writer.uint32(264).int32(message.attempt);
+        }
+        for (const v of message.steps) {
+            exports.CompactionStep.encode(v, writer.uint32(274).fork()).join();
+        }
+        for (const v of message.clearedRanges) {
+            message_service_1.VersionRange.encode(v, writer.uint32(282).fork()).join();
+        }
+        for (const v of message.elidedRanges) {
+            message_service_1.VersionRange.encode(v, writer.uint32(290).fork()).join();
+        }
+        if (message.maxPartTokens !== 0) {
+            writer.uint32(296).int32(message.maxPartTokens);
         }
         return writer;
     },
@@ -508,6 +524,34 @@ exports.Compaction = {
                         message.attempt = reader.int32();
                         continue;
                     }
+                    case 34: {
+                        if (tag !== 274) {
+                            break;
+                        }
+                        message.steps.push(exports.CompactionStep.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 35: {
+                        if (tag !== 282) {
+                            break;
+                        }
+                        message.clearedRanges.push(message_service_1.VersionRange.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 36: {
+                        if (tag !== 290) {
+                            break;
+                        }
+                        message.elidedRanges.push(message_service_1.VersionRange.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 37: {
+                        if (tag !== 296) {
+                            break;
+                        }
+                        message.maxPartTokens = reader.int32();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -594,6 +638,109 @@ exports.Compaction = {
             ? BigInt(object.artifactsDropped)
             : 0n;
         message.attempt = object.attempt ?? 0;
+        message.steps = object.steps?.map((e) => exports.CompactionStep.fromPartial(e)) || [];
+        message.clearedRanges = object.clearedRanges?.map((e) => message_service_1.VersionRange.fromPartial(e)) || [];
+        message.elidedRanges = object.elidedRanges?.map((e) => message_service_1.VersionRange.fromPartial(e)) || [];
+        message.maxPartTokens = object.maxPartTokens ?? 0;
+        return message;
+    },
+};
+function createBaseCompactionStep() {
+    return { rung: 0, messageCount: 0n, tokensBefore: 0n, tokensAfter: 0n };
+}
+exports.CompactionStep = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.rung !== 0) {
+            writer.uint32(8).int32(message.rung);
+        }
+        if (message.messageCount !== 0n) {
+            if (BigInt.asIntN(64, message.messageCount) !== message.messageCount) {
+                throw new globalThis.Error("value provided for field message.messageCount of type int64 too large");
+            }
+            writer.uint32(16).int64(message.messageCount);
+        }
+        if (message.tokensBefore !== 0n) {
+            if (BigInt.asIntN(64, message.tokensBefore) !== message.tokensBefore) {
+                throw new globalThis.Error("value provided for field message.tokensBefore of type int64 too large");
+            }
+            writer.uint32(24).int64(message.tokensBefore);
+        }
+        if (message.tokensAfter !== 0n) {
+            if (BigInt.asIntN(64, message.tokensAfter) !== message.tokensAfter) {
+                throw new globalThis.Error("value provided for field message.tokensAfter of type int64 too large");
+            }
+            writer.uint32(32).int64(message.tokensAfter);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseCompactionStep();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 8) {
+                            break;
+                        }
+                        message.rung = reader.int32();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.messageCount = reader.int64();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.tokensBefore = reader.int64();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 32) {
+                            break;
+                        }
+                        message.tokensAfter = reader.int64();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.CompactionStep.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseCompactionStep();
+        message.rung = object.rung ?? 0;
+        message.messageCount = (object.messageCount !== undefined && object.messageCount !== null)
+            ? BigInt(object.messageCount)
+            : 0n;
+        message.tokensBefore = (object.tokensBefore !== undefined && object.tokensBefore !== null)
+            ? BigInt(object.tokensBefore)
+            : 0n;
+        message.tokensAfter = (object.tokensAfter !== undefined && object.tokensAfter !== null)
+            ? BigInt(object.tokensAfter)
+            : 0n;
         return message;
     },
 };

@@ -3,7 +3,7 @@ import { type CallOptions, type ChannelCredentials, Client, type ClientOptions, 
 import { Duration } from "../../../google/protobuf/duration";
 import { Timestamp } from "../../../google/protobuf/timestamp";
 import { Artifact, ArtifactKind } from "./artifact";
-import { Compaction, CompactionState, HeldGroup, NothingToCompact } from "./compaction";
+import { Compaction, CompactionState, CompactionStep, HeldGroup, NothingToCompact } from "./compaction";
 import { VersionRange } from "./message_service";
 import { CompactionPolicy, Policy } from "./policy";
 import { View } from "./window";
@@ -121,6 +121,14 @@ export interface PreviewCompactionResponse {
     snapshotVersion: bigint;
     /** Is the revision of that snapshot. */
     snapshotRevision: bigint;
+    /** Says what each rung would do that does anything, in their order. */
+    steps: CompactionStep[];
+    /** Is the summary as the built-in summariser would write it; empty where nothing more is hidden. */
+    summary: string;
+    /** Counts the artifacts of what is hidden that stand in it. */
+    artifactsKept: bigint;
+    /** Counts those that have no room in it; they are in the log. */
+    artifactsDropped: bigint;
 }
 /** CompactContextRequest asks for a compaction now. */
 export interface CompactContextRequest {
@@ -376,8 +384,9 @@ export declare const PolicyServiceService: {
         readonly responseDeserialize: (value: Buffer) => PreviewCompactionResponse;
     };
     /**
-     * Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
-     * summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
+     * Hides all groups that may be hidden behind a summary that the server makes. With `target_tokens` the rungs of the policy
+     * are taken one after the other, from the oldest messages on, only as far as it takes to get down to it. Does not ask
+     * whether the policy finds it due, nor when the last one was. Repeatable with `request_id`.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, NO_SUMMARY,
      * REQUEST_ID_REUSED.
      */
@@ -491,8 +500,9 @@ export interface PolicyServiceServer extends UntypedServiceImplementation {
      */
     previewCompaction: handleUnaryCall<PreviewCompactionRequest, PreviewCompactionResponse>;
     /**
-     * Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
-     * summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
+     * Hides all groups that may be hidden behind a summary that the server makes. With `target_tokens` the rungs of the policy
+     * are taken one after the other, from the oldest messages on, only as far as it takes to get down to it. Does not ask
+     * whether the policy finds it due, nor when the last one was. Repeatable with `request_id`.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, NO_SUMMARY,
      * REQUEST_ID_REUSED.
      */
@@ -556,8 +566,9 @@ export interface PolicyServiceClient extends Client {
     previewCompaction(request: PreviewCompactionRequest, metadata: Metadata, callback: (error: ServiceError | null, response: PreviewCompactionResponse) => void): ClientUnaryCall;
     previewCompaction(request: PreviewCompactionRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: PreviewCompactionResponse) => void): ClientUnaryCall;
     /**
-     * Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
-     * summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
+     * Hides all groups that may be hidden behind a summary that the server makes. With `target_tokens` the rungs of the policy
+     * are taken one after the other, from the oldest messages on, only as far as it takes to get down to it. Does not ask
+     * whether the policy finds it due, nor when the last one was. Repeatable with `request_id`.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, NO_SUMMARY,
      * REQUEST_ID_REUSED.
      */

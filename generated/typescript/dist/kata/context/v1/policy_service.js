@@ -564,6 +564,10 @@ function createBasePreviewCompactionResponse() {
         nothing: 0,
         snapshotVersion: 0n,
         snapshotRevision: 0n,
+        steps: [],
+        summary: "",
+        artifactsKept: 0n,
+        artifactsDropped: 0n,
     };
 }
 exports.PreviewCompactionResponse = {
@@ -627,6 +631,24 @@ exports.PreviewCompactionResponse = {
                 throw new globalThis.Error("value provided for field message.snapshotRevision of type int64 too large");
             }
             writer.uint32(96).int64(message.snapshotRevision);
+        }
+        for (const v of message.steps) {
+            compaction_1.CompactionStep.encode(v, writer.uint32(106).fork()).join();
+        }
+        if (message.summary !== "") {
+            writer.uint32(114).string(message.summary);
+        }
+        if (message.artifactsKept !== 0n) {
+            if (BigInt.asIntN(64, message.artifactsKept) !== message.artifactsKept) {
+                throw new globalThis.Error("value provided for field message.artifactsKept of type int64 too large");
+            }
+            writer.uint32(120).int64(message.artifactsKept);
+        }
+        if (message.artifactsDropped !== 0n) {
+            if (BigInt.asIntN(64, message.artifactsDropped) !== message.artifactsDropped) {
+                throw new globalThis.Error("value provided for field message.artifactsDropped of type int64 too large");
+            }
+            writer.uint32(128).int64(message.artifactsDropped);
         }
         return writer;
     },
@@ -727,6 +749,34 @@ exports.PreviewCompactionResponse = {
                         message.snapshotRevision = reader.int64();
                         continue;
                     }
+                    case 13: {
+                        if (tag !== 106) {
+                            break;
+                        }
+                        message.steps.push(compaction_1.CompactionStep.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 14: {
+                        if (tag !== 114) {
+                            break;
+                        }
+                        message.summary = reader.string();
+                        continue;
+                    }
+                    case 15: {
+                        if (tag !== 120) {
+                            break;
+                        }
+                        message.artifactsKept = reader.int64();
+                        continue;
+                    }
+                    case 16: {
+                        if (tag !== 128) {
+                            break;
+                        }
+                        message.artifactsDropped = reader.int64();
+                        continue;
+                    }
                 }
                 if ((tag & 7) === 4 || tag === 0) {
                     break;
@@ -771,6 +821,14 @@ exports.PreviewCompactionResponse = {
             : 0n;
         message.snapshotRevision = (object.snapshotRevision !== undefined && object.snapshotRevision !== null)
             ? BigInt(object.snapshotRevision)
+            : 0n;
+        message.steps = object.steps?.map((e) => compaction_1.CompactionStep.fromPartial(e)) || [];
+        message.summary = object.summary ?? "";
+        message.artifactsKept = (object.artifactsKept !== undefined && object.artifactsKept !== null)
+            ? BigInt(object.artifactsKept)
+            : 0n;
+        message.artifactsDropped = (object.artifactsDropped !== undefined && object.artifactsDropped !== null)
+            ? BigInt(object.artifactsDropped)
             : 0n;
         return message;
     },
@@ -2221,8 +2279,9 @@ exports.PolicyServiceService = {
         responseDeserialize: (value) => exports.PreviewCompactionResponse.decode(value),
     },
     /**
-     * Hides all groups that may be hidden, or as many of the oldest as it takes to get down to `target_tokens`, behind a
-     * summary that the server makes. Does not ask whether the policy finds it due. Repeatable with `request_id`.
+     * Hides all groups that may be hidden behind a summary that the server makes. With `target_tokens` the rungs of the policy
+     * are taken one after the other, from the oldest messages on, only as far as it takes to get down to it. Does not ask
+     * whether the policy finds it due, nor when the last one was. Repeatable with `request_id`.
      * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, COMPACTION_IN_PROGRESS, COMPACTION_STALE, SUMMARY_REJECTED, NO_SUMMARY,
      * REQUEST_ID_REUSED.
      */
