@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from google.protobuf.json_format import MessageToJson
-from kata.context.v1 import compaction_pb2
+from kata.context.v1 import compaction_pb2, policy_pb2
 from kata.context.v1 import policy_service_pb2 as pb
 from kata.context.v1.policy_service_pb2_grpc import PolicyServiceStub
 
@@ -34,6 +34,7 @@ _COLUMNS: tuple[Column, ...] = (
     ("before", "right"),
     ("after", "right"),
 )
+_STEPS: tuple[Column, ...] = (("messages", "right"), ("before", "right"), ("after", "right"))
 _WHY_NOTHING = {
     compaction_pb2.NOTHING_TO_COMPACT_EMPTY: "there are no groups that are not hidden already",
     compaction_pb2.NOTHING_TO_COMPACT_ALL_PROTECTED: "all groups are protected",
@@ -44,7 +45,8 @@ _SIZES = ("target_tokens", "preserve_recent", "summary_tokens")
 
 DESCRIPTION = """\
 Hide the old groups of a context behind a summary that the server makes, now, whether its policy finds it due or not.
-Nothing is destroyed: a window of VIEW_RAW still has every message, and --revert shows them again."""
+With --target-tokens the rungs of the policy are taken one after the other, only as far as it takes. Nothing is
+destroyed: the raw view still has every message, and --revert shows them again."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -60,7 +62,10 @@ def add_parser(commands: Commands) -> None:
     what.add_argument("--list", action="store_true", help="list the compactions of the context, newest first")
     sizes = parser.add_argument_group("how far", "What is not said here, the context's policy decides.")
     sizes.add_argument(
-        "--target-tokens", type=int, metavar="N", help="get the view down to this; else hide all that may be hidden"
+        "--target-tokens",
+        type=int,
+        metavar="N",
+        help="get the view down to this; without it, hide all that may be hidden",
     )
     sizes.add_argument("--preserve-recent", type=int, metavar="N", help="groups that stay, the newest ones")
     sizes.add_argument("--summary-tokens", type=int, metavar="N", help="what the summary may take")
@@ -119,8 +124,25 @@ def _every(stub: PolicyServiceStub, context_id: str) -> Iterator[compaction_pb2.
 
 def show(answer: Message, console: Console) -> None:
     """Print what a compaction, a preview or a reversal says."""
+    if steps := list(_steps(answer)):
+        print_rows(console, _STEPS, "rung", map(_step, steps))
     for line in _lines(answer):
         console.print(line, markup=False, soft_wrap=True)
+
+
+def _steps(answer: Message) -> Iterable[compaction_pb2.CompactionStep]:
+    match answer:
+        case pb.PreviewCompactionResponse():
+            return answer.steps
+        case pb.CompactContextResponse():
+            return answer.compaction.steps
+        case _:
+            return ()
+
+
+def _step(step: compaction_pb2.CompactionStep) -> tuple[str, ...]:
+    rung = enum_word(policy_pb2.CompactionRung.DESCRIPTOR, step.rung)
+    return f"{step.message_count:,}", f"{step.tokens_before:,}", f"{step.tokens_after:,}", rung
 
 
 def _lines(answer: Message) -> Iterator[str]:
@@ -139,31 +161,31 @@ def _lines(answer: Message) -> Iterator[str]:
 
 def _preview(answer: pb.PreviewCompactionResponse) -> Iterator[str]:
     if answer.nothing:
-        yield f"Nothing would be hidden: {_why(answer.nothing)}."
+        yield f"Nothing would be compacted: {_why(answer.nothing)}."
         yield f"The view costs {answer.tokens_before:,} tokens."
     else:
-        yield f"Would be hidden: {_hidden(answer)}."
-        yield (
-            f"The view costs {answer.tokens_before:,} tokens, and then {answer.tokens_after:,} at most, "
-            f"{answer.summary_target_tokens:,} of them for the summary."
-        )
+        if answer.added_ranges:
+            yield f"Would be hidden: {_hidden(answer)}."
+        yield f"The view costs {answer.tokens_before:,} tokens, and then {answer.tokens_after:,} at most."
     protections = compaction_pb2.CompactionProtection.DESCRIPTOR
     held = Counter(enum_word(protections, group.protection) for group in answer.held)
     if held:
         yield f"Groups that stay: {', '.join(f'{count:,} {why}' for why, count in held.items())}."
+    if answer.summary:
+        yield (
+            f"The summary by rule, with {answer.artifacts_kept:,} artifacts; {answer.artifacts_dropped:,} have no room:\n"
+        )
+        yield from map(one_line, answer.summary.split("\n"))
 
 
 def _compacted(compaction: compaction_pb2.Compaction) -> Iterator[str]:
-    yield f"Hidden: {_hidden(compaction)}."
-    yield (
-        f"The view cost {compaction.tokens_before:,} tokens, and costs {compaction.tokens_after:,} now, "
-        f"{compaction.summary_tokens:,} of them for the summary ({one_line(compaction.summariser)})."
-    )
+    if compaction.added_ranges:
+        yield f"Hidden: {_hidden(compaction)}."
+    summary = ""
+    if compaction.summary_tokens:
+        summary = f", {compaction.summary_tokens:,} of them for the summary ({one_line(compaction.summariser)})"
+    yield f"The view cost {compaction.tokens_before:,} tokens, and costs {compaction.tokens_after:,} now{summary}."
     yield f"Compaction {compaction.compaction_id}, revision {compaction.revision}; --revert undoes it."
-
-
-def _why(nothing: compaction_pb2.NothingToCompact.ValueType) -> str:
-    return _WHY_NOTHING.get(nothing) or enum_word(compaction_pb2.NothingToCompact.DESCRIPTOR, nothing)
 
 
 def _hidden(compaction: compaction_pb2.Compaction | pb.PreviewCompactionResponse) -> str:
@@ -174,7 +196,22 @@ def _hidden(compaction: compaction_pb2.Compaction | pb.PreviewCompactionResponse
 def _in_force(answer: pb.RevertCompactionResponse) -> str:
     if not answer.HasField("in_force"):
         return "no compaction is in force"
-    return f"compaction {answer.in_force.compaction_id} is in force: it hides {version_ranges(answer.in_force.ranges)}"
+    return f"compaction {answer.in_force.compaction_id} is in force: {'; '.join(_held(answer.in_force))}"
+
+
+def _held(compaction: compaction_pb2.Compaction) -> Iterator[str]:
+    """Say what is not in a view while a compaction is in force."""
+    for what, ranges in (
+        ("hidden", compaction.ranges),
+        ("results cleared", compaction.cleared_ranges),
+        ("texts elided", compaction.elided_ranges),
+    ):
+        if ranges:
+            yield f"{what}: {version_ranges(ranges)}"
+
+
+def _why(nothing: compaction_pb2.NothingToCompact.ValueType) -> str:
+    return _WHY_NOTHING.get(nothing) or enum_word(compaction_pb2.NothingToCompact.DESCRIPTOR, nothing)
 
 
 def _row(compaction: compaction_pb2.Compaction) -> tuple[str, ...]:
@@ -190,9 +227,9 @@ def _row(compaction: compaction_pb2.Compaction) -> tuple[str, ...]:
     )
 
 
-def _what(compaction: compaction_pb2.Compaction) -> Iterable[str]:
-    """Say what a compaction hides, and what became of it beyond its state."""
-    yield version_ranges(compaction.ranges)
+def _what(compaction: compaction_pb2.Compaction) -> Iterator[str]:
+    """Say what a compaction holds back, and what became of it beyond its state."""
+    yield from _held(compaction)
     if compaction.erased:
         yield "erased, as some of what it was made of was redacted"
     if compaction.reason:

@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Show what the service does, step by step, on a conversation with tool calls: import, windows, retries, conflicts,
-history, forks and compaction. Starts a PostgreSQL and a server of its own in a temporary directory, and leaves nothing behind."""
+history, forks and compaction. Starts a PostgreSQL and a server of its own in a temporary directory, and
+leaves nothing behind."""
 
 _FORKS_SHOWN = 50
 _DIFFERENCES_SHOWN = 10

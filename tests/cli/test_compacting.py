@@ -32,13 +32,13 @@ def message(role: message_pb2.Role.ValueType, text: str) -> message_pb2.Message:
     return message_pb2.Message(role=role, text=text)
 
 
-def talk(contexts: ContextServiceStub, messages: MessageServiceStub) -> str:
+def talk(contexts: ContextServiceStub, messages: MessageServiceStub, output: str = "all passed") -> str:
     """Eight turns with a tool, the newest of which failed: 33 messages."""
     context_id: str = contexts.CreateContext(cs.CreateContextRequest()).context.context_id
     said = [message(message_pb2.ROLE_SYSTEM, "You help.")]
     for turn in range(1, TURNS + 1):
         call = message_pb2.ToolCallPart(id=f"c{turn}", name="bash", arguments=f'{{"cmd":"pytest t{turn}.py"}}')
-        text = "exit code: 2\nE: broken" if turn == TURNS else "exit code: 0\nall passed"
+        text = "exit code: 2\nE: broken" if turn == TURNS else f"exit code: 0\n{output}"
         result = message_pb2.ToolResultPart(tool_call_id=f"c{turn}", text=text)
         said += [
             message(message_pb2.ROLE_USER, f"Question {turn}: {LONG}"),
@@ -64,33 +64,35 @@ def test_a_compaction_is_shown_made_undone_and_made_again(kata: Command, told: s
     everything = list(range(1, 34))
     keep = ("--preserve-recent", "6")
     preview = kata.ok("compact", told, "--preview", *keep).text.splitlines()
-    assert preview[0] == "Would be hidden: versions 2 to 25; 24 messages in 18 groups."
-    sizes = re.fullmatch(
-        r"The view costs ([\d,]+) tokens, and then ([\d,]+) at most, ([\d,]+) of them for the summary.", preview[1]
-    )
-    assert sizes
-    before, most, target = (int(size.replace(",", "")) for size in sizes.groups())
-    assert target < most < before
-    assert preview[2] == "Groups that stay: 1 system, 5 recent, 1 turn."
+    assert preview[0].split() == ["messages", "before", "after", "rung"]
+    count, before, most, rung = preview[1].split()
+    assert (count, rung) == ("24", "summarise")
+    assert preview[2] == "Would be hidden: versions 2 to 25; 24 messages in 18 groups."
+    assert preview[3] == f"The view costs {before} tokens, and then {most} at most."
+    assert preview[4] == "Groups that stay: 1 system, 5 recent, 1 turn."
+    assert re.fullmatch(r"The summary by rule, with \d+ artifacts; \d+ have no room:", preview[5])
+    assert preview[7].startswith("Summary of messages 2 to 25, by rule.")
+    assert preview[8] == "## Current state"
     assert shown(kata, told) == everything, "a preview writes nothing"
     assert json.loads(kata.ok("compact", told, "--preview", "--json", *keep).output)["groupCount"] == "18"
 
     done = kata.ok("compact", told, *keep).text.splitlines()
-    assert done[0] == "Hidden: versions 2 to 25; 24 messages in 18 groups."
+    assert done[:2] == preview[:2]
+    assert done[2] == "Hidden: versions 2 to 25; 24 messages in 18 groups."
     cost = re.fullmatch(
-        r"The view cost ([\d,]+) tokens, and costs ([\d,]+) now, ([\d,]+) of them for the summary \(builtin\).", done[1]
+        r"The view cost ([\d,]+) tokens, and costs ([\d,]+) now, ([\d,]+) of them for the summary \(builtin\).", done[3]
     )
     assert cost
-    assert cost[1].replace(",", "") == str(before)
-    assert int(cost[2].replace(",", "")) <= most
-    made = re.fullmatch(r"Compaction ([-0-9a-f]{36}), revision 2; --revert undoes it.", done[2])
+    assert cost[1] == before
+    assert int(cost[2].replace(",", "")) <= int(most.replace(",", "")) < int(before.replace(",", ""))
+    made = re.fullmatch(r"Compaction ([-0-9a-f]{36}), revision 2; --revert undoes it.", done[4])
     assert made
     compaction_id = made[1]
     assert shown(kata, told) == [1, 0, *range(26, 34)]
     assert shown(kata, told, "--view", "raw") == everything, "nothing is destroyed"
     assert kata.ok("compact", told, *keep).text == "Nothing to compact: all groups are protected.\n"
     nothing = kata.ok("compact", told, "--preview", *keep).text.splitlines()
-    assert nothing[0] == "Nothing would be hidden: all groups are protected."
+    assert nothing[0] == "Nothing would be compacted: all groups are protected."
     assert nothing[1] == f"The view costs {cost[2]} tokens."
 
     assert kata.ok("compact", told, "--revert").text == "Since revision 3 no compaction is in force.\n"
@@ -99,7 +101,7 @@ def test_a_compaction_is_shown_made_undone_and_made_again(kata: Command, told: s
     assert (again.status, again.output) == (1, b"")
     assert again.errors.startswith("kata-grpc: FAILED_PRECONDITION: ")
     put = kata.ok("compact", told, "--reapply", compaction_id).text
-    assert put == f"Since revision 4 compaction {compaction_id} is in force: it hides versions 2 to 25.\n"
+    assert put == f"Since revision 4 compaction {compaction_id} is in force: hidden: versions 2 to 25.\n"
     assert shown(kata, told) == [1, 0, *range(26, 34)]
     back = json.loads(kata.ok("compact", told, "--revert", compaction_id, "--json").output)
     assert back == {"revision": "5"}
@@ -113,11 +115,25 @@ def test_compactions_are_listed_newest_first(kata: Command, told: str) -> None:
     rows = [line.split(maxsplit=7) for line in lines[1:]]
     assert [row[3:5] for row in rows] == [["committed", "request"]] * 2
     assert all(int(row[6].replace(",", "")) < int(row[5].replace(",", "")) for row in rows)
-    assert [row[7] for row in rows] == ["versions 2 to 20", "versions 2 to 6"]
+    assert [row[7] for row in rows] == ["hidden: versions 2 to 20", "hidden: versions 2 to 6"]
     listed = [json.loads(line) for line in kata.ok("compact", told, "--list", "--json").lines]
     assert [one["compactionId"] for one in listed] == [row[2] for row in rows]
     assert listed[0]["previousCompactionId"] == listed[1]["compactionId"]
     assert kata.run("compact", told, "--preserve-recent", "0").errors.startswith("kata-grpc: INVALID_ARGUMENT")
+
+
+def test_what_is_left_out_is_told(kata: Command, contexts: ContextServiceStub, messages: MessageServiceStub) -> None:
+    """With a target the cheap rungs come first, and nothing is hidden where they are enough."""
+    told = talk(contexts, messages, output="all passed, " * 400)
+    target = ("--target-tokens", "9000", "--preserve-recent", "4")
+    preview = kata.ok("compact", told, "--preview", *target).text.splitlines()
+    assert [line.split()[-1] for line in preview[:2]] == ["rung", "clear_tool_results"]
+    assert preview[2].startswith("The view costs ")
+    done = kata.ok("compact", told, *target).text.splitlines()
+    assert re.fullmatch(r"The view cost [\d,]+ tokens, and costs [\d,]+ now\.", done[2])
+    assert kata.ok("compact", told, "--list").text.splitlines()[1].endswith("  results cleared: versions 1 to 12")
+    below = kata.ok("compact", told, *target).text
+    assert below == "Nothing to compact: the view costs no more than the target.\n"
 
 
 def settings(text: str) -> dict[str, tuple[str, str]]:
