@@ -172,9 +172,8 @@ def _preview(answer: pb.PreviewCompactionResponse) -> Iterator[str]:
     if held:
         yield f"Groups that stay: {', '.join(f'{count:,} {why}' for why, count in held.items())}."
     if answer.summary:
-        yield (
-            f"The summary by rule, with {answer.artifacts_kept:,} artifacts; {answer.artifacts_dropped:,} have no room:\n"
-        )
+        kept, dropped = answer.artifacts_kept, answer.artifacts_dropped
+        yield f"The summary by rule, with {kept:,} artifacts; {dropped:,} have no room:\n"
         yield from map(one_line, answer.summary.split("\n"))
 
 
