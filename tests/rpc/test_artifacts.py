@@ -20,7 +20,7 @@ from tests.rpc.serving import Running, loop, refused, unknown_id
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-pytestmark = [loop, pytest.mark.holds("P20")]
+pytestmark = [loop, pytest.mark.holds("P13")]
 
 Found = dict[tuple[str, str], list[int]]
 """Versions by kind and text."""
@@ -184,6 +184,13 @@ async def test_pages_together_are_one_page(server: Running, page_size: int) -> N
     assert outcomes[3] == ap.TOOL_OUTCOME_FAILED
     assert outcomes[13] == ap.TOOL_OUTCOME_UNANSWERED
     assert len(outcomes) == 13
+
+
+async def test_what_a_text_is_elsewhere_does_not_change_what_it_is_here(server: Running) -> None:
+    context_id = await made(server, call("c", '{"what": "alpha"}'), answer("c", "see alpha() and alpha"))
+    for page_size in (1, 0):
+        told = await artifacts(server, context_id, page_size=page_size)
+        assert told == {("argument", "alpha"): [1], ("symbol", "alpha"): [2], ("tool_call", "c"): [1, 2]}
 
 
 async def test_a_page_ends_where_it_has_enough_to_read(server: Running) -> None:
