@@ -13,12 +13,18 @@ from kata.context.v1 import policy_service_pb2 as ps
 from kata.context.v1 import window_pb2
 
 from kata_grpc import limits
+from kata_grpc.codec import to_proto
+from kata_grpc.compaction import Numbered, extract
+from kata_grpc.formats import read_conversations
+from tests.cli.command import data_files
 from tests.rpc import build as b
 from tests.rpc.forks import child_of
 from tests.rpc.serving import Running, loop, refused, unknown_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from kata_grpc.formats import Conversation
 
 pytestmark = [loop, pytest.mark.holds("P13")]
 
@@ -184,6 +190,41 @@ async def test_pages_together_are_one_page(server: Running, page_size: int) -> N
     assert outcomes[3] == ap.TOOL_OUTCOME_FAILED
     assert outcomes[13] == ap.TOOL_OUTCOME_UNANSWERED
     assert len(outcomes) == 13
+
+
+def recorded() -> list[Conversation]:
+    """The longest conversations of each file: of the sample's, and of those in KATA_TEST_DATA."""
+    found = []
+    for path in data_files():
+        entries = [entry.conversation for entry in read_conversations(path) if entry.conversation]
+        found += sorted(entries, key=lambda one: len(one.messages))[-2:]
+    return found
+
+
+async def test_pages_of_real_conversations_are_what_is_found_in_all_at_once(server: Running) -> None:
+    for conversation in recorded():
+        context_id = (await server.create()).context_id
+        said = conversation.messages[:1_000]
+        for start in range(0, len(said), 100):
+            await server.append(context_id, *map(to_proto, said[start : start + 100]))
+        told = await pages(server, context_id, page_size=7)
+        whole = extract(Numbered(version, one) for version, one in enumerate(said, start=1))
+        versions: dict[str, set[int]] = {}
+        for (what, text), held in found_in(told).items():
+            if what != "tool_call":
+                assert held == sorted(set(held))
+                versions.setdefault(text, set()).update(held)
+        assert versions == {one.text: set(one.versions) for one in whole if one.run is None}
+        outcomes: dict[int, set[Any]] = {}
+        for run in (one.run for one in whole if one.run):
+            outcome = (run.id, run.result_version, str(run.outcome), run.exit_code)
+            outcomes.setdefault(run.version, set()).add(outcome)
+        seen: dict[int, set[Any]] = {}
+        for one in (artifact.run for page in told for artifact in page.artifacts if artifact.HasField("run")):
+            name = ap.ToolOutcome.Name(one.outcome).removeprefix("TOOL_OUTCOME_").lower()
+            code = one.exit_code if one.HasField("exit_code") else None
+            seen.setdefault(one.version, set()).add((one.tool_call_id, one.result_version, name, code))
+        assert seen == outcomes, conversation.id
 
 
 async def test_what_a_text_is_elsewhere_does_not_change_what_it_is_here(server: Running) -> None:
