@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from kata_grpc.domain.contexts import TenantId
     from kata_grpc.domain.messages import Row
 
+_AT_ONCE = 2
+"""Pages that are looked through at a time: each thread that computes has every call wait some 5 ms for its turn."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -54,6 +57,7 @@ class Artifacts:
         self._messages = MessageRepository(database)
         self._snapshots = Snapshots(database)
         self._aside = Aside()
+        self._turn = asyncio.Semaphore(_AT_ONCE)
 
     async def page(
         self,
@@ -106,8 +110,9 @@ class Artifacts:
         self, rows: Sequence[Row], overlays: Overlays | None, kinds: Collection[ArtifactKind], runs: Runs
     ) -> Look:
         visible = rows if overlays is None else await overlays.visible(rows)
-        messages = await asyncio.to_thread(_decoded, visible)
-        return await self._aside.work(look, messages, kinds=kinds, runs=runs)
+        async with self._turn:
+            messages = await asyncio.to_thread(_decoded, visible)
+            return await self._aside.work(look, messages, kinds=kinds, runs=runs)
 
     async def _calls(
         self,
