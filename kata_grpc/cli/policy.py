@@ -164,6 +164,8 @@ def show(answer: pb.GetPolicyResponse, console: Console) -> None:
     layers = {value.field: enum_word(pb.PolicyLayer.DESCRIPTOR, value.layer) for value in answer.values}
     rows = [(name, layer.replace("_", " "), _spelled(answer.effective, name)) for name, layer in layers.items()]
     print_rows(console, _COLUMNS, "value", rows)
+    if answer.policy.compaction.preset:
+        console.print(f"preset: {answer.policy.compaction.preset}", markup=False)
     for part in ("window", "retention"):
         if answer.policy.HasField(part):
             console.print(f"{part}: {MessageToJson(getattr(answer.policy, part), indent=None)}", markup=False)

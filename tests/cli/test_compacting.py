@@ -184,6 +184,7 @@ def test_a_policy_says_what_holds_and_whose_word_it_is(own: tuple[Command, str])
     assert changed["preserve_recent"] == ("3", "context"), "what was not said stays"
     assert changed["enabled"] == ("yes", "tenant")
     assert settings(kata.ok("policy", "show", told).text) == changed
+    assert "\npreset: chat\n" in kata.ok("policy", "show", "--tenant-wide").text
     answer = json.loads(kata.ok("policy", "show", "--tenant-wide", "--json").output)
     assert answer["policy"]["compaction"] == {"preset": "chat", "budgetTokens": "128000", "cooldown": "300s"}
     done = json.loads(kata.ok("policy", "set", told, "--trigger-interval", "1.5h", "--all-triggers", "--json").output)
