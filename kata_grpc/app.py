@@ -18,6 +18,7 @@ from kata_grpc import limits
 from kata_grpc.db.pool import Database, PoolOptions
 from kata_grpc.dialects import surcharge
 from kata_grpc.repositories.contexts import ContextRepository
+from kata_grpc.services.artifacts import Artifacts
 from kata_grpc.services.changes import Changes
 from kata_grpc.services.compacting import Compactions
 from kata_grpc.services.compactor import Compactor
@@ -38,6 +39,7 @@ from kata_grpc.services.watching import Watching
 from kata_grpc.services.windows import Windows
 from kata_grpc.summarisers import load
 from kata_grpc.tokenizers import Tokenizers
+from kata_grpc.transport.artifacts import ArtifactServicer
 from kata_grpc.transport.auth import Authenticator, FixedTenant
 from kata_grpc.transport.calls import Calls
 from kata_grpc.transport.compacting import CompactionServicer
@@ -158,6 +160,7 @@ class Server:
             (
                 PolicyServicer(Policies(database, hints.changed, nudge)),
                 CompactionServicer(compactions, tokens),
+                ArtifactServicer(Artifacts(database), tokens),
             ),
         )
         calls = Calls(

@@ -88,11 +88,15 @@ DEFAULT_MESSAGE_PAGE = 100
 DEFAULT_HISTORY_PAGE = 50
 DEFAULT_TAG_PAGE = 50
 DEFAULT_COMPACTION_PAGE = 50
+DEFAULT_ARTIFACT_PAGE = 500
+"""Messages, not artifacts."""
 MAX_PAGE = 1_000
 HISTORY_LOOK = 1_000
 """How many revisions a page of some kinds looks at: what is rare in a long history takes several pages to find."""
 PAGE_BYTES = 2 * MIB
 """A page of messages ends at this much content or at one message."""
+ARTIFACT_BYTES = 256 * KIB
+"""A page of artifacts ends at this much content or at one message; it is what is looked through in a thread."""
 COMPARED_BYTES = 1 * MIB
 """A page of a comparison does on each side."""
 

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from kata_grpc import limits
+from kata_grpc.compaction.artifacts import DETAIL_CHARS, MAX_ARTIFACT_CHARS
 from kata_grpc.db.query import Query, parse
 
 if TYPE_CHECKING:
@@ -134,6 +135,15 @@ NUMBERS: list[tuple[str, str, list[object]]] = [
         "Are messages to append to the child in the same step, at most {}",
         [limits.MAX_APPEND_MESSAGES],
     ),
+    (
+        "policy_service.proto",
+        "how many messages a page looks at: 0 is the default of {}; above {} it is {}",
+        [limits.DEFAULT_ARTIFACT_PAGE, limits.MAX_PAGE, limits.MAX_PAGE],
+    ),
+    ("policy_service.proto", "also ends at {} KiB of messages", [limits.ARTIFACT_BYTES // limits.KIB]),
+    ("artifact.proto", "as it is written, at most {} characters; of a tool call", [MAX_ARTIFACT_CHARS]),
+    ("artifact.proto", "arguments as they are written, at most {} characters", [MAX_ARTIFACT_CHARS]),
+    ("artifact.proto", "or its first one; at most {} characters", [DETAIL_CHARS]),
     ("policy.proto", "soft-deleted: 1 second to {} years", [limits.MAX_RETENTION_YEARS]),
     ("error_reason.proto", "names the first {} of them", [limits.NAMED_READERS]),
     ("message_service.proto", "inherited ones among them: 1 to {} ranges", [limits.MAX_VERSION_RANGES]),

@@ -17,18 +17,20 @@ from typing import TYPE_CHECKING
 
 import grpc
 import uvloop
-from kata.context.v1 import context_service_pb2, message_pb2
+from kata.context.v1 import context_service_pb2, message_pb2, window_pb2
 from kata.context.v1 import message_service_pb2 as pb
 from kata.context.v1.context_service_pb2_grpc import ContextServiceStub
 from kata.context.v1.lineage_pb2 import ContextPoint
 from kata.context.v1.message_service_pb2_grpc import MessageServiceStub
+from kata.context.v1.policy_service_pb2 import CompactContextRequest
+from kata.context.v1.policy_service_pb2_grpc import PolicyServiceStub
 from rich.text import Text
 
 import kata_grpc.samples
 from kata_grpc.app import Server
-from kata_grpc.cli import diff, history, main, tree, window
+from kata_grpc.cli import compacting, diff, history, main, tree, window
 from kata_grpc.cli.importing import Importer, Report
-from kata_grpc.cli.listing import output
+from kata_grpc.cli.listing import one_line, output
 from kata_grpc.cli.remote import Remote
 from kata_grpc.config import Settings
 from kata_grpc.db import migrate
@@ -46,10 +48,13 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Show what the service does, step by step, on a conversation with tool calls: import, windows, retries, conflicts,
-history and forks. Starts a PostgreSQL and a server of its own in a temporary directory, and leaves nothing behind."""
+history, forks and compaction. Starts a PostgreSQL and a server of its own in a temporary directory, and
+leaves nothing behind."""
 
 _FORKS_SHOWN = 50
 _DIFFERENCES_SHOWN = 10
+_GROUPS_KEPT = 4
+_SUMMARY_LINES = 8
 _GOOD_LENGTH = range(16, 33)
 """Messages of a conversation that fits a screen and still has something to leave out."""
 
@@ -109,6 +114,7 @@ class Demo:
         listed = await self._messages.ListHistory(pb.ListHistoryRequest(context_id=context.context_id))
         history.show(listed.revisions, self._console)
         await self._fork(context)
+        await self._compact(context)
 
     def _heading(self, text: str, command: str = "") -> None:
         self._step += 1
@@ -205,6 +211,35 @@ class Demo:
             )
             left, right = (ContextPoint(context_id=one.context_id) for one in (context, first))
             diff.show(await asyncio.to_thread(diff.read, stub, left, right, _DIFFERENCES_SHOWN), self._console)
+
+    async def _compact(self, context: context_pb2.Context) -> None:
+        context_id = context.context_id
+        before = await self._view(context, window_pb2.VIEW_CURRENT)
+        self._heading(
+            "Compaction hides old messages behind a summary, made by rule, without a model",
+            f"compact {context_id} --preserve-recent {_GROUPS_KEPT}",
+        )
+        policies = PolicyServiceStub(self._channel)
+        request = CompactContextRequest(context_id=context_id, preserve_recent=_GROUPS_KEPT, request_id="demo-3")
+        done = await policies.CompactContext(request)
+        compacting.show(done, self._console)
+        self._heading("The summary begins with the current state; what it says cites messages, and is quoted")
+        for line in done.compaction.summary.splitlines()[:_SUMMARY_LINES]:
+            text = Text(f"   {one_line(line)}")
+            text.truncate(self._console.width, overflow="ellipsis")
+            self._console.print(text)
+        self._heading("Nothing is destroyed: the raw view has everything", f"window {context_id} --view raw")
+        after = await self._view(context, window_pb2.VIEW_CURRENT)
+        raw = await self._view(context, window_pb2.VIEW_RAW)
+        for name, view in (("before", before), ("current view", after), ("raw view", raw)):
+            header = view.header
+            self._say(f"{name}: {header.message_count} messages, {header.window_tokens:,} tokens")
+        self._say(f"The raw view and what was there before are the same: {raw.messages == before.messages}")
+
+    async def _view(self, context: context_pb2.Context, view: window_pb2.View.ValueType) -> pb.GetWindowResponse:
+        budget = _rounded(2 * context.total_tokens)
+        request = pb.GetWindowRequest(context_id=context.context_id, token_budget=budget, view=view)
+        return await self._messages.GetWindow(request)
 
 
 def _rounded(tokens: int) -> int:

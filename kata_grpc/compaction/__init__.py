@@ -4,8 +4,18 @@ Nothing here reads or waits, and equal messages give equal bytes. What is extrac
 the versions it comes from, and never taken for an instruction.
 """
 
-from kata_grpc.compaction.artifacts import Artifact, ArtifactKind, Numbered, Outcome, ToolRun, extract
+from kata_grpc.compaction.artifacts import (
+    Artifact,
+    ArtifactKind,
+    Numbered,
+    Outcome,
+    Runs,
+    ToolRun,
+    call_artifact,
+    extract,
+)
 from kata_grpc.compaction.collecting import collect
+from kata_grpc.compaction.looking import Look, look
 from kata_grpc.compaction.state import Note, Section, State
 from kata_grpc.compaction.summarising import ArtifactSection, Summary, adopt, artifact_section, summarise
 
@@ -13,16 +23,20 @@ __all__ = [
     "Artifact",
     "ArtifactKind",
     "ArtifactSection",
+    "Look",
     "Note",
     "Numbered",
     "Outcome",
+    "Runs",
     "Section",
     "State",
     "Summary",
     "ToolRun",
     "adopt",
     "artifact_section",
+    "call_artifact",
     "collect",
     "extract",
+    "look",
     "summarise",
 ]

@@ -14,7 +14,7 @@ from kata_grpc.domain.messages import PINNED_ROLES, Role, TokenCountSource
 from kata_grpc.limits import MAX_OPEN_CALLS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from uuid import UUID
 
     from kata_grpc.db.pool import Executor
@@ -115,6 +115,24 @@ class MessageRepository:
             )
             groups.update((row["version"], row["group_version"]) for row in rows)
         return groups
+
+    async def rest_of_groups(
+        self, lineage: Lineage, tenant: TenantId, groups: Collection[int], after: int, up_to: int, max_bytes: int
+    ) -> Sequence[Row]:
+        """Return what some groups have beyond a version, oldest first; none only where there is no more."""
+        for segment in lineage.between(after + 1, up_to):
+            rows = await self._db.fetch(
+                _SQL.list_rest_of_groups,
+                segment.source,
+                tenant,
+                list(groups),
+                segment.first - 1,
+                segment.last,
+                max_bytes,
+            )
+            if rows:
+                return rows
+        return []
 
     async def revision_of(self, lineage: Lineage, tenant: TenantId, version: int) -> int:
         """Return the revision that appended a message that is there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
@@ -247,23 +247,13 @@ class Messages:
         show_deleted: bool = False,
     ) -> bytes:
         """Return the record of a message of a snapshot."""
-        snapshot = await self._snapshot(tenant, context_id, at, view, show_deleted=show_deleted)
+        snapshot = await self._snapshots.find_viewed(tenant, context_id, at, view, show_deleted=show_deleted)
         if version <= snapshot.version and (row := await self._messages.get(snapshot.lineage, tenant, version)):
             overlays = self._overlays(tenant, snapshot, view)
             if overlays is None or await overlays.visible([row]):
                 record: bytes = row["record"]
                 return record
         raise MessageNotFound(str(context_id), version)
-
-    async def _snapshot(
-        self, tenant: TenantId, context_id: UUID, at: At, view: View, *, show_deleted: bool
-    ) -> Snapshot:
-        """Return a snapshot whose revision is that of the view: AS_THEN knows what was known when a version was new."""
-        snapshot = await self._snapshots.find(tenant, context_id, at, show_deleted=show_deleted)
-        if view is View.AS_THEN and at.version is not None and at.revision is None:
-            revision = await self._messages.revision_of(snapshot.lineage, tenant, at.version) if at.version else 0
-            return replace(snapshot, revision=revision)
-        return snapshot
 
     def _overlays(self, tenant: TenantId, snapshot: Snapshot, view: View) -> Overlays | None:
         """Return what hides messages of lists; None where nothing does. Redacted messages are listed."""
@@ -289,7 +279,7 @@ class Messages:
 
         It goes on with the version and the revision of the snapshot.
         """
-        snapshot = await self._snapshot(tenant, context_id, at, view, show_deleted=show_deleted)
+        snapshot = await self._snapshots.find_viewed(tenant, context_id, at, view, show_deleted=show_deleted)
         overlays = self._overlays(tenant, snapshot, view)
         place = after if after is not None else (snapshot.version + 1 if newest_first else 0)
         page: list[Row] = []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kata_grpc.domain.errors import ContextNotFound, OutOfRange, TagNotFound
+from kata_grpc.domain.windows import View
 from kata_grpc.repositories.contexts import ContextRepository
+from kata_grpc.repositories.messages import MessageRepository
 from kata_grpc.repositories.tags import TagRepository
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Snapshots:
 
     def __init__(self, executor: Executor) -> None:
         self._contexts = ContextRepository(executor)
+        self._messages = MessageRepository(executor)
         self._tags = TagRepository(executor)
 
     async def find(self, tenant: TenantId, context_id: UUID, at: At, *, show_deleted: bool = False) -> Snapshot:
@@ -92,6 +95,16 @@ class Snapshots:
         else:
             version = context.latest_version
         return Snapshot(context, lineage, version, revision)
+
+    async def find_viewed(
+        self, tenant: TenantId, context_id: UUID, at: At, view: View, *, show_deleted: bool = False
+    ) -> Snapshot:
+        """Return a snapshot whose revision is that of the view: AS_THEN knows what was known when a version was new."""
+        snapshot = await self.find(tenant, context_id, at, show_deleted=show_deleted)
+        if view is View.AS_THEN and at.version is not None and at.revision is None:
+            revision = await self._messages.revision_of(snapshot.lineage, tenant, at.version) if at.version else 0
+            return replace(snapshot, revision=revision)
+        return snapshot
 
     async def find_point(self, tenant: TenantId, context_id: UUID, at: At) -> Snapshot:
         """Return a snapshot whose revision has its version: a point where a log can go on. Raises OutOfRange."""

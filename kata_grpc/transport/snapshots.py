@@ -8,7 +8,7 @@ from kata_grpc.domain.windows import View
 from kata_grpc.services.snapshots import At
 
 if TYPE_CHECKING:
-    from kata.context.v1 import context_service_pb2, message_service_pb2
+    from kata.context.v1 import context_service_pb2, message_service_pb2, policy_service_pb2
 
     from kata_grpc.transport.validate import Checker
 
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
         | message_service_pb2.ListHistoryRequest
         | message_service_pb2.GetWindowRequest
         | message_service_pb2.StreamWindowRequest
+        | policy_service_pb2.ListArtifactsRequest
     )
     ViewRequest = (
         message_service_pb2.GetMessageRequest
         | message_service_pb2.ListMessagesRequest
         | message_service_pb2.GetWindowRequest
         | message_service_pb2.StreamWindowRequest
+        | policy_service_pb2.ListArtifactsRequest
     )
 
 

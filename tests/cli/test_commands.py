@@ -40,7 +40,26 @@ HELP = {
         "shape:",
         "--pin",
     ],
-    "policy": ["where a request does not say", "--set", "as a whole", "clearToolResults"],
+    "policy": ["when and how far a context is compacted", "the tenant's says", "show", "set"],
+    "policy show": ["which layer says so", "what they are for", "--tenant-wide", "--json"],
+    "policy set": [
+        "others\nstay as they are",
+        "--file",
+        "clearToolResults",
+        "--no-enabled",
+        "12h",
+        "coding_agent",
+        "--unset",
+    ],
+    "compact": [
+        "the raw view still has every message",
+        "--preview",
+        "--target-tokens",
+        "--revert [ID]",
+        "--reapply ID",
+        "--list",
+    ],
+    "artifacts": ["tool calls and how they went", "--kind", "quantity", "7-9", "--view", "--at-tag", "--json"],
     "history": ["newest first", "--limit", "default 50, 0 for all", "--json", "--kind", "--at-time"],
     "tag": ["List the tags", "--move", "--delete", "--at-tag", "stays where it is until"],
     "tree": ["forked from it", "--all", "--mermaid", "default 50, 0 for all", "--ids"],
@@ -188,6 +207,15 @@ def test_commands_as_of_a_time(kata: Command, told: str) -> None:
         (["tag", str(uuid4()), "--move"], "NAME is missing"),
         (["tag", str(uuid4()), "--at-version", "1"], "NAME is missing"),
         (["tag", str(uuid4()), "t", "--delete", "--at-version", "1"], "--delete deletes the tag"),
+        (["policy", "show"], "Say whose policy"),
+        (["policy", "show", str(uuid4()), "--tenant-wide"], "Say whose policy"),
+        (["policy", "set", str(uuid4())], "Say what to set"),
+        (["policy", "set", str(uuid4()), "--preset", "chat", "--unset", "preset"], "preset: is given and unset."),
+        (["policy", "set", str(uuid4()), "--cooldown", "soon"], "'soon' is no time such as 90s"),
+        (["compact", str(uuid4()), "--revert", "--target-tokens", "9"], "--target-tokens: only for a compaction"),
+        (["compact", str(uuid4()), "--list", "--preview"], "not allowed with argument"),
+        (["artifacts", str(uuid4()), "--range", "-"], "'-' is no version"),
+        (["artifacts", str(uuid4()), "--range", "a-b"], "'a-b' is no version"),
     ],
 )
 def test_arguments_that_do_not_go_together(kata: Command, words: list[str], says: str) -> None:
@@ -205,10 +233,17 @@ def test_imports_for_machines(kata: Command, tmp_path: Path) -> None:
     assert kata.ok("import", path).text == "2 conversations with 7 messages, 7 of them there already\n"
 
 
-@pytest.mark.parametrize("command", ["window", "policy", "history", "tag", "export", "tree"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("window", "policy show", "policy set --enabled", "history", "tag", "export", "tree", "artifacts", "compact"),
+        *("compact --preview", "compact --list", "compact --revert"),
+    ],
+)
 def test_a_context_that_is_not_there(kata: Command, command: str) -> None:
     missing = str(uuid4())
-    done = kata.run(command, missing)
+    words = command.split()
+    done = kata.run(*words[:-1], missing, words[-1]) if words[-1].startswith("--") else kata.run(*words, missing)
     assert (done.status, done.output) == (1, b"")
     assert f"NOT_FOUND: There is no context {missing}." in done.errors
     assert len(done.errors.splitlines()) == 1
@@ -230,7 +265,11 @@ def test_everything_that_is_wrong_with_a_request_is_said(kata: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["import", "export", "window", "policy", "history", "tag", "tree", "redact", "purge", "health"]
+    "command",
+    [
+        *("import", "export", "window", "policy show", "history", "tag", "tree", "redact", "purge", "health"),
+        *("compact", "artifacts"),
+    ],
 )
 def test_a_server_that_is_not_there_is_said_in_one_sentence(command: str, tmp_path: Path) -> None:
     with socket.socket() as probe:
@@ -241,7 +280,7 @@ def test_a_server_that_is_not_there_is_said_in_one_sentence(command: str, tmp_pa
             words = [write_lines(tmp_path / "a.jsonl", *map(conversation, "abcdefghijkl"))]
         if command == "redact":
             words.append("1")
-        done = Command(address).run(command, *words)
+        done = Command(address).run(*command.split(), *words)
     assert done.status == 1
     assert done.errors.startswith(f"kata-grpc: No server answers at {address}: start one with `kata-grpc serve`")
     assert len(done.errors.splitlines()) == 1
@@ -249,7 +288,7 @@ def test_a_server_that_is_not_there_is_said_in_one_sentence(command: str, tmp_pa
 
 @pytest.mark.parametrize("command", HELP)
 def test_help_is_readable(command: str) -> None:
-    done = run(sys.executable, "-m", "kata_grpc.cli", *([command] if command else []), "--help", COLUMNS="120")
+    done = run(sys.executable, "-m", "kata_grpc.cli", *command.split(), "--help", COLUMNS="120")
     assert (done.status, done.errors) == (0, "")
     assert [phrase for phrase in HELP[command] if phrase not in done.output] == []
     assert all(len(line) <= 120 for line in done.output.splitlines())

@@ -144,18 +144,19 @@ def test_a_policy_is_shown_and_set(
     path = tmp_path / "policy.json"
     path.write_text('{"window": {"max_messages": 4, "pinned_versions": [1]}}')
 
-    assert json.loads(kata.ok("policy", context).output) == {}
-    done = kata.ok("policy", context, "--set", path)
+    assert "policy" not in json.loads(kata.ok("policy", "show", context, "--json").output)
+    done = kata.ok("policy", "set", context, "--file", path, "--json")
     assert json.loads(done.output) == {"window": {"maxMessages": 4, "pinnedVersions": ["1"]}}
-    assert kata.ok("policy", context).output == done.output
+    assert json.loads(kata.ok("policy", "show", context, "--json").output)["policy"] == json.loads(done.output)
+    assert 'window: {"maxMessages": 4, "pinnedVersions": ["1"]}' in kata.ok("policy", "show", context).text
     assert _versions(_window(kata, context)) == [1, *range(21, 25)]
     assert f"set by revision {TURNS + 1}" in kata.ok("window", context, "--explain").text
 
     path.write_bytes(done.output)
-    assert kata.ok("policy", context, "--set", path).output == done.output
+    assert kata.ok("policy", "set", context, "--file", path, "--json").output == done.output
     path.write_text('{"widow": {}}')
-    wrong = kata.run("policy", context, "--set", path)
+    wrong = kata.run("policy", "set", context, "--file", path)
     assert wrong.status == 2
-    assert "--set: " in wrong.errors
+    assert "--file: " in wrong.errors
     assert "widow" in wrong.errors
     assert "Traceback" not in wrong.errors

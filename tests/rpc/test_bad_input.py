@@ -14,6 +14,7 @@ from kata.context.v1 import context_pb2, lineage_pb2, window_pb2
 from kata.context.v1 import context_service_pb2 as cs
 from kata.context.v1 import message_pb2 as pb
 from kata.context.v1 import message_service_pb2 as ms
+from kata.context.v1 import policy_service_pb2 as ps
 
 from kata_grpc import limits
 from tests.rpc import build as b
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 
 pytestmark = [loop, pytest.mark.holds("I12")]
 
-CONTEXTS, MESSAGES = "kata.context.v1.ContextService", "kata.context.v1.MessageService"
+SERVICES = [
+    *(cs.DESCRIPTOR.services_by_name.values()),
+    *(ms.DESCRIPTOR.services_by_name.values()),
+    *(ps.DESCRIPTOR.services_by_name.values()),
+]
 HERE = "the context of the test".ljust(36, "-")
 """Stands for the id of a context that has two messages, and is as long."""
 ROLE_LATER: Any = 6
@@ -159,6 +164,42 @@ ROWS: dict[str, Bad] = {
     "an unknown tag": Bad("GetWindow", window(10, at_tag="t"), reason="TAG_NOT_FOUND", code=grpc.StatusCode.NOT_FOUND),
     "a negative page of tags": Bad(
         "ListTags", cs.ListTagsRequest(context_id=HERE, page_size=-1), [("page_size", "TOO_SMALL")]
+    ),
+    "artifacts of much that is none": Bad(
+        "ListArtifacts",
+        ps.ListArtifactsRequest(
+            context_id="x",
+            page_size=-1,
+            kinds=[KIND_LATER, 0],
+            first_version=-3,
+            last_version=-2,
+            at_version=-1,
+            at_tag="two words",
+            view=KIND_LATER,
+        ),
+        [
+            ("context_id", "MALFORMED_ID"),
+            ("page_size", "TOO_SMALL"),
+            ("kinds[0]", "UNKNOWN_VALUE"),
+            ("kinds[1]", "UNKNOWN_VALUE"),
+            ("first_version", "TOO_SMALL"),
+            ("last_version", "TOO_SMALL"),
+            ("view", "UNKNOWN_VALUE"),
+            ("at_tag", "MALFORMED_NAME"),
+            ("at_version", "TOO_SMALL"),
+            ("at_tag", "EXCLUSIVE"),
+        ],
+    ),
+    "artifacts of a range that ends before it begins": Bad(
+        "ListArtifacts",
+        ps.ListArtifactsRequest(context_id=HERE, first_version=3, last_version=2, show_deleted=True),
+        [("last_version", "OUT_OF_BOUNDS"), ("show_deleted", "EXCLUSIVE")],
+    ),
+    "artifacts of a version that is not there": Bad(
+        "ListArtifacts",
+        ps.ListArtifactsRequest(context_id=HERE, at_version=3),
+        reason="VERSION_OUT_OF_RANGE",
+        code=grpc.StatusCode.OUT_OF_RANGE,
     ),
     "an unknown id to show the lineage of": Bad(
         "GetLineage",
@@ -621,8 +662,8 @@ ROWS: dict[str, Bad] = {
 async def call(server: Running, row: Bad, context_id: str) -> None:
     request = row.request if isinstance(row.request, bytes) else row.request.SerializeToString()
     request = request.replace(HERE.encode(), context_id.encode())
-    service = CONTEXTS if row.method in cs.DESCRIPTOR.services_by_name["ContextService"].methods_by_name else MESSAGES
-    path = f"/{service}/{row.method}"
+    (service,) = [service for service in SERVICES if row.method in service.methods_by_name]
+    path = f"/{service.full_name}/{row.method}"
     if row.method in ("StreamWindow", "WatchContext"):
         async for _ in methods(server.channel).unary_stream(path)(request):
             pass

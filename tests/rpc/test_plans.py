@@ -108,6 +108,7 @@ USES: dict[str, Use] = {
     "list_groups_of": Use([[7, 9]], 4),
     "revision_of_message": Use([LOG // 2], 2),
     "list_messages_after": Use([LOG // 2, LOG, None, 2 << 20, 100], 500),
+    "list_rest_of_groups": Use([[7, 9, LOG // 2], LOG // 2, LOG, 256 << 10], 50),
     "list_messages_before": Use([LOG // 2, LOG, None, 2 << 20, 100], 500),
     # contexts
     "get_context": Use([], 2),

@@ -183,6 +183,7 @@ CALLS: dict[str, Callable[[Running, str], Awaitable[Any]]] = {
         ms.RestoreMessagesRequest(context_id=c, ranges=[ms.VersionRange(first_version=1, last_version=1)])
     ),
     "GetPolicy": lambda s, c: s.policies.GetPolicy(ps.GetPolicyRequest(context_id=c)),
+    "ListArtifacts": lambda s, c: s.policies.ListArtifacts(ps.ListArtifactsRequest(context_id=c)),
     "SetPolicy": lambda s, c: s.policies.SetPolicy(ps.SetPolicyRequest(context_id=c, policy=policy_pb2.Policy())),
 }
 

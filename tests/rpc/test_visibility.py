@@ -31,7 +31,7 @@ DOC = Path(__file__).parents[2] / "docs/deletion.md"
 PLENTY = 1_000_000
 VERSION = 4
 """The message that things happen to: of seven the fourth, appended by a call of its own."""
-SAYS = "fourth " + "and so on " * 60
+SAYS = "fourth in src/fourth.py " + "and so on " * 60
 
 SHOWN, BARE, OUT, SUMMARY = "shown", "without content", "left out", "in the summary"
 ANSWERED, NO_CONTEXT, NO_MESSAGE = "answered", "not found", "no such message"
@@ -46,6 +46,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "list": SHOWN,
         "history": SHOWN,
         "get": SHOWN,
+        "artifacts": SHOWN,
         "watch": SHOWN,
         "export": SHOWN,
         "fork before": SHOWN,
@@ -61,6 +62,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "list": SHOWN,
         "history": SHOWN,
         "get": SHOWN,
+        "artifacts": SHOWN,
         "watch": SHOWN,
         "export": SHOWN,
         "fork before": SHOWN,
@@ -76,6 +78,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "list": OUT,
         "history": SHOWN,
         "get": NO_MESSAGE,
+        "artifacts": OUT,
         "watch": SHOWN,
         "export": OUT,
         "fork before": SHOWN,
@@ -91,6 +94,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "list": BARE,
         "history": BARE,
         "get": BARE,
+        "artifacts": OUT,
         "watch": BARE,
         "export": OUT,
         "fork before": OUT,
@@ -106,6 +110,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "list": NO_CONTEXT,
         "history": NO_CONTEXT,
         "get": NO_CONTEXT,
+        "artifacts": NO_CONTEXT,
         "watch": NO_CONTEXT,
         "export": NO_CONTEXT,
         "fork before": SHOWN,
@@ -121,6 +126,7 @@ MATRIX: dict[str, dict[str, str]] = {
         "list": NO_CONTEXT,
         "history": NO_CONTEXT,
         "get": NO_CONTEXT,
+        "artifacts": NO_CONTEXT,
         "watch": NO_CONTEXT,
         "export": NO_CONTEXT,
         "fork before": SHOWN,
@@ -222,6 +228,14 @@ async def get(server: Running, scene: Scene) -> str:
     return SHOWN if (await server.messages.GetMessage(request)).message.text == SAYS else BARE
 
 
+async def artifacts(server: Running, scene: Scene) -> str:
+    page = await server.policies.ListArtifacts(ps.ListArtifactsRequest(context_id=scene.context_id))
+    assert (page.first_version, page.last_version) == (1, 7)
+    found = [list(artifact.versions) for artifact in page.artifacts if artifact.text == "src/fourth.py"]
+    assert found in ([[VERSION]], [])
+    return SHOWN if found else OUT
+
+
 async def watch(server: Running, scene: Scene) -> str:
     async with watching(server.messages, scene.context_id, from_revision=0, include_messages=True) as open_watch:
         frames = await open_watch.caught_up()
@@ -261,6 +275,7 @@ READS: dict[str, Callable[[Running, Scene], Awaitable[str]]] = {
     "list": list_,
     "history": history,
     "get": get,
+    "artifacts": artifacts,
     "watch": watch,
     "export": export,
     "fork before": fork_before,

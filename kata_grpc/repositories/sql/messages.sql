@@ -233,3 +233,17 @@ from (
 ) q
 where place <= $7 and (bytes = size or bytes <= $6::bigint)
 order by version desc;
+
+-- name: list_rest_of_groups
+-- Messages of some groups above a version, oldest first, up to $6 bytes but never less than one.
+-- $1 context_id, $2 tenant_id, $3 group versions, $4 versions above this, $5 up to this, $6 bytes
+select version, group_version, record
+from (
+  select version, group_version, record, octet_length(record) as size,
+         sum(octet_length(record)) over (order by version) as bytes
+  from messages
+  where context_id = $1 and tenant_id = $2 and group_version = any ($3::bigint[]) and group_version < version
+    and version > $4 and version <= $5
+) p
+where bytes = size or bytes <= $6::bigint
+order by version;

@@ -23,60 +23,67 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from kata.context.v1 import artifact_pb2 as kata_dot_context_dot_v1_dot_artifact__pb2
 from kata.context.v1 import compaction_pb2 as kata_dot_context_dot_v1_dot_compaction__pb2
 from kata.context.v1 import message_service_pb2 as kata_dot_context_dot_v1_dot_message__service__pb2
 from kata.context.v1 import policy_pb2 as kata_dot_context_dot_v1_dot_policy__pb2
+from kata.context.v1 import window_pb2 as kata_dot_context_dot_v1_dot_window__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$kata/context/v1/policy_service.proto\x12\x0fkata.context.v1\x1a\x1egoogle/protobuf/duration.proto\x1a kata/context/v1/compaction.proto\x1a%kata/context/v1/message_service.proto\x1a\x1ckata/context/v1/policy.proto\"S\n\x10GetPolicyRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12+\n\x05scope\x18\x02 \x01(\x0e\x32\x1c.kata.context.v1.PolicyScope\"\xd9\x01\n\x11GetPolicyResponse\x12\'\n\x06policy\x18\x01 \x01(\x0b\x32\x17.kata.context.v1.Policy\x12\x17\n\x0fpolicy_revision\x18\x02 \x01(\x03\x12\x34\n\teffective\x18\x03 \x01(\x0b\x32!.kata.context.v1.CompactionPolicy\x12,\n\x06values\x18\x04 \x03(\x0b\x32\x1c.kata.context.v1.PolicyValue\x12\x1e\n\x16tenant_policy_revision\x18\x05 \x01(\x03\"I\n\x0bPolicyValue\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12+\n\x05layer\x18\x02 \x01(\x0e\x32\x1c.kata.context.v1.PolicyLayer\"\xd4\x01\n\x10SetPolicyRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\'\n\x06policy\x18\x02 \x01(\x0b\x32\x17.kata.context.v1.Policy\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12%\n\x18\x65xpected_policy_revision\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12+\n\x05scope\x18\x05 \x01(\x0e\x32\x1c.kata.context.v1.PolicyScopeB\x1b\n\x19_expected_policy_revision\"`\n\x11SetPolicyResponse\x12\'\n\x06policy\x18\x01 \x01(\x0b\x32\x17.kata.context.v1.Policy\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\xbe\x01\n\x18PreviewCompactionRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x1a\n\rtarget_tokens\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x1c\n\x0fpreserve_recent\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0esummary_tokens\x18\x04 \x01(\x03H\x02\x88\x01\x01\x42\x10\n\x0e_target_tokensB\x12\n\x10_preserve_recentB\x11\n\x0f_summary_tokens\"\x94\x04\n\x19PreviewCompactionResponse\x12\x33\n\x0c\x61\x64\x64\x65\x64_ranges\x18\x01 \x03(\x0b\x32\x1d.kata.context.v1.VersionRange\x12-\n\x06ranges\x18\x02 \x03(\x0b\x32\x1d.kata.context.v1.VersionRange\x12\x13\n\x0bgroup_count\x18\x03 \x01(\x03\x12\x15\n\rmessage_count\x18\x04 \x01(\x03\x12\x14\n\x0c\x61\x64\x64\x65\x64_tokens\x18\x05 \x01(\x03\x12\x15\n\rtokens_before\x18\x06 \x01(\x03\x12\x1d\n\x15summary_target_tokens\x18\x07 \x01(\x03\x12\x14\n\x0ctokens_after\x18\x08 \x01(\x03\x12(\n\x04held\x18\t \x03(\x0b\x32\x1a.kata.context.v1.HeldGroup\x12\x32\n\x07nothing\x18\n \x01(\x0e\x32!.kata.context.v1.NothingToCompact\x12\x18\n\x10snapshot_version\x18\x0b \x01(\x03\x12\x19\n\x11snapshot_revision\x18\x0c \x01(\x03\x12.\n\x05steps\x18\r \x03(\x0b\x32\x1f.kata.context.v1.CompactionStep\x12\x0f\n\x07summary\x18\x0e \x01(\t\x12\x16\n\x0e\x61rtifacts_kept\x18\x0f \x01(\x03\x12\x19\n\x11\x61rtifacts_dropped\x18\x10 \x01(\x03\"\xcf\x01\n\x15\x43ompactContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x1a\n\rtarget_tokens\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x1c\n\x0fpreserve_recent\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0esummary_tokens\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\x10\n\x0e_target_tokensB\x12\n\x10_preserve_recentB\x11\n\x0f_summary_tokens\"\x8f\x01\n\x16\x43ompactContextResponse\x12/\n\ncompaction\x18\x01 \x01(\x0b\x32\x1b.kata.context.v1.Compaction\x12\x32\n\x07nothing\x18\x02 \x01(\x0e\x32!.kata.context.v1.NothingToCompact\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\xfa\x01\n\x16\x42\x65ginCompactionRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x1a\n\rtarget_tokens\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x1c\n\x0fpreserve_recent\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0esummary_tokens\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12(\n\x05lease\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x06 \x01(\tB\x10\n\x0e_target_tokensB\x12\n\x10_preserve_recentB\x11\n\x0f_summary_tokens\"\xbb\x01\n\x17\x42\x65ginCompactionResponse\x12/\n\ncompaction\x18\x01 \x01(\x0b\x32\x1b.kata.context.v1.Compaction\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\x0c\x12\x18\n\x10previous_summary\x18\x03 \x01(\t\x12\x18\n\x10\x61rtifact_section\x18\x04 \x01(\t\x12\x14\n\x0cinstructions\x18\x05 \x01(\t\x12\x10\n\x08replayed\x18\x06 \x01(\x08\"\x8c\x01\n\x17\x43ommitCompactionRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x15\n\rcompaction_id\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\x03\x12\x0f\n\x07summary\x18\x04 \x01(\t\x12\x12\n\nsummariser\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"]\n\x18\x43ommitCompactionResponse\x12/\n\ncompaction\x18\x01 \x01(\x0b\x32\x1b.kata.context.v1.Compaction\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"d\n\x18\x41\x62\x61ndonCompactionRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x15\n\rcompaction_id\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\x03\x12\x0e\n\x06reason\x18\x04 \x01(\t\"L\n\x19\x41\x62\x61ndonCompactionResponse\x12/\n\ncompaction\x18\x01 \x01(\x0b\x32\x1b.kata.context.v1.Compaction\"i\n\x17RevertCompactionRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x15\n\rcompaction_id\x18\x02 \x01(\t\x12\x0f\n\x07reapply\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"m\n\x18RevertCompactionResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12-\n\x08in_force\x18\x02 \x01(\x0b\x32\x1b.kata.context.v1.Compaction\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x85\x01\n\x16ListCompactionsRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x30\n\x06states\x18\x02 \x03(\x0e\x32 .kata.context.v1.CompactionState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"d\n\x17ListCompactionsResponse\x12\x30\n\x0b\x63ompactions\x18\x01 \x03(\x0b\x32\x1b.kata.context.v1.Compaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*^\n\x0bPolicyScope\x12\x1c\n\x18POLICY_SCOPE_UNSPECIFIED\x10\x00\x12\x18\n\x14POLICY_SCOPE_CONTEXT\x10\x01\x12\x17\n\x13POLICY_SCOPE_TENANT\x10\x02*\x93\x01\n\x0bPolicyLayer\x12\x1c\n\x18POLICY_LAYER_UNSPECIFIED\x10\x00\x12\x19\n\x15POLICY_LAYER_BUILT_IN\x10\x01\x12\x17\n\x13POLICY_LAYER_TENANT\x10\x02\x12\x18\n\x14POLICY_LAYER_CONTEXT\x10\x03\x12\x18\n\x14POLICY_LAYER_REQUEST\x10\x04\x32\x90\x07\n\rPolicyService\x12R\n\tGetPolicy\x12!.kata.context.v1.GetPolicyRequest\x1a\".kata.context.v1.GetPolicyResponse\x12R\n\tSetPolicy\x12!.kata.context.v1.SetPolicyRequest\x1a\".kata.context.v1.SetPolicyResponse\x12j\n\x11PreviewCompaction\x12).kata.context.v1.PreviewCompactionRequest\x1a*.kata.context.v1.PreviewCompactionResponse\x12\x61\n\x0e\x43ompactContext\x12&.kata.context.v1.CompactContextRequest\x1a\'.kata.context.v1.CompactContextResponse\x12\x64\n\x0f\x42\x65ginCompaction\x12\'.kata.context.v1.BeginCompactionRequest\x1a(.kata.context.v1.BeginCompactionResponse\x12g\n\x10\x43ommitCompaction\x12(.kata.context.v1.CommitCompactionRequest\x1a).kata.context.v1.CommitCompactionResponse\x12j\n\x11\x41\x62\x61ndonCompaction\x12).kata.context.v1.AbandonCompactionRequest\x1a*.kata.context.v1.AbandonCompactionResponse\x12g\n\x10RevertCompaction\x12(.kata.context.v1.RevertCompactionRequest\x1a).kata.context.v1.RevertCompactionResponse\x12\x64\n\x0fListCompactions\x12\'.kata.context.v1.ListCompactionsRequest\x1a(.kata.context.v1.ListCompactionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$kata/context/v1/policy_service.proto\x12\x0fkata.context.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ekata/context/v1/artifact.proto\x1a kata/context/v1/compaction.proto\x1a%kata/context/v1/message_service.proto\x1a\x1ckata/context/v1/policy.proto\x1a\x1ckata/context/v1/window.proto\"S\n\x10GetPolicyRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12+\n\x05scope\x18\x02 \x01(\x0e\x32\x1c.kata.context.v1.PolicyScope\"\xd9\x01\n\x11GetPolicyResponse\x12\'\n\x06policy\x18\x01 \x01(\x0b\x32\x17.kata.context.v1.Policy\x12\x17\n\x0fpolicy_revision\x18\x02 \x01(\x03\x12\x34\n\teffective\x18\x03 \x01(\x0b\x32!.kata.context.v1.CompactionPolicy\x12,\n\x06values\x18\x04 \x03(\x0b\x32\x1c.kata.context.v1.PolicyValue\x12\x1e\n\x16tenant_policy_revision\x18\x05 \x01(\x03\"I\n\x0bPolicyValue\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12+\n\x05layer\x18\x02 \x01(\x0e\x32\x1c.kata.context.v1.PolicyLayer\"\xd4\x01\n\x10SetPolicyRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\'\n\x06policy\x18\x02 \x01(\x0b\x32\x17.kata.context.v1.Policy\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12%\n\x18\x65xpected_policy_revision\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12+\n\x05scope\x18\x05 \x01(\x0e\x32\x1c.kata.context.v1.PolicyScopeB\x1b\n\x19_expected_policy_revision\"`\n\x11SetPolicyResponse\x12\'\n\x06policy\x18\x01 \x01(\x0b\x32\x17.kata.context.v1.Policy\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\xbe\x01\n\x18PreviewCompactionRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x1a\n\rtarget_tokens\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x1c\n\x0fpreserve_recent\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0esummary_tokens\x18\x04 \x01(\x03H\x02\x88\x01\x01\x42\x10\n\x0e_target_tokensB\x12\n\x10_preserve_recentB\x11\n\x0f_summary_tokens\"\x94\x04\n\x19PreviewCompactionResponse\x12\x33\n\x0c\x61\x64\x64\x65\x64_ranges\x18\x01 \x03(\x0b\x32\x1d.kata.context.v1.VersionRange\x12-\n\x06ranges\x18\x02 \x03(\x0b\x32\x1d.kata.context.v1.VersionRange\x12\x13\n\x0bgroup_count\x18\x03 \x01(\x03\x12\x15\n\rmessage_count\x18\x04 \x01(\x03\x12\x14\n\x0c\x61\x64\x64\x65\x64_tokens\x18\x05 \x01(\x03\x12\x15\n\rtokens_before\x18\x06 \x01(\x03\x12\x1d\n\x15summary_target_tokens\x18\x07 \x01(\x03\x12\x14\n\x0ctokens_after\x18\x08 \x01(\x03\x12(\n\x04held\x18\t \x03(\x0b\x32\x1a.kata.context.v1.HeldGroup\x12\x32\n\x07nothing\x18\n \x01(\x0e\x32!.kata.context.v1.NothingToCompact\x12\x18\n\x10snapshot_version\x18\x0b \x01(\x03\x12\x19\n\x11snapshot_revision\x18\x0c \x01(\x03\x12.\n\x05steps\x18\r \x03(\x0b\x32\x1f.kata.context.v1.CompactionStep\x12\x0f\n\x07summary\x18\x0e \x01(\t\x12\x16\n\x0e\x61rtifacts_kept\x18\x0f \x01(\x03\x12\x19\n\x11\x61rtifacts_dropped\x18\x10 \x01(\x03\"\xcf\x01\n\x15\x43ompactContextRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x1a\n\rtarget_tokens\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x1c\n\x0fpreserve_recent\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0esummary_tokens\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12\x12\n\nrequest_id\x18\x05 \x01(\tB\x10\n\x0e_target_tokensB\x12\n\x10_preserve_recentB\x11\n\x0f_summary_tokens\"\x8f\x01\n\x16\x43ompactContextResponse\x12/\n\ncompaction\x18\x01 \x01(\x0b\x32\x1b.kata.context.v1.Compaction\x12\x32\n\x07nothing\x18\x02 \x01(\x0e\x32!.kata.context.v1.NothingToCompact\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\xfa\x01\n\x16\x42\x65ginCompactionRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x1a\n\rtarget_tokens\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x1c\n\x0fpreserve_recent\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0esummary_tokens\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12(\n\x05lease\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x06 \x01(\tB\x10\n\x0e_target_tokensB\x12\n\x10_preserve_recentB\x11\n\x0f_summary_tokens\"\xbb\x01\n\x17\x42\x65ginCompactionResponse\x12/\n\ncompaction\x18\x01 \x01(\x0b\x32\x1b.kata.context.v1.Compaction\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\x0c\x12\x18\n\x10previous_summary\x18\x03 \x01(\t\x12\x18\n\x10\x61rtifact_section\x18\x04 \x01(\t\x12\x14\n\x0cinstructions\x18\x05 \x01(\t\x12\x10\n\x08replayed\x18\x06 \x01(\x08\"\x8c\x01\n\x17\x43ommitCompactionRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x15\n\rcompaction_id\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\x03\x12\x0f\n\x07summary\x18\x04 \x01(\t\x12\x12\n\nsummariser\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"]\n\x18\x43ommitCompactionResponse\x12/\n\ncompaction\x18\x01 \x01(\x0b\x32\x1b.kata.context.v1.Compaction\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"d\n\x18\x41\x62\x61ndonCompactionRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x15\n\rcompaction_id\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\x03\x12\x0e\n\x06reason\x18\x04 \x01(\t\"L\n\x19\x41\x62\x61ndonCompactionResponse\x12/\n\ncompaction\x18\x01 \x01(\x0b\x32\x1b.kata.context.v1.Compaction\"i\n\x17RevertCompactionRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x15\n\rcompaction_id\x18\x02 \x01(\t\x12\x0f\n\x07reapply\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"m\n\x18RevertCompactionResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12-\n\x08in_force\x18\x02 \x01(\x0b\x32\x1b.kata.context.v1.Compaction\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"\x85\x01\n\x16ListCompactionsRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x30\n\x06states\x18\x02 \x03(\x0e\x32 .kata.context.v1.CompactionState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"d\n\x17ListCompactionsResponse\x12\x30\n\x0b\x63ompactions\x18\x01 \x03(\x0b\x32\x1b.kata.context.v1.Compaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf6\x02\n\x14ListArtifactsRequest\x12\x12\n\ncontext_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12,\n\x05kinds\x18\x04 \x03(\x0e\x32\x1d.kata.context.v1.ArtifactKind\x12\x17\n\nat_version\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x0b\x61t_revision\x18\x07 \x01(\x03H\x01\x88\x01\x01\x12+\n\x07\x61t_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61t_tag\x18\t \x01(\t\x12#\n\x04view\x18\n \x01(\x0e\x32\x15.kata.context.v1.View\x12\x15\n\rfirst_version\x18\x0b \x01(\x03\x12\x14\n\x0clast_version\x18\x0c \x01(\x03\x12\x14\n\x0cshow_deleted\x18\x14 \x01(\x08\x42\r\n\x0b_at_versionB\x0e\n\x0c_at_revision\"\xc0\x01\n\x15ListArtifactsResponse\x12,\n\tartifacts\x18\x01 \x03(\x0b\x32\x19.kata.context.v1.Artifact\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x15\n\rfirst_version\x18\x03 \x01(\x03\x12\x14\n\x0clast_version\x18\x04 \x01(\x03\x12\x18\n\x10snapshot_version\x18\x05 \x01(\x03\x12\x19\n\x11snapshot_revision\x18\x06 \x01(\x03*^\n\x0bPolicyScope\x12\x1c\n\x18POLICY_SCOPE_UNSPECIFIED\x10\x00\x12\x18\n\x14POLICY_SCOPE_CONTEXT\x10\x01\x12\x17\n\x13POLICY_SCOPE_TENANT\x10\x02*\x93\x01\n\x0bPolicyLayer\x12\x1c\n\x18POLICY_LAYER_UNSPECIFIED\x10\x00\x12\x19\n\x15POLICY_LAYER_BUILT_IN\x10\x01\x12\x17\n\x13POLICY_LAYER_TENANT\x10\x02\x12\x18\n\x14POLICY_LAYER_CONTEXT\x10\x03\x12\x18\n\x14POLICY_LAYER_REQUEST\x10\x04\x32\xf0\x07\n\rPolicyService\x12R\n\tGetPolicy\x12!.kata.context.v1.GetPolicyRequest\x1a\".kata.context.v1.GetPolicyResponse\x12R\n\tSetPolicy\x12!.kata.context.v1.SetPolicyRequest\x1a\".kata.context.v1.SetPolicyResponse\x12j\n\x11PreviewCompaction\x12).kata.context.v1.PreviewCompactionRequest\x1a*.kata.context.v1.PreviewCompactionResponse\x12\x61\n\x0e\x43ompactContext\x12&.kata.context.v1.CompactContextRequest\x1a\'.kata.context.v1.CompactContextResponse\x12\x64\n\x0f\x42\x65ginCompaction\x12\'.kata.context.v1.BeginCompactionRequest\x1a(.kata.context.v1.BeginCompactionResponse\x12g\n\x10\x43ommitCompaction\x12(.kata.context.v1.CommitCompactionRequest\x1a).kata.context.v1.CommitCompactionResponse\x12j\n\x11\x41\x62\x61ndonCompaction\x12).kata.context.v1.AbandonCompactionRequest\x1a*.kata.context.v1.AbandonCompactionResponse\x12g\n\x10RevertCompaction\x12(.kata.context.v1.RevertCompactionRequest\x1a).kata.context.v1.RevertCompactionResponse\x12\x64\n\x0fListCompactions\x12\'.kata.context.v1.ListCompactionsRequest\x1a(.kata.context.v1.ListCompactionsResponse\x12^\n\rListArtifacts\x12%.kata.context.v1.ListArtifactsRequest\x1a&.kata.context.v1.ListArtifactsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kata.context.v1.policy_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_POLICYSCOPE']._serialized_start=3286
-  _globals['_POLICYSCOPE']._serialized_end=3380
-  _globals['_POLICYLAYER']._serialized_start=3383
-  _globals['_POLICYLAYER']._serialized_end=3530
-  _globals['_GETPOLICYREQUEST']._serialized_start=192
-  _globals['_GETPOLICYREQUEST']._serialized_end=275
-  _globals['_GETPOLICYRESPONSE']._serialized_start=278
-  _globals['_GETPOLICYRESPONSE']._serialized_end=495
-  _globals['_POLICYVALUE']._serialized_start=497
-  _globals['_POLICYVALUE']._serialized_end=570
-  _globals['_SETPOLICYREQUEST']._serialized_start=573
-  _globals['_SETPOLICYREQUEST']._serialized_end=785
-  _globals['_SETPOLICYRESPONSE']._serialized_start=787
-  _globals['_SETPOLICYRESPONSE']._serialized_end=883
-  _globals['_PREVIEWCOMPACTIONREQUEST']._serialized_start=886
-  _globals['_PREVIEWCOMPACTIONREQUEST']._serialized_end=1076
-  _globals['_PREVIEWCOMPACTIONRESPONSE']._serialized_start=1079
-  _globals['_PREVIEWCOMPACTIONRESPONSE']._serialized_end=1611
-  _globals['_COMPACTCONTEXTREQUEST']._serialized_start=1614
-  _globals['_COMPACTCONTEXTREQUEST']._serialized_end=1821
-  _globals['_COMPACTCONTEXTRESPONSE']._serialized_start=1824
-  _globals['_COMPACTCONTEXTRESPONSE']._serialized_end=1967
-  _globals['_BEGINCOMPACTIONREQUEST']._serialized_start=1970
-  _globals['_BEGINCOMPACTIONREQUEST']._serialized_end=2220
-  _globals['_BEGINCOMPACTIONRESPONSE']._serialized_start=2223
-  _globals['_BEGINCOMPACTIONRESPONSE']._serialized_end=2410
-  _globals['_COMMITCOMPACTIONREQUEST']._serialized_start=2413
-  _globals['_COMMITCOMPACTIONREQUEST']._serialized_end=2553
-  _globals['_COMMITCOMPACTIONRESPONSE']._serialized_start=2555
-  _globals['_COMMITCOMPACTIONRESPONSE']._serialized_end=2648
-  _globals['_ABANDONCOMPACTIONREQUEST']._serialized_start=2650
-  _globals['_ABANDONCOMPACTIONREQUEST']._serialized_end=2750
-  _globals['_ABANDONCOMPACTIONRESPONSE']._serialized_start=2752
-  _globals['_ABANDONCOMPACTIONRESPONSE']._serialized_end=2828
-  _globals['_REVERTCOMPACTIONREQUEST']._serialized_start=2830
-  _globals['_REVERTCOMPACTIONREQUEST']._serialized_end=2935
-  _globals['_REVERTCOMPACTIONRESPONSE']._serialized_start=2937
-  _globals['_REVERTCOMPACTIONRESPONSE']._serialized_end=3046
-  _globals['_LISTCOMPACTIONSREQUEST']._serialized_start=3049
-  _globals['_LISTCOMPACTIONSREQUEST']._serialized_end=3182
-  _globals['_LISTCOMPACTIONSRESPONSE']._serialized_start=3184
-  _globals['_LISTCOMPACTIONSRESPONSE']._serialized_end=3284
-  _globals['_POLICYSERVICE']._serialized_start=3533
-  _globals['_POLICYSERVICE']._serialized_end=4445
+  _globals['_POLICYSCOPE']._serialized_start=3953
+  _globals['_POLICYSCOPE']._serialized_end=4047
+  _globals['_POLICYLAYER']._serialized_start=4050
+  _globals['_POLICYLAYER']._serialized_end=4197
+  _globals['_GETPOLICYREQUEST']._serialized_start=287
+  _globals['_GETPOLICYREQUEST']._serialized_end=370
+  _globals['_GETPOLICYRESPONSE']._serialized_start=373
+  _globals['_GETPOLICYRESPONSE']._serialized_end=590
+  _globals['_POLICYVALUE']._serialized_start=592
+  _globals['_POLICYVALUE']._serialized_end=665
+  _globals['_SETPOLICYREQUEST']._serialized_start=668
+  _globals['_SETPOLICYREQUEST']._serialized_end=880
+  _globals['_SETPOLICYRESPONSE']._serialized_start=882
+  _globals['_SETPOLICYRESPONSE']._serialized_end=978
+  _globals['_PREVIEWCOMPACTIONREQUEST']._serialized_start=981
+  _globals['_PREVIEWCOMPACTIONREQUEST']._serialized_end=1171
+  _globals['_PREVIEWCOMPACTIONRESPONSE']._serialized_start=1174
+  _globals['_PREVIEWCOMPACTIONRESPONSE']._serialized_end=1706
+  _globals['_COMPACTCONTEXTREQUEST']._serialized_start=1709
+  _globals['_COMPACTCONTEXTREQUEST']._serialized_end=1916
+  _globals['_COMPACTCONTEXTRESPONSE']._serialized_start=1919
+  _globals['_COMPACTCONTEXTRESPONSE']._serialized_end=2062
+  _globals['_BEGINCOMPACTIONREQUEST']._serialized_start=2065
+  _globals['_BEGINCOMPACTIONREQUEST']._serialized_end=2315
+  _globals['_BEGINCOMPACTIONRESPONSE']._serialized_start=2318
+  _globals['_BEGINCOMPACTIONRESPONSE']._serialized_end=2505
+  _globals['_COMMITCOMPACTIONREQUEST']._serialized_start=2508
+  _globals['_COMMITCOMPACTIONREQUEST']._serialized_end=2648
+  _globals['_COMMITCOMPACTIONRESPONSE']._serialized_start=2650
+  _globals['_COMMITCOMPACTIONRESPONSE']._serialized_end=2743
+  _globals['_ABANDONCOMPACTIONREQUEST']._serialized_start=2745
+  _globals['_ABANDONCOMPACTIONREQUEST']._serialized_end=2845
+  _globals['_ABANDONCOMPACTIONRESPONSE']._serialized_start=2847
+  _globals['_ABANDONCOMPACTIONRESPONSE']._serialized_end=2923
+  _globals['_REVERTCOMPACTIONREQUEST']._serialized_start=2925
+  _globals['_REVERTCOMPACTIONREQUEST']._serialized_end=3030
+  _globals['_REVERTCOMPACTIONRESPONSE']._serialized_start=3032
+  _globals['_REVERTCOMPACTIONRESPONSE']._serialized_end=3141
+  _globals['_LISTCOMPACTIONSREQUEST']._serialized_start=3144
+  _globals['_LISTCOMPACTIONSREQUEST']._serialized_end=3277
+  _globals['_LISTCOMPACTIONSRESPONSE']._serialized_start=3279
+  _globals['_LISTCOMPACTIONSRESPONSE']._serialized_end=3379
+  _globals['_LISTARTIFACTSREQUEST']._serialized_start=3382
+  _globals['_LISTARTIFACTSREQUEST']._serialized_end=3756
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=3759
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=3951
+  _globals['_POLICYSERVICE']._serialized_start=4200
+  _globals['_POLICYSERVICE']._serialized_end=5208
 # @@protoc_insertion_point(module_scope)

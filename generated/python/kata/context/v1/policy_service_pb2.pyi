@@ -7,11 +7,14 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from kata.context.v1 import artifact_pb2 as _artifact_pb2
 from kata.context.v1 import compaction_pb2 as _compaction_pb2
 from kata.context.v1 import message_service_pb2 as _message_service_pb2
 from kata.context.v1 import policy_pb2 as _policy_pb2
+from kata.context.v1 import window_pb2 as _window_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -827,3 +830,130 @@ class ListCompactionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCompactionsResponse: _TypeAlias = ListCompactionsResponse  # noqa: Y015
+
+@_typing.final
+class ListArtifactsRequest(_message.Message):
+    """ListArtifactsRequest asks for the artifacts of a page of messages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTEXT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    AT_VERSION_FIELD_NUMBER: _builtins.int
+    AT_REVISION_FIELD_NUMBER: _builtins.int
+    AT_TIME_FIELD_NUMBER: _builtins.int
+    AT_TAG_FIELD_NUMBER: _builtins.int
+    VIEW_FIELD_NUMBER: _builtins.int
+    FIRST_VERSION_FIELD_NUMBER: _builtins.int
+    LAST_VERSION_FIELD_NUMBER: _builtins.int
+    SHOW_DELETED_FIELD_NUMBER: _builtins.int
+    context_id: _builtins.str
+    """Identifies the context. Required."""
+    page_size: _builtins.int
+    """Is how many messages a page looks at: 0 is the default of 500; above 1,000 it is 1,000; negative is refused. A page also
+    ends at 256 KiB of messages or one message.
+    """
+    page_token: _builtins.str
+    """Is the `next_page_token` of the page before, with the same parameters."""
+    at_version: _builtins.int
+    """Is the newest version that is looked at. Default: the latest, or the latest of `at_revision`."""
+    at_revision: _builtins.int
+    """Is the newest revision whose messages are looked at. Default: the latest."""
+    at_tag: _builtins.str
+    """Is the tag whose version and revision hold. Excludes the other `at_` fields."""
+    view: _window_pb2.View.ValueType
+    """Says which overlays apply, as in ListMessages. Default: VIEW_CURRENT, without removed messages."""
+    first_version: _builtins.int
+    """Is the first version that is looked at; 0 for the first."""
+    last_version: _builtins.int
+    """Is the last version that is looked at; 0 for the last of the snapshot, as is a version beyond it."""
+    show_deleted: _builtins.bool
+    """Reads a soft-deleted context, too. Goes with VIEW_AS_THEN and VIEW_RAW alone."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_artifact_pb2.ArtifactKind.ValueType]:
+        """Keeps artifacts of these kinds. Empty, it is all."""
+
+    @_builtins.property
+    def at_time(self) -> _timestamp_pb2.Timestamp:
+        """Is a time: the newest revision that was made at or before it holds. Excludes the other `at_` fields."""
+
+    def __init__(
+        self,
+        *,
+        context_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        kinds: _abc.Iterable[_artifact_pb2.ArtifactKind.ValueType] | None = ...,
+        at_version: _builtins.int | None = ...,
+        at_revision: _builtins.int | None = ...,
+        at_time: _timestamp_pb2.Timestamp | None = ...,
+        at_tag: _builtins.str = ...,
+        view: _window_pb2.View.ValueType = ...,
+        first_version: _builtins.int = ...,
+        last_version: _builtins.int = ...,
+        show_deleted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_time", b"at_time", "at_version", b"at_version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision", "_at_version", b"_at_version", "at_revision", b"at_revision", "at_tag", b"at_tag", "at_time", b"at_time", "at_version", b"at_version", "context_id", b"context_id", "first_version", b"first_version", "kinds", b"kinds", "last_version", b"last_version", "page_size", b"page_size", "page_token", b"page_token", "show_deleted", b"show_deleted", "view", b"view"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__at_revision: _TypeAlias = _typing.Literal["at_revision"]  # noqa: Y015
+    _WhichOneofArgType__at_revision: _TypeAlias = _typing.Literal["_at_revision", b"_at_revision"]  # noqa: Y015
+    _WhichOneofReturnType__at_version: _TypeAlias = _typing.Literal["at_version"]  # noqa: Y015
+    _WhichOneofArgType__at_version: _TypeAlias = _typing.Literal["_at_version", b"_at_version"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_revision) -> _WhichOneofReturnType__at_revision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_version) -> _WhichOneofReturnType__at_version | None: ...
+
+Global___ListArtifactsRequest: _TypeAlias = ListArtifactsRequest  # noqa: Y015
+
+@_typing.final
+class ListArtifactsResponse(_message.Message):
+    """ListArtifactsResponse says which artifacts a page of messages holds. On all pages together each artifact has all of its
+    versions: put those of equal kind and text together. A tool call is on the page of its version, and on no other.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARTIFACTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FIRST_VERSION_FIELD_NUMBER: _builtins.int
+    LAST_VERSION_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_VERSION_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_REVISION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty at the end, and only there."""
+    first_version: _builtins.int
+    """Is the first version that was looked at; 0 where there was none."""
+    last_version: _builtins.int
+    """Is the last version that was looked at."""
+    snapshot_version: _builtins.int
+    """Is the version of the snapshot that this is about."""
+    snapshot_revision: _builtins.int
+    """Is the revision of that snapshot."""
+    @_builtins.property
+    def artifacts(self) -> _containers.RepeatedCompositeFieldContainer[_artifact_pb2.Artifact]:
+        """Are the artifacts in the order of their first mention, then the tool calls. There may be none on a page that is not the
+        last.
+        """
+
+    def __init__(
+        self,
+        *,
+        artifacts: _abc.Iterable[_artifact_pb2.Artifact] | None = ...,
+        next_page_token: _builtins.str = ...,
+        first_version: _builtins.int = ...,
+        last_version: _builtins.int = ...,
+        snapshot_version: _builtins.int = ...,
+        snapshot_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifacts", b"artifacts", "first_version", b"first_version", "last_version", b"last_version", "next_page_token", b"next_page_token", "snapshot_revision", b"snapshot_revision", "snapshot_version", b"snapshot_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListArtifactsResponse: _TypeAlias = ListArtifactsResponse  # noqa: Y015

@@ -81,6 +81,11 @@ class PolicyServiceStub:
                 request_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.ListCompactionsRequest.SerializeToString,
                 response_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.ListCompactionsResponse.FromString,
                 _registered_method=True)
+        self.ListArtifacts = channel.unary_unary(
+                '/kata.context.v1.PolicyService/ListArtifacts',
+                request_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.ListArtifactsRequest.SerializeToString,
+                response_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.ListArtifactsResponse.FromString,
+                _registered_method=True)
 
 
 class PolicyServiceServicer:
@@ -166,6 +171,16 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListArtifacts(self, request, context):
+        """Lists the artifacts of a context, those of compacted messages included. They are found in the messages when it is asked,
+        and nowhere stored: what was redacted has none.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+        PAGE_TOKEN_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PolicyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -213,6 +228,11 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.ListCompactions,
                     request_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.ListCompactionsRequest.FromString,
                     response_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.ListCompactionsResponse.SerializeToString,
+            ),
+            'ListArtifacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListArtifacts,
+                    request_deserializer=kata_dot_context_dot_v1_dot_policy__service__pb2.ListArtifactsRequest.FromString,
+                    response_serializer=kata_dot_context_dot_v1_dot_policy__service__pb2.ListArtifactsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -460,6 +480,33 @@ class PolicyService:
             '/kata.context.v1.PolicyService/ListCompactions',
             kata_dot_context_dot_v1_dot_policy__service__pb2.ListCompactionsRequest.SerializeToString,
             kata_dot_context_dot_v1_dot_policy__service__pb2.ListCompactionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListArtifacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kata.context.v1.PolicyService/ListArtifacts',
+            kata_dot_context_dot_v1_dot_policy__service__pb2.ListArtifactsRequest.SerializeToString,
+            kata_dot_context_dot_v1_dot_policy__service__pb2.ListArtifactsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -77,6 +77,12 @@ class PolicyServiceStub:
     """Lists the compactions that a context made, newest first. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID,
     PAGE_TOKEN_MISMATCH.
     """
+    ListArtifacts: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ListArtifactsRequest, _policy_service_pb2.ListArtifactsResponse]
+    """Lists the artifacts of a context, those of compacted messages included. They are found in the messages when it is asked,
+    and nowhere stored: what was redacted has none.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+    PAGE_TOKEN_MISMATCH.
+    """
 
 @_typing.type_check_only
 class PolicyServiceAsyncStub(PolicyServiceStub):
@@ -125,6 +131,12 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     """
     ListCompactions: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ListCompactionsRequest, _policy_service_pb2.ListCompactionsResponse]  # type: ignore[assignment]
     """Lists the compactions that a context made, newest first. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID,
+    PAGE_TOKEN_MISMATCH.
+    """
+    ListArtifacts: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ListArtifactsRequest, _policy_service_pb2.ListArtifactsResponse]  # type: ignore[assignment]
+    """Lists the artifacts of a context, those of compacted messages included. They are found in the messages when it is asked,
+    and nowhere stored: what was redacted has none.
+    Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
     PAGE_TOKEN_MISMATCH.
     """
 
@@ -226,6 +238,18 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.ListCompactionsResponse, _abc.Awaitable[_policy_service_pb2.ListCompactionsResponse]]:
         """Lists the compactions that a context made, newest first. Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, PAGE_TOKEN_INVALID,
+        PAGE_TOKEN_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def ListArtifacts(
+        self,
+        request: _policy_service_pb2.ListArtifactsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policy_service_pb2.ListArtifactsResponse, _abc.Awaitable[_policy_service_pb2.ListArtifactsResponse]]:
+        """Lists the artifacts of a context, those of compacted messages included. They are found in the messages when it is asked,
+        and nowhere stored: what was redacted has none.
+        Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
         PAGE_TOKEN_MISMATCH.
         """
 

@@ -1,3 +1,4 @@
+export * from "./artifact";
 export * from "./compaction";
 export * from "./context";
 export * from "./context_service";

@@ -1,9 +1,12 @@
 import { BinaryReader, BinaryWriter } from "../../../wire";
 import { type CallOptions, type ChannelCredentials, Client, type ClientOptions, type ClientUnaryCall, type handleUnaryCall, type Metadata, type ServiceError, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { Duration } from "../../../google/protobuf/duration";
+import { Timestamp } from "../../../google/protobuf/timestamp";
+import { Artifact, ArtifactKind } from "./artifact";
 import { Compaction, CompactionState, CompactionStep, HeldGroup, NothingToCompact } from "./compaction";
 import { VersionRange } from "./message_service";
 import { CompactionPolicy, Policy } from "./policy";
+import { View } from "./window";
 /** The service that keeps the policies of contexts, and compacts them. */
 /** PolicyScope says whose policy. */
 export declare enum PolicyScope {
@@ -261,6 +264,57 @@ export interface ListCompactionsResponse {
     /** Goes on with the next page; empty on the last. */
     nextPageToken: string;
 }
+/** ListArtifactsRequest asks for the artifacts of a page of messages. */
+export interface ListArtifactsRequest {
+    /** Identifies the context. Required. */
+    contextId: string;
+    /**
+     * Is how many messages a page looks at: 0 is the default of 500; above 1,000 it is 1,000; negative is refused. A page also
+     * ends at 256 KiB of messages or one message.
+     */
+    pageSize: number;
+    /** Is the `next_page_token` of the page before, with the same parameters. */
+    pageToken: string;
+    /** Keeps artifacts of these kinds. Empty, it is all. */
+    kinds: ArtifactKind[];
+    /** Is the newest version that is looked at. Default: the latest, or the latest of `at_revision`. */
+    atVersion?: bigint | undefined;
+    /** Is the newest revision whose messages are looked at. Default: the latest. */
+    atRevision?: bigint | undefined;
+    /** Is a time: the newest revision that was made at or before it holds. Excludes the other `at_` fields. */
+    atTime: Timestamp | undefined;
+    /** Is the tag whose version and revision hold. Excludes the other `at_` fields. */
+    atTag: string;
+    /** Says which overlays apply, as in ListMessages. Default: VIEW_CURRENT, without removed messages. */
+    view: View;
+    /** Is the first version that is looked at; 0 for the first. */
+    firstVersion: bigint;
+    /** Is the last version that is looked at; 0 for the last of the snapshot, as is a version beyond it. */
+    lastVersion: bigint;
+    /** Reads a soft-deleted context, too. Goes with VIEW_AS_THEN and VIEW_RAW alone. */
+    showDeleted: boolean;
+}
+/**
+ * ListArtifactsResponse says which artifacts a page of messages holds. On all pages together each artifact has all of its
+ * versions: put those of equal kind and text together. A tool call is on the page of its version, and on no other.
+ */
+export interface ListArtifactsResponse {
+    /**
+     * Are the artifacts in the order of their first mention, then the tool calls. There may be none on a page that is not the
+     * last.
+     */
+    artifacts: Artifact[];
+    /** Asks for the next page; empty at the end, and only there. */
+    nextPageToken: string;
+    /** Is the first version that was looked at; 0 where there was none. */
+    firstVersion: bigint;
+    /** Is the last version that was looked at. */
+    lastVersion: bigint;
+    /** Is the version of the snapshot that this is about. */
+    snapshotVersion: bigint;
+    /** Is the revision of that snapshot. */
+    snapshotRevision: bigint;
+}
 export declare const GetPolicyRequest: MessageFns<GetPolicyRequest>;
 export declare const GetPolicyResponse: MessageFns<GetPolicyResponse>;
 export declare const PolicyValue: MessageFns<PolicyValue>;
@@ -280,6 +334,8 @@ export declare const RevertCompactionRequest: MessageFns<RevertCompactionRequest
 export declare const RevertCompactionResponse: MessageFns<RevertCompactionResponse>;
 export declare const ListCompactionsRequest: MessageFns<ListCompactionsRequest>;
 export declare const ListCompactionsResponse: MessageFns<ListCompactionsResponse>;
+export declare const ListArtifactsRequest: MessageFns<ListArtifactsRequest>;
+export declare const ListArtifactsResponse: MessageFns<ListArtifactsResponse>;
 /**
  * PolicyService says how a context's windows are shaped where a request does not, and what old groups are hidden behind a
  * summary.
@@ -409,6 +465,21 @@ export declare const PolicyServiceService: {
         readonly responseSerialize: (value: ListCompactionsResponse) => Buffer;
         readonly responseDeserialize: (value: Buffer) => ListCompactionsResponse;
     };
+    /**
+     * Lists the artifacts of a context, those of compacted messages included. They are found in the messages when it is asked,
+     * and nowhere stored: what was redacted has none.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+     * PAGE_TOKEN_MISMATCH.
+     */
+    readonly listArtifacts: {
+        readonly path: "/kata.context.v1.PolicyService/ListArtifacts";
+        readonly requestStream: false;
+        readonly responseStream: false;
+        readonly requestSerialize: (value: ListArtifactsRequest) => Buffer;
+        readonly requestDeserialize: (value: Buffer) => ListArtifactsRequest;
+        readonly responseSerialize: (value: ListArtifactsResponse) => Buffer;
+        readonly responseDeserialize: (value: Buffer) => ListArtifactsResponse;
+    };
 };
 export interface PolicyServiceServer extends UntypedServiceImplementation {
     /**
@@ -462,6 +533,13 @@ export interface PolicyServiceServer extends UntypedServiceImplementation {
      * PAGE_TOKEN_MISMATCH.
      */
     listCompactions: handleUnaryCall<ListCompactionsRequest, ListCompactionsResponse>;
+    /**
+     * Lists the artifacts of a context, those of compacted messages included. They are found in the messages when it is asked,
+     * and nowhere stored: what was redacted has none.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+     * PAGE_TOKEN_MISMATCH.
+     */
+    listArtifacts: handleUnaryCall<ListArtifactsRequest, ListArtifactsResponse>;
 }
 export interface PolicyServiceClient extends Client {
     /**
@@ -533,6 +611,15 @@ export interface PolicyServiceClient extends Client {
     listCompactions(request: ListCompactionsRequest, callback: (error: ServiceError | null, response: ListCompactionsResponse) => void): ClientUnaryCall;
     listCompactions(request: ListCompactionsRequest, metadata: Metadata, callback: (error: ServiceError | null, response: ListCompactionsResponse) => void): ClientUnaryCall;
     listCompactions(request: ListCompactionsRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ListCompactionsResponse) => void): ClientUnaryCall;
+    /**
+     * Lists the artifacts of a context, those of compacted messages included. They are found in the messages when it is asked,
+     * and nowhere stored: what was redacted has none.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+     * PAGE_TOKEN_MISMATCH.
+     */
+    listArtifacts(request: ListArtifactsRequest, callback: (error: ServiceError | null, response: ListArtifactsResponse) => void): ClientUnaryCall;
+    listArtifacts(request: ListArtifactsRequest, metadata: Metadata, callback: (error: ServiceError | null, response: ListArtifactsResponse) => void): ClientUnaryCall;
+    listArtifacts(request: ListArtifactsRequest, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: ListArtifactsResponse) => void): ClientUnaryCall;
 }
 export declare const PolicyServiceClient: {
     new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): PolicyServiceClient;

@@ -5,11 +5,13 @@
 //   protoc               v7.35.1
 // source: kata/context/v1/policy_service.proto
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.PolicyServiceClient = exports.PolicyServiceService = exports.ListCompactionsResponse = exports.ListCompactionsRequest = exports.RevertCompactionResponse = exports.RevertCompactionRequest = exports.AbandonCompactionResponse = exports.AbandonCompactionRequest = exports.CommitCompactionResponse = exports.CommitCompactionRequest = exports.BeginCompactionResponse = exports.BeginCompactionRequest = exports.CompactContextResponse = exports.CompactContextRequest = exports.PreviewCompactionResponse = exports.PreviewCompactionRequest = exports.SetPolicyResponse = exports.SetPolicyRequest = exports.PolicyValue = exports.GetPolicyResponse = exports.GetPolicyRequest = exports.PolicyLayer = exports.PolicyScope = void 0;
+exports.PolicyServiceClient = exports.PolicyServiceService = exports.ListArtifactsResponse = exports.ListArtifactsRequest = exports.ListCompactionsResponse = exports.ListCompactionsRequest = exports.RevertCompactionResponse = exports.RevertCompactionRequest = exports.AbandonCompactionResponse = exports.AbandonCompactionRequest = exports.CommitCompactionResponse = exports.CommitCompactionRequest = exports.BeginCompactionResponse = exports.BeginCompactionRequest = exports.CompactContextResponse = exports.CompactContextRequest = exports.PreviewCompactionResponse = exports.PreviewCompactionRequest = exports.SetPolicyResponse = exports.SetPolicyRequest = exports.PolicyValue = exports.GetPolicyResponse = exports.GetPolicyRequest = exports.PolicyLayer = exports.PolicyScope = void 0;
 /* eslint-disable */
 const wire_1 = require("../../../wire");
 const grpc_1 = require("../../../grpc");
 const duration_1 = require("../../../google/protobuf/duration");
+const timestamp_1 = require("../../../google/protobuf/timestamp");
+const artifact_1 = require("./artifact");
 const compaction_1 = require("./compaction");
 const message_service_1 = require("./message_service");
 const policy_1 = require("./policy");
@@ -1883,6 +1885,357 @@ exports.ListCompactionsResponse = {
         return message;
     },
 };
+function createBaseListArtifactsRequest() {
+    return {
+        contextId: "",
+        pageSize: 0,
+        pageToken: "",
+        kinds: [],
+        atVersion: undefined,
+        atRevision: undefined,
+        atTime: undefined,
+        atTag: "",
+        view: 0,
+        firstVersion: 0n,
+        lastVersion: 0n,
+        showDeleted: false,
+    };
+}
+exports.ListArtifactsRequest = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        if (message.contextId !== "") {
+            writer.uint32(10).string(message.contextId);
+        }
+        if (message.pageSize !== 0) {
+            writer.uint32(16).int32(message.pageSize);
+        }
+        if (message.pageToken !== "") {
+            writer.uint32(26).string(message.pageToken);
+        }
+        if (message.kinds.length !== 0) {
+            writer.uint32(34).fork();
+            for (const v of message.kinds) {
+                writer.int32(v);
+            }
+            writer.join();
+        }
+        if (message.atVersion !== undefined) {
+            if (BigInt.asIntN(64, message.atVersion) !== message.atVersion) {
+                throw new globalThis.Error("value provided for field message.atVersion of type int64 too large");
+            }
+            writer.uint32(48).int64(message.atVersion);
+        }
+        if (message.atRevision !== undefined) {
+            if (BigInt.asIntN(64, message.atRevision) !== message.atRevision) {
+                throw new globalThis.Error("value provided for field message.atRevision of type int64 too large");
+            }
+            writer.uint32(56).int64(message.atRevision);
+        }
+        if (message.atTime !== undefined) {
+            timestamp_1.Timestamp.encode(message.atTime, writer.uint32(66).fork()).join();
+        }
+        if (message.atTag !== "") {
+            writer.uint32(74).string(message.atTag);
+        }
+        if (message.view !== 0) {
+            writer.uint32(80).int32(message.view);
+        }
+        if (message.firstVersion !== 0n) {
+            if (BigInt.asIntN(64, message.firstVersion) !== message.firstVersion) {
+                throw new globalThis.Error("value provided for field message.firstVersion of type int64 too large");
+            }
+            writer.uint32(88).int64(message.firstVersion);
+        }
+        if (message.lastVersion !== 0n) {
+            if (BigInt.asIntN(64, message.lastVersion) !== message.lastVersion) {
+                throw new globalThis.Error("value provided for field message.lastVersion of type int64 too large");
+            }
+            writer.uint32(96).int64(message.lastVersion);
+        }
+        if (message.showDeleted !== false) {
+            writer.uint32(160).bool(message.showDeleted);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseListArtifactsRequest();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.contextId = reader.string();
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 16) {
+                            break;
+                        }
+                        message.pageSize = reader.int32();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 26) {
+                            break;
+                        }
+                        message.pageToken = reader.string();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag === 32) {
+                            message.kinds.push(reader.int32());
+                            continue;
+                        }
+                        if (tag === 34) {
+                            const end2 = reader.uint32() + reader.pos;
+                            while (reader.pos < end2) {
+                                message.kinds.push(reader.int32());
+                            }
+                            continue;
+                        }
+                        break;
+                    }
+                    case 6: {
+                        if (tag !== 48) {
+                            break;
+                        }
+                        message.atVersion = reader.int64();
+                        continue;
+                    }
+                    case 7: {
+                        if (tag !== 56) {
+                            break;
+                        }
+                        message.atRevision = reader.int64();
+                        continue;
+                    }
+                    case 8: {
+                        if (tag !== 66) {
+                            break;
+                        }
+                        message.atTime = timestamp_1.Timestamp.decode(reader, reader.uint32());
+                        continue;
+                    }
+                    case 9: {
+                        if (tag !== 74) {
+                            break;
+                        }
+                        message.atTag = reader.string();
+                        continue;
+                    }
+                    case 10: {
+                        if (tag !== 80) {
+                            break;
+                        }
+                        message.view = reader.int32();
+                        continue;
+                    }
+                    case 11: {
+                        if (tag !== 88) {
+                            break;
+                        }
+                        message.firstVersion = reader.int64();
+                        continue;
+                    }
+                    case 12: {
+                        if (tag !== 96) {
+                            break;
+                        }
+                        message.lastVersion = reader.int64();
+                        continue;
+                    }
+                    case 20: {
+                        if (tag !== 160) {
+                            break;
+                        }
+                        message.showDeleted = reader.bool();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.ListArtifactsRequest.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseListArtifactsRequest();
+        message.contextId = object.contextId ?? "";
+        message.pageSize = object.pageSize ?? 0;
+        message.pageToken = object.pageToken ?? "";
+        message.kinds = object.kinds?.map((e) => e) || [];
+        message.atVersion = (object.atVersion !== undefined && object.atVersion !== null)
+            ? BigInt(object.atVersion)
+            : undefined;
+        message.atRevision = (object.atRevision !== undefined && object.atRevision !== null)
+            ? BigInt(object.atRevision)
+            : undefined;
+        message.atTime = (object.atTime !== undefined && object.atTime !== null)
+            ? timestamp_1.Timestamp.fromPartial(object.atTime)
+            : undefined;
+        message.atTag = object.atTag ?? "";
+        message.view = object.view ?? 0;
+        message.firstVersion = (object.firstVersion !== undefined && object.firstVersion !== null)
+            ? BigInt(object.firstVersion)
+            : 0n;
+        message.lastVersion = (object.lastVersion !== undefined && object.lastVersion !== null)
+            ? BigInt(object.lastVersion)
+            : 0n;
+        message.showDeleted = object.showDeleted ?? false;
+        return message;
+    },
+};
+function createBaseListArtifactsResponse() {
+    return {
+        artifacts: [],
+        nextPageToken: "",
+        firstVersion: 0n,
+        lastVersion: 0n,
+        snapshotVersion: 0n,
+        snapshotRevision: 0n,
+    };
+}
+exports.ListArtifactsResponse = {
+    encode(message, writer = new wire_1.BinaryWriter()) {
+        for (const v of message.artifacts) {
+            artifact_1.Artifact.encode(v, writer.uint32(10).fork()).join();
+        }
+        if (message.nextPageToken !== "") {
+            writer.uint32(18).string(message.nextPageToken);
+        }
+        if (message.firstVersion !== 0n) {
+            if (BigInt.asIntN(64, message.firstVersion) !== message.firstVersion) {
+                throw new globalThis.Error("value provided for field message.firstVersion of type int64 too large");
+            }
+            writer.uint32(24).int64(message.firstVersion);
+        }
+        if (message.lastVersion !== 0n) {
+            if (BigInt.asIntN(64, message.lastVersion) !== message.lastVersion) {
+                throw new globalThis.Error("value provided for field message.lastVersion of type int64 too large");
+            }
+            writer.uint32(32).int64(message.lastVersion);
+        }
+        if (message.snapshotVersion !== 0n) {
+            if (BigInt.asIntN(64, message.snapshotVersion) !== message.snapshotVersion) {
+                throw new globalThis.Error("value provided for field message.snapshotVersion of type int64 too large");
+            }
+            writer.uint32(40).int64(message.snapshotVersion);
+        }
+        if (message.snapshotRevision !== 0n) {
+            if (BigInt.asIntN(64, message.snapshotRevision) !== message.snapshotRevision) {
+                throw new globalThis.Error("value provided for field message.snapshotRevision of type int64 too large");
+            }
+            writer.uint32(48).int64(message.snapshotRevision);
+        }
+        return writer;
+    },
+    decode(input, length) {
+        const reader = input instanceof wire_1.BinaryReader ? input : new wire_1.BinaryReader(input);
+        const previousRecursionDepth = reader.__tsProtoDecodeDepth ?? 0;
+        if (previousRecursionDepth >= 100) {
+            throw new globalThis.Error("protobuf decode recursion limit exceeded");
+        }
+        reader.__tsProtoDecodeDepth = previousRecursionDepth + 1;
+        try {
+            const end = length === undefined ? reader.len : reader.pos + length;
+            const message = createBaseListArtifactsResponse();
+            while (reader.pos < end) {
+                const tag = reader.uint32();
+                switch (tag >>> 3) {
+                    case 1: {
+                        if (tag !== 10) {
+                            break;
+                        }
+                        message.artifacts.push(artifact_1.Artifact.decode(reader, reader.uint32()));
+                        continue;
+                    }
+                    case 2: {
+                        if (tag !== 18) {
+                            break;
+                        }
+                        message.nextPageToken = reader.string();
+                        continue;
+                    }
+                    case 3: {
+                        if (tag !== 24) {
+                            break;
+                        }
+                        message.firstVersion = reader.int64();
+                        continue;
+                    }
+                    case 4: {
+                        if (tag !== 32) {
+                            break;
+                        }
+                        message.lastVersion = reader.int64();
+                        continue;
+                    }
+                    case 5: {
+                        if (tag !== 40) {
+                            break;
+                        }
+                        message.snapshotVersion = reader.int64();
+                        continue;
+                    }
+                    case 6: {
+                        if (tag !== 48) {
+                            break;
+                        }
+                        message.snapshotRevision = reader.int64();
+                        continue;
+                    }
+                }
+                if ((tag & 7) === 4 || tag === 0) {
+                    break;
+                }
+                reader.skip(tag & 7);
+            }
+            return message;
+        }
+        finally {
+            reader.__tsProtoDecodeDepth = previousRecursionDepth;
+        }
+    },
+    create(base) {
+        return exports.ListArtifactsResponse.fromPartial(base ?? {});
+    },
+    fromPartial(object) {
+        const message = createBaseListArtifactsResponse();
+        message.artifacts = object.artifacts?.map((e) => artifact_1.Artifact.fromPartial(e)) || [];
+        message.nextPageToken = object.nextPageToken ?? "";
+        message.firstVersion = (object.firstVersion !== undefined && object.firstVersion !== null)
+            ? BigInt(object.firstVersion)
+            : 0n;
+        message.lastVersion = (object.lastVersion !== undefined && object.lastVersion !== null)
+            ? BigInt(object.lastVersion)
+            : 0n;
+        message.snapshotVersion = (object.snapshotVersion !== undefined && object.snapshotVersion !== null)
+            ? BigInt(object.snapshotVersion)
+            : 0n;
+        message.snapshotRevision = (object.snapshotRevision !== undefined && object.snapshotRevision !== null)
+            ? BigInt(object.snapshotRevision)
+            : 0n;
+        return message;
+    },
+};
 exports.PolicyServiceService = {
     /**
      * Returns the policy in force of a context or of the tenant, and what holds with all layers.
@@ -2006,6 +2359,21 @@ exports.PolicyServiceService = {
         requestDeserialize: (value) => exports.ListCompactionsRequest.decode(value),
         responseSerialize: (value) => Buffer.from(exports.ListCompactionsResponse.encode(value).finish()),
         responseDeserialize: (value) => exports.ListCompactionsResponse.decode(value),
+    },
+    /**
+     * Lists the artifacts of a context, those of compacted messages included. They are found in the messages when it is asked,
+     * and nowhere stored: what was redacted has none.
+     * Errors: INVALID_FIELD, CONTEXT_NOT_FOUND, VERSION_OUT_OF_RANGE, TAG_NOT_FOUND, PAGE_TOKEN_INVALID,
+     * PAGE_TOKEN_MISMATCH.
+     */
+    listArtifacts: {
+        path: "/kata.context.v1.PolicyService/ListArtifacts",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value) => Buffer.from(exports.ListArtifactsRequest.encode(value).finish()),
+        requestDeserialize: (value) => exports.ListArtifactsRequest.decode(value),
+        responseSerialize: (value) => Buffer.from(exports.ListArtifactsResponse.encode(value).finish()),
+        responseDeserialize: (value) => exports.ListArtifactsResponse.decode(value),
     },
 };
 exports.PolicyServiceClient = (0, grpc_1.makeGenericClientConstructor)(exports.PolicyServiceService, "kata.context.v1.PolicyService");
