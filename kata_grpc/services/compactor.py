@@ -105,6 +105,11 @@ class Compactor:
                 due = Due(seconds=min(max(_FIRST_WAIT, error.retry_after or 0), _MOST_WAIT))
             except CompactionInProgress:
                 due = Due(seconds=_FIRST_WAIT)
+            except asyncio.CancelledError:
+                # Others need not wait for as long as it was taken.
+                leaving = PolicyRepository(self._db).set_alarm(context_id, tenant, Due(seconds=0))
+                await asyncio.shield(asyncio.ensure_future(leaving))
+                raise
             await PolicyRepository(self._db).set_alarm(context_id, tenant, due)
             if due.seconds is not None:
                 heapq.heappush(self._alarms, asyncio.get_running_loop().time() + due.seconds + _LATE_SECONDS)

@@ -44,8 +44,12 @@ class Compaction:
 
     def holds(self, model: Model, version: int, revision: int) -> bool:
         """Whether it does in a view."""
+        if self.erased or max(self.covered) > version:
+            return False
+        # A fork below what it covers has other messages there.
+        are_there = self.made_of == {(model.log[v - 1].owner, v) for v in self.covered}
         touched = (did.touched for did in model.revisions[self.base : revision])
-        return not self.erased and max(self.covered) <= version and not any(map(self.covered.intersection, touched))
+        return are_there and not any(map(self.covered.intersection, touched))
 
 
 def in_force(model: Model, version: int, revision: int) -> Compaction | None:
