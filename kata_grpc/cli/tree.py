@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from google.protobuf.json_format import MessageToJson
+from google.protobuf.json_format import MessageToDict
 from kata.context.v1 import context_service_pb2 as pb
 from kata.context.v1.context_service_pb2_grpc import ContextServiceStub
 from kata.context.v1.lineage_pb2 import LineageContext
@@ -21,16 +22,17 @@ from kata_grpc.limits import MAX_PAGE
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from kata.context.v1.context_pb2 import Context
+    from kata.context.v1.context_pb2 import Context, Tag
     from rich.console import Console
 
     from kata_grpc.cli import Commands
 
 DESCRIPTION = """\
 Draw a context with what it comes from and everything that was forked from it, or all contexts with --all. A fork shows
-the version at which it left its parent and what it has since; soft-deleted contexts are shown as such."""
+the version at which it left its parent and what it has since; tags stand with their versions; soft-deleted contexts are
+shown as such, without tags."""
 
 _SHORT_ID = 8
 _MERMAID = str.maketrans({"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "&": "#amp;", "`": "#96;"})
@@ -42,6 +44,7 @@ class Node:
     """A context in the tree; `more` says that not all of its forks are below it."""
 
     context: LineageContext
+    tags: Sequence[Tag] = ()
     forks: list[Node] = field(default_factory=list)
     more: bool = False
 
@@ -67,9 +70,15 @@ def run(args: argparse.Namespace) -> int:
     with remote.channel() as channel, remote.refusals():
         stub = ContextServiceStub(channel)
         roots = read_all(stub, most) if args.all else [read(stub, args.context_id, most)]
+        for node in _walk(roots):
+            if not node.context.HasField("delete_time"):
+                node.tags = stub.ListTags(pb.ListTagsRequest(context_id=node.context.context_id)).tags
     if args.json:
         for node in _walk(roots):
-            sys.stdout.write(MessageToJson(node.context, indent=None) + "\n")
+            fields = MessageToDict(node.context)
+            if node.tags:
+                fields["tags"] = list(map(MessageToDict, node.tags))
+            sys.stdout.write(json.dumps(fields, ensure_ascii=False) + "\n")
     elif args.mermaid:
         sys.stdout.writelines(line + "\n" for line in mermaid(roots))
     else:
@@ -85,7 +94,7 @@ def read(stub: ContextServiceStub, context_id: str, most: int) -> Node:
     while waiting:
         node, token = waiting.pop()
         page = stub.GetLineage(_page(node.context.context_id, most - len(node.forks), token))
-        forks = list(map(Node, page.children))
+        forks = [Node(child) for child in page.children]
         node.forks += forks
         waiting += [(fork, "") for fork in forks if fork.context.has_forks]
         node.more = bool(page.next_page_token)
@@ -169,11 +178,17 @@ def _label(node: Node, marked: str, full_ids: bool) -> Text:
     if context.name:
         label.append(one_line(context.name), "bold").append("  ")
     label.append(identity, "cyan").append("  ").append(_size(context))
+    for tag in node.tags:
+        label.append("  ").append(_tag(tag), "magenta")
     if context.HasField("delete_time"):
         label.append("  deleted", "red")
     if context.context_id == marked:
         label.append("  ◀", "bold green")
     return label
+
+
+def _tag(tag: Tag) -> str:
+    return f"#{tag.name} at {tag.version}"
 
 
 def _size(context: LineageContext) -> str:
@@ -190,7 +205,8 @@ def mermaid(roots: Iterable[Node]) -> Iterator[str]:
     for node in _walk(roots):
         context = node.context
         name = one_line(context.name).translate(_MERMAID)
-        lines = [*([name] if name else []), context.context_id[:_SHORT_ID], _size(context)]
+        tags = [_tag(tag).translate(_MERMAID) for tag in node.tags]
+        lines = [*([name] if name else []), context.context_id[:_SHORT_ID], _size(context), *tags]
         yield f'  {_key(context)}["{"<br>".join(lines)}"]'
         if context.HasField("delete_time"):
             deleted.append(_key(context))

@@ -54,6 +54,7 @@ def forks(contexts: ContextServiceStub, messages: MessageServiceStub) -> Forks:
     for number in range(60):
         fork(wide, 4, f"fork {number}")
     contexts.DeleteContext(cs.DeleteContextRequest(context_id=left))
+    contexts.TagVersion(cs.TagVersionRequest(context_id=right, name="reviewed", at_version=2))
     return Forks(root, left, deep, right, wide)
 
 
@@ -68,6 +69,14 @@ def test_a_tree_shows_what_a_context_comes_from_and_what_comes_from_it(kata: Com
     assert len(lines) == 3, "the other branch is not below it"
     whole = kata.ok("tree", forks.root, "--ids").text
     assert [f"{context_id}  " in whole for context_id in (forks.deep, forks.right, forks.wide)] == [True] * 3
+
+
+def test_tags_stand_with_their_versions(kata: Command, forks: Forks) -> None:
+    (line,) = [line for line in kata.ok("tree", forks.root).text.splitlines() if forks.right[:8] in line]
+    assert line.endswith("  #reviewed at 2")
+    (found,) = [one for line in kata.ok("tree", forks.right, "--json").lines if (one := json.loads(line)).get("tags")]
+    assert (found["contextId"], found["tags"][0]["name"], found["tags"][0]["version"]) == (forks.right, "reviewed", "2")
+    assert "<br>#35;reviewed at 2" in kata.ok("tree", forks.root, "--mermaid").text
 
 
 def test_many_forks_are_shown_as_far_as_asked(kata: Command, forks: Forks) -> None:

@@ -14,7 +14,7 @@ from kata_grpc.cli.bench.data import SQL, create, prose
 from kata_grpc.cli.bench.figures import Figure, Target, alternate, compared, expect, spread
 from kata_grpc.cli.bench.rig import TENANT
 from kata_grpc.cli.bench.windows import BUDGET
-from kata_grpc.limits import MAX_APPEND_MESSAGES
+from kata_grpc.limits import MAX_APPEND_MESSAGES, MAX_VERSION_RANGES
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -100,6 +100,7 @@ async def measure(rig: Rig) -> list[Figure]:
             target=Target("<=", 1.2),
         ),
         await _redaction(rig),
+        await _removals(rig),
     ]
 
 
@@ -159,6 +160,39 @@ async def _redaction(rig: Rig) -> Figure:
         "one fork",
         series["by one"],
         target=Target("<=", 1.2),
+    )
+
+
+async def _removals(rig: Rig) -> Figure:
+    """Read windows of a context of which every second message was removed by itself, and of one that is whole."""
+    number = rig.scale.forks
+    whole, sparse = await create(rig.client.contexts, 2)
+    for context_id in (whole, sparse):
+        for first in range(0, 2 * number, MAX_APPEND_MESSAGES):
+            await _append(rig.client, context_id, min(MAX_APPEND_MESSAGES, 2 * number - first))
+    for first in range(1, 2 * number, 2 * MAX_VERSION_RANGES):
+        versions = range(first, min(first + 2 * MAX_VERSION_RANGES, 2 * number), 2)
+        ranges = [pb.VersionRange(first_version=version, last_version=version) for version in versions]
+        await rig.client.messages.RemoveMessages(pb.RemoveMessagesRequest(context_id=str(sparse), ranges=ranges))
+    get = rig.client.messages.GetWindow
+    requests = {
+        name: pb.GetWindowRequest(context_id=str(context_id), token_budget=BUDGET)
+        for name, context_id in (("whole", whole), ("sparse", sparse))
+    }
+    headers = {name: (await get(request)).header for name, request in requests.items()}
+    expect(headers["sparse"].first_version % 2, 0, "versions that are left")
+    series = await alternate(
+        {name: partial(get, request) for name, request in requests.items()},
+        repetitions=rig.scale.repetitions,
+        calls=rig.scale.calls,
+    )
+    return compared(
+        "window_removals",
+        f"window of {BUDGET:,} tokens over {number:,} single removals ({headers['sparse'].message_count} messages)",
+        series["sparse"],
+        f"without ({headers['whole'].message_count} messages)",
+        series["whole"],
+        target=Target("<=", 1.5),
     )
 
 
