@@ -587,6 +587,7 @@ class _Verification:
             expect("compactions.first_version", row["lowest_added"] or 0, row["first_version"], revision=revision)
             if not is_copy or row["last_version"] != ENDLESS:
                 expect("compactions.last_version", row["highest"], row["last_version"], revision=revision)
+                expect("compaction_sources", True, row["has_sources"], revision=revision)
             if not row["base_revision"] < revision or row["previous_revision"] > row["base_revision"]:
                 expect("compactions.base_revision", f"below {revision}", row["base_revision"], revision=revision)
             if is_copy:
@@ -597,7 +598,6 @@ class _Verification:
             if row["in_force_at_base"] is not None or self._context["segments"] is None:
                 previous = row["in_force_at_base"] or 0
                 expect("compactions.previous_revision", previous, row["previous_revision"], revision=revision)
-            expect("compaction_sources", True, row["has_sources"], revision=revision)
             if not row["create_time"] <= row["end_time"]:
                 expect("compactions.end_time", f"at least {row['create_time']}", row["end_time"], revision=revision)
 

@@ -99,10 +99,15 @@ on conflict (context_id, version) do nothing;
 -- name: copy_compactions
 -- Copies the compactions that a lineage knows, and which of them was in force when. They are locked against erasure like
 -- messages: who erases looks for copies after it has changed the originals. One that hides more than the fork has never
--- holds there, and what it was built upon may: its copy ends beyond every version.
+-- holds there, and what it was built upon may: its copy ends beyond every version, and is made of what the fork has of it.
 -- $1 copying context, $2 tenant_id, $3 source, $4 first and $5 last revision and $6 last version of each part
 with known as materialized (
-  select c.*, g.last_version as known_version
+  select c.*, g.last_version as known_version,
+         case when c.last_version < 1::bigint << 62 then upper(c.covered) - 1
+              else (select max(s.last_version) from compaction_sources s
+                    where s.context_id = c.context_id and s.tenant_id = c.tenant_id and s.compacted_id = c.context_id
+                      and s.compaction_id = c.compaction_id)
+         end as made_of_last
   from unnest($3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[]) as g(source_id, first, last, last_version)
   join compactions c
     on c.context_id = g.source_id and c.tenant_id = $2 and c.state = 'committed' and c.revision between g.first and g.last
@@ -120,7 +125,9 @@ with known as materialized (
   on conflict (context_id, compaction_id) do nothing
 ), made_of as (
   insert into compaction_sources (context_id, last_version, compacted_id, compaction_id, tenant_id, first_version)
-  select $1, upper(covered) - 1, $1, compaction_id, tenant_id, lower(covered) from known where not isempty(covered)
+  select $1, least(made_of_last, known_version), $1, compaction_id, tenant_id, lower(covered)
+  from known
+  where lower(covered) <= least(made_of_last, known_version) and made_of_last is not null
   on conflict (context_id, last_version, compacted_id, compaction_id) do nothing
 )
 insert into compactions_in_force (context_id, revision, tenant_id, compaction_id)
