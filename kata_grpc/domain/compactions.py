@@ -300,7 +300,7 @@ class _Planning:
         self._summary_tokens = summary_tokens
         self._hidden_tokens = hidden_tokens
         self.tokens = {entry.version: entry.tokens for entry, _ in entries}
-        self.total = summary_tokens + sum(entry.tokens for entry, visible in entries if visible)
+        self.total = summary_tokens + sum(entry.tokens for entry, visible in entries if visible and entry.in_windows)
         """What the view costs."""
         groups: dict[int, _Group] = {}
         self.held: list[Held] = []

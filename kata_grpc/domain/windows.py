@@ -172,6 +172,11 @@ class Entry(NamedTuple):
     items: int
 
     @property
+    def in_windows(self) -> bool:
+        """Whether it may be in a window at all: what answers no call is in none."""
+        return self.group_version != 0 or self.pinned
+
+    @property
     def pinned(self) -> bool:
         """Whether the message is in every window."""
         return self.role in PINNED_ROLES

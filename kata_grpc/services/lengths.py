@@ -79,8 +79,8 @@ class Lengths:
         if Rung.CLEAR_TOOL_RESULTS in limits.reshape:
             clearable = [one for one in whole if _may_clear(one) and not reshaping.clears(one.version)]
             found[Rung.CLEAR_TOOL_RESULTS] = await self._shaped(clearable[:MOST], self._clear)
-        if Rung.ELIDE_PARTS in limits.reshape:
-            most = reshaping.max_part_tokens or limits.max_part_tokens
+        most = reshaping.max_part_tokens or limits.max_part_tokens
+        if most and Rung.ELIDE_PARTS in limits.reshape:
             long = [one for one in whole if one.tokens > most and not reshaping.longest(one.version)]
             found[Rung.ELIDE_PARTS] = await self._shaped(
                 long[:MOST], lambda message, version: elide(message, version, most, self._count_text)

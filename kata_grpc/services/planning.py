@@ -147,4 +147,4 @@ async def _read(log: WindowRepository, overlays: Overlays, run: Run) -> list[tup
 
 
 def _tokens(entries: Sequence[tuple[Entry, bool]]) -> int:
-    return sum(entry.tokens for entry, visible in entries if visible)
+    return sum(entry.tokens for entry, visible in entries if visible and entry.in_windows)

@@ -171,7 +171,8 @@ class Reference:
 
     def content(self) -> int:
         """What the view costs without framing."""
-        visible = [told for v, told in enumerate(self.log, start=1) if v not in self.hidden]
+        shown = {v for v, group in enumerate(self.groups, start=1) if group or self.log[v - 1].role in PINNED}
+        visible = [self.log[v - 1] for v in shown - self.hidden]
         return sum(told.tokens for told in visible) + (self.summary if self.after else 0)
 
     def members(self, start: int) -> list[int]:
