@@ -20,6 +20,7 @@ from kata_grpc.cli.bench import (
     agents,
     appends,
     compaction,
+    compactions,
     forks,
     imports,
     replay,
@@ -51,6 +52,7 @@ _ON_THE_RIG = {
     "agents": agents.measure,
     "workers": workers.measure,
     "writes": writes.measure,
+    "compactions": compactions.measure,
     "import": imports.measure,
 }
 _WITHOUT_A_DATABASE = {"compaction": compaction.measure}
