@@ -65,9 +65,12 @@ bench-peers: $(VENV)/run.stamp $(PEERS)/stamp ## Measure libraries for the same 
 
 ## --- checking it
 
+# Much of the tests' time is waiting: two files at a time.
+TEST_JOBS ?= 2
+
 .PHONY: test
 test: deps $(VENV)/dev.stamp ## Run the tests on a real PostgreSQL (PYTEST_ARGS passes options on)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses=$(TEST_JOBS) --dist=loadfile $(PYTEST_ARGS)
 
 .PHONY: torture
 torture: $(VENV)/dev.stamp ## Run the long forms of the durability, concurrency and fuzz tests

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
 
+# Tests serve, and start databases under another user, which forks: gRPC need not come along, and may fail at it.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment() -> None:
-    for variable in VARIABLES:
+    for variable in (*VARIABLES, "COLUMNS", "LINES"):
         os.environ.pop(variable, None)
 
 
