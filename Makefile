@@ -65,12 +65,17 @@ bench-peers: $(VENV)/run.stamp $(PEERS)/stamp ## Measure libraries for the same 
 
 ## --- checking it
 
-# Much of the tests' time is waiting: two files at a time.
+# Much of the tests' time is waiting: two files at a time, but those that measure what faults leave, which want quiet.
 TEST_JOBS ?= 2
 
 .PHONY: test
-test: deps $(VENV)/dev.stamp ## Run the tests on a real PostgreSQL (PYTEST_ARGS passes options on)
-	@$(BIN)/python -m pytest --numprocesses=$(TEST_JOBS) --dist=loadfile $(PYTEST_ARGS)
+test: deps $(VENV)/dev.stamp ## Run the tests on a real PostgreSQL (PYTEST_ARGS in their place: files, options)
+ifdef PYTEST_ARGS
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+else
+	@$(BIN)/python -m pytest --numprocesses=$(TEST_JOBS) --dist=loadfile --ignore=tests/faults
+	@$(BIN)/python -m pytest tests/faults
+endif
 
 .PHONY: torture
 torture: $(VENV)/dev.stamp ## Run the long forms of the durability, concurrency and fuzz tests
