@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import shutil
@@ -54,9 +55,12 @@ def npm(*arguments: str, cwd: Path) -> None:
 
 def install_locked(folder: Path) -> Path:
     """Install what the lock file of `folder` says, unless it is there; return its node_modules."""
-    modules = folder / "node_modules"
+    modules, lock = folder / "node_modules", folder / "package-lock.json"
     done = modules / ".package-lock.json"
-    if not done.exists() or done.stat().st_mtime < (folder / "package-lock.json").stat().st_mtime:
-        npm("ci", "--ignore-scripts", cwd=folder)
-        done.touch()
+    with lock.open("rb") as file:
+        # Tests run in several processes: the others find it installed.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not done.exists() or done.stat().st_mtime < lock.stat().st_mtime:
+            npm("ci", "--ignore-scripts", cwd=folder)
+            done.touch()
     return modules
