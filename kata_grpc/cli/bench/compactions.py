@@ -76,8 +76,8 @@ async def measure(rig: Rig) -> list[Figure]:
 
 
 def _recorded(count: int) -> Iterator[message_pb2.Message]:
-    real = [to_proto(one.message) for talk in probes.talks() for group in talk.groups for one in group]
-    return islice(cycle(real), count)
+    real = (to_proto(one.message) for talk in probes.talks() for group in talk.groups for one in group)
+    return islice(cycle([message for message in real if message.text or message.parts]), count)
 
 
 async def _read(rig: Rig, context_id: UUID, count: int) -> float:
