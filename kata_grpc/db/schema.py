@@ -200,6 +200,12 @@ removals = sa.Table(
     comment="Runs of versions that a revision removed from the view or brought back; the newest revision holds.",
 )
 sa.Index("removals_revision_ix", removals.c.context_id, removals.c.revision)
+sa.Index(
+    "removals_long_ix",
+    removals.c.context_id,
+    removals.c.first_version,
+    postgresql_where=sa.text("last_version - first_version >= 64"),
+)
 
 redactions = sa.Table(
     "redactions",

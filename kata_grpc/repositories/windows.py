@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kata_grpc.domain.messages import Row
     from kata_grpc.domain.tokens import Framing
 
+_WHY = {why.value: why for why in Why}
 _SQL = load("kata_grpc.repositories", "sql/windows.sql")
 
 
@@ -237,10 +238,7 @@ class WindowRepository:
             removals,
             redactions,
         )
-        return [
-            Change(row["first_version"], row["last_version"], row["revision"], row["hides"], Why(row["why"]))
-            for row in rows
-        ]
+        return [Change(first, last, revision, hides, _WHY[why]) for first, last, revision, hides, why in rows]
 
     async def turns(self, version: int, limit: int) -> list[int]:
         """Return the newest versions up to one at which the user opened a turn, newest first."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kata_grpc.domain.windows import Entry, RunningState
     from kata_grpc.repositories.windows import WindowRepository
 
-_SPAN = 1_024
+_SPAN = 256
 """The least part of a log that is looked at for what is hidden in it."""
 _MOST_AT_ONCE = 1_000_000
 _TURNS_AT_FIRST, _TURNS_AT_MOST = 16, 4_096
@@ -62,9 +62,10 @@ class Overlays:
             self.low = low
 
     async def skip(self, version: int) -> int:
-        """Return the newest version up to one that is not in a hidden run; 0 for none. Knows a page below it."""
+        """Return the newest version up to one that is not in a hidden run; 0 for none."""
         while version > 0:
-            await self.cover(max(1, version - self._span + 1))
+            if version < self.low:
+                await self.cover(max(1, version - self._span + 1))
             run = self.hidden.around(version)
             if run is None:
                 break
@@ -76,8 +77,8 @@ class Overlays:
 
     async def at(self, versions: Collection[int]) -> Hidden:
         """Return what is hidden of some versions, wherever they are."""
-        wanted = merged(Run(version, version) for version in versions if 0 < version <= self._version)
-        return Hidden(await self._read(wanted)) if wanted else Hidden()
+        wanted = merged(Run(version, version) for version in versions if 0 < version < self.low)
+        return Hidden(await self._read(wanted), self.hidden) if wanted else self.hidden
 
     async def visible(self, rows: Iterable[Row]) -> list[Row]:
         """Return those of some rows that are not hidden, wherever they are."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kata_grpc.domain.messages import PINNED_ROLES, Role, Row
 from kata_grpc.domain.overlays import Run, merged, multirange
 from kata_grpc.domain.windows import Cost, Entry, Kept, RunningState, TailSelector
-from kata_grpc.limits import PAGE_BYTES
+from kata_grpc.limits import FRAME_MESSAGES, PAGE_BYTES
 from kata_grpc.repositories.windows import entry_from_row
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ class Tail(ABC):
         """The newest version that the first look has not looked at."""
         self.late: dict[int, Entry] = {}
         """Messages in no hidden run of versions, by version, whose group is hidden or was not looked at yet."""
-        self.rows: list[Row] = list(newest)
+        self._looked_at: list[Row] = list(newest)
+        """Newest first, hidden ones among them."""
+        self.rows: list[Row] = []
         self.seen: list[Entry] | None = []
 
     @abstractmethod
@@ -90,7 +92,7 @@ class Tail(ABC):
 
     def _forget_hidden(self) -> None:
         """Take what turned out to be hidden out of what was seen: a group may be hidden where its answers are not."""
-        if self._overlays is None or self.seen is None:
+        if not self.late or self.seen is None:
             return
         self.seen = list(filter(self.shows, self.seen))
         self.rows = [row for row in self.rows if self.shows(entry_from_row(row))]
@@ -162,6 +164,16 @@ class Tail(ABC):
         below = entries[-1].version - 1 if entries else 0
         return list(filter(self.shows, entries)), below
 
+    async def _read_more(self, count: int) -> Sequence[Row]:
+        """Return the next older rows, hidden ones among them, as many as fit a page."""
+        if self._overlays is not None:
+            self._below = await self._overlays.skip(self._below)
+            if self._below <= 0:
+                return ()
+            await self._overlays.cover(max(1, self._below - count + 1))
+        newest = await self._log.newest(self._below, count, PAGE_BYTES)
+        return [row for row in newest if row["record"] is not None]
+
     def held(self, start: int, passed_over: Collection[int], kept: Kept) -> list[Row] | None:
         """Return the tail's rows, oldest first, if they are all here; those of pinned and kept messages with them."""
         if self.seen is None or (len(self.seen) > len(self.rows) and self.seen[len(self.rows)].version >= start):
@@ -184,20 +196,41 @@ class StoredTail(Tail):
         """Select from the rows of the first look on."""
         selector = TailSelector(allowance, self._framing, self._state.open_groups, kept.groups, self._most)
         self.seen = []
-        for row in self.rows:
-            entry = entry_from_row(row)
-            if not self.shows(entry):
+        self.rows = []
+        place = 0
+        while not self._feed_rows(self._looked_at[place:], selector):
+            place = len(self._looked_at)
+            if await self._read_on():
                 continue
-            self.seen.append(entry)
-            if selector.feed(entry):
-                break
-        else:
             if self._below > 0:
                 if self._overlays is None:
                     self.seen = None
                 await self._go_on_below(self._below, selector, kept)
+            break
         self._forget_hidden()
         return selector
+
+    def _feed_rows(self, rows: Sequence[Row], selector: TailSelector) -> bool:
+        """Feed and keep those of some rows that are visible; tell whether the selector has enough."""
+        assert self.seen is not None, "rows are fed first"
+        for row in rows:
+            entry = entry_from_row(row)
+            if self.shows(entry):
+                self.rows.append(row)
+                self.seen.append(entry)
+                if selector.feed(entry):
+                    return True
+        return False
+
+    async def _read_on(self) -> bool:
+        """Read the next older rows where some of those before are hidden, so that a small window is all here."""
+        if self._overlays is None or self._below <= 0 or len(self.rows) >= FRAME_MESSAGES:
+            return False
+        rows = await self._read_more(min(LOOK_MOST, max(LOOK_LEAST, 2 * len(self.rows))))
+        if rows:
+            self._looked_at += rows
+            self._below = rows[-1]["version"] - 1
+        return bool(rows)
 
     async def _go_on_below(self, version: int, selector: TailSelector, kept: Kept) -> None:
         """Go on where the first look ended: by the running sums, and from there message by message."""
@@ -297,16 +330,6 @@ class CountedTail(Tail):
         self._entries += counted.entries
         self._exact += counted.exact
         return True
-
-    async def _read_more(self, count: int) -> Sequence[Row]:
-        """Return the next older rows, hidden ones among them, as many as fit a page."""
-        if self._overlays is not None:
-            self._below = await self._overlays.skip(self._below)
-            if self._below <= 0:
-                return ()
-            await self._overlays.cover(max(1, self._below - count + 1))
-        newest = await self._log.newest(self._below, count, PAGE_BYTES)
-        return [row for row in newest if row["record"] is not None]
 
     def is_exact(self, start: int) -> bool:
         """Whether all from `start` on was counted by the tokenizer itself."""

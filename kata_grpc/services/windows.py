@@ -120,6 +120,8 @@ class Windows:
                 redactions=row["has_redactions"],
                 compacted=compaction.covered if compaction else (),
             )
+            if rows:
+                await overlays.cover(min(rows[-1]["version"], state.version))
             state = await visible_state(log, overlays, state)
         taken = Snapshot(state, revision, policy_revision, row["tokenizer"])
 

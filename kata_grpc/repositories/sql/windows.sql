@@ -175,16 +175,31 @@ limit $5;
 
 -- name: read_overlays
 -- What touches some ranges of versions, cut to them: the runs that were removed or restored up to a revision, and the
--- groups in which something was redacted, for good and in every view. A run is at most 4,096 versions long.
+-- groups in which something was redacted, for good and in every view. A run is at most 4,096 versions long; those of 64
+-- and less that reach into a range are near its start, the others are few and have an index of their own. Offsets keep
+-- the planner from reading all removals of a context before it looks at the ranges.
 -- $1 tenant_id, $2 source, $3 last version and $4 last revision of each segment of the lineage, $5 first and $6 last version of each range,
 -- $7 whether removals count, $8 whether redactions do
 select greatest(r.first_version, a.first) as first_version, least(r.last_version, a.last, g.last) as last_version,
        r.revision, r.removed as hides, 'removed' as why
 from unnest($2::uuid[], $3::bigint[], $4::bigint[]) as g(source_id, last, last_revision)
 cross join unnest($5::bigint[], $6::bigint[]) as a(first, last)
-join removals r
-  on r.context_id = g.source_id and r.tenant_id = $1 and r.first_version > a.first - 4096
-  and r.first_version <= least(a.last, g.last) and r.last_version >= a.first and r.revision <= g.last_revision
+cross join lateral (
+  (
+    select first_version, last_version, revision, removed from removals
+    where context_id = g.source_id and tenant_id = $1 and first_version > a.first - 64
+      and first_version <= least(a.last, g.last) and last_version >= a.first and revision <= g.last_revision
+    offset 0
+  )
+  union all
+  (
+    select first_version, last_version, revision, removed from removals
+    where context_id = g.source_id and tenant_id = $1 and last_version - first_version >= 64
+      and first_version > a.first - 4096 and first_version <= least(a.first - 64, g.last) and last_version >= a.first
+      and revision <= g.last_revision
+    offset 0
+  )
+) r
 where $7::boolean
 union all
 select d.group_version, d.group_version, 1::bigint << 62, true, 'redacted'
