@@ -6,7 +6,7 @@ import time
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
 
-from kata.context.v1 import compaction_pb2, window_pb2
+from kata.context.v1 import compaction_pb2
 from kata.context.v1 import message_service_pb2 as pb
 from kata.context.v1 import policy_service_pb2 as ps
 from kata.context.v1.policy_service_pb2_grpc import PolicyServiceStub
@@ -15,7 +15,7 @@ from kata_grpc.cli.bench import probes
 from kata_grpc.cli.bench.data import create
 from kata_grpc.cli.bench.figures import Figure, Series, expect, spread
 from kata_grpc.codec import to_proto
-from kata_grpc.limits import MAX_TOKEN_BUDGET, MIB
+from kata_grpc.limits import MAX_PAGE, MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ async def measure(rig: Rig) -> list[Figure]:
             title=f"CompactContext of {count:,} messages ({count / seconds:,.0f} messages/s)",
             unit="s",
             value=seconds,
-            floor_title="StreamWindow of the same, RAW",
+            floor_title="ListMessages of all",
             floor=series["read"].p50,
             ratio=spread(
                 [whole / floor for whole, floor in zip(series["compact"].medians, series["read"].medians, strict=True)]
@@ -81,13 +81,15 @@ def _recorded(count: int) -> Iterator[message_pb2.Message]:
 
 
 async def _read(rig: Rig, context_id: UUID, count: int) -> float:
-    """Return the seconds that a stream of all messages takes."""
+    """Return the seconds that listing all messages takes."""
     started = time.perf_counter()
-    request = pb.StreamWindowRequest(
-        context_id=str(context_id), token_budget=MAX_TOKEN_BUDGET, view=window_pb2.VIEW_RAW
-    )
+    request = pb.ListMessagesRequest(context_id=str(context_id), page_size=MAX_PAGE)
     found = 0
-    async for frame in rig.client.messages.StreamWindow(request):
-        found += len(frame.chunk.messages)
-    expect(found > count // 2, True, "that most is read")
+    while True:
+        page = await rig.client.messages.ListMessages(request)
+        found += len(page.messages)
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            break
+    expect(found, count, "messages that are read")
     return time.perf_counter() - started
