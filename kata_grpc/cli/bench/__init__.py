@@ -97,7 +97,12 @@ def run(args: argparse.Namespace) -> int:
         for figure in measure(scale, say)
     ]
     if set(args.only) - set(_WITHOUT_A_DATABASE):
-        figures += _on_a_database(scale, args.only, say)
+        try:
+            _on_a_database(scale, args.only, say, figures)
+        except BaseException:
+            # What was measured until then took minutes.
+            show(figures, notes)
+            raise
     others = load.others()
     machine = _machine() | {"other work": f"{others:.0%} of the processors"}
     if args.json:
@@ -108,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     return int(any(figure.met is False for figure in figures))
 
 
-def _on_a_database(scale: Scale, only: Collection[str], say: Callable[[str], None]) -> list[Figure]:
+def _on_a_database(scale: Scale, only: Collection[str], say: Callable[[str], None], figures: list[Figure]) -> None:
     with tempfile.TemporaryDirectory(prefix="kata-bench-", ignore_cleanup_errors=True) as folder:
         # PostgreSQL runs as another user when root starts it, and must be able to enter.
         Path(folder).chmod(0o755)
@@ -117,15 +122,15 @@ def _on_a_database(scale: Scale, only: Collection[str], say: Callable[[str], Non
         embedded = EmbeddedPostgres(Path(folder) / "database")
         embedded.start()
         try:
-            return uvloop.run(_measure(Path(folder), embedded.url, scale, only, say))
+            uvloop.run(_measure(Path(folder), embedded.url, scale, only, say, figures))
         finally:
             embedded.stop()
 
 
 async def _measure(
-    home: Path, url: str, scale: Scale, only: Collection[str], say: Callable[[str], None]
-) -> list[Figure]:
-    figures = []
+    home: Path, url: str, scale: Scale, only: Collection[str], say: Callable[[str], None], figures: list[Figure]
+) -> None:
+    """Add figures as they come."""
     if "starts" in only:
         figures += await starts.measure(home / "starts", scale, say)
     if "watch" in only:
@@ -133,12 +138,11 @@ async def _measure(
     if "replay" in only:
         figures += await replay.measure(home / "replay", scale, say)
     if not _ON_THE_RIG.keys() & set(only):
-        return figures
+        return
     async with rig.assemble(home, url, scale, say) as of:
         for subject, measure in _ON_THE_RIG.items():
             if subject in only:
                 figures += await measure(of)
-    return figures
 
 
 def _machine() -> dict[str, object]:
