@@ -78,6 +78,11 @@ async def test_no_append_waits_for_a_compaction_of_ten_seconds(start_server: Sta
             compacting = asyncio.ensure_future(
                 policies(client).CompactContext(ps.CompactContextRequest(context_id=context_id, preserve_recent=4))
             )
+
+            async def is_asked() -> bool:
+                return bool(chat.requests)
+
+            await until(is_asked, "the middle of the compaction")  # what it hides is chosen before the first append
             longest = 0.0
             written: list[str] = []
 
