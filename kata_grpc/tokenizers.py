@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 try:
@@ -31,7 +32,11 @@ _ENCODINGS: Final = {
 }
 
 _AT_ONCE = 8_192
-"""How much is counted on the event loop, in ASCII characters: under 2 ms for the slowest text there is."""
+"""How much is counted on the event loop in one go, in ASCII characters: under 2 ms for the slowest text there is."""
+_SECONDS_AT_ONCE = 0.001
+"""After that long on the event loop the rest goes to a thread. Small texts are counted sooner than they change hands."""
+_SLICE = 8
+"""Messages between two looks at the clock."""
 _THREADS = 2
 _PER_TEXT = 32
 """What a text costs beyond its length, in characters of the same time."""
@@ -90,11 +95,20 @@ class Tokenizers:
 
     async def count(self, messages: Sequence[Message], tokenizer: str) -> list[Counted]:
         """Count messages: little at once, much on a thread, so that the event loop goes on."""
-        # An estimate counts with two vocabularies.
-        at_once = _AT_ONCE if tokenizer in _ENCODINGS else _AT_ONCE // 2
-        if self._warm and _is_small(messages, at_once):
-            return self.count_now(messages, tokenizer)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.count_now, messages, tokenizer)
+        counts: list[Counted] = []
+        if self._warm:
+            # An estimate counts with two vocabularies.
+            at_once = _AT_ONCE if tokenizer in _ENCODINGS else _AT_ONCE // 2
+            until = monotonic() + _SECONDS_AT_ONCE
+            for start in range(0, len(messages), _SLICE):
+                part = messages[start : start + _SLICE]
+                if not _is_small(part, at_once) or monotonic() > until:
+                    break
+                counts += self.count_now(part, tokenizer)
+        if rest := messages[len(counts) :]:
+            loop = asyncio.get_running_loop()
+            counts += await loop.run_in_executor(self._threads, self.count_now, rest, tokenizer)
+        return counts
 
     def counter(self, tokenizer: str) -> TextCounter:
         """Return what counts a text, or estimates it; it may be called from any thread."""

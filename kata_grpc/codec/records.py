@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import DecodeError
 from kata.context.v1 import message_pb2 as pb
 
-from kata_grpc.codec.content import NUMBER_OF_ROLE, CodecError, from_proto, to_proto
+from kata_grpc.codec.content import NUMBER_OF_ROLE, ROLE_OF_NUMBER, CodecError, from_proto, to_proto
 from kata_grpc.domain.messages import Message, TokenCountSource
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ _SOURCE_NUMBERS = {
     TokenCountSource.CALLER: pb.TOKEN_COUNT_SOURCE_CALLER,
     TokenCountSource.ESTIMATED: pb.TOKEN_COUNT_SOURCE_ESTIMATED,
 }
+_ROLE_FIELDS = {number: b"\x20" + bytes([number]) for number in ROLE_OF_NUMBER}
+_TEXT_TAG = b"\x2a"
 _MORE = 0x80
 """A byte of a number from here on has another one behind it."""
 
@@ -56,6 +58,16 @@ def encode_body(message: pb.Message) -> bytes:
     message.ClearField("redact_revision")
     message.DiscardUnknownFields()
     return message.SerializeToString(deterministic=True)
+
+
+def plain_body(message: pb.Message) -> bytes | None:
+    """Return the canonical body of a message that sets a role and a text and nothing else; None for any other."""
+    text, role = message.text.encode(), _ROLE_FIELDS.get(message.role)
+    if not text or role is None:
+        return None
+    body = b"".join((role, _TEXT_TAG, varint(len(text)), text))
+    # Whatever else was set, known or not, would take bytes of its own.
+    return body if message.ByteSize() == len(body) else None
 
 
 def varint(value: int) -> bytes:

@@ -13,7 +13,7 @@ from kata_grpc import limits
 from kata_grpc.codec import encode_policy, metadata_to_json
 from kata_grpc.domain.contexts import DEFAULT_TOKENIZER, ContextSpec, Origin, TenantId
 from kata_grpc.transport.convert import context_to_proto
-from kata_grpc.transport.messages import drafts_of
+from kata_grpc.transport.drafts import drafts_of
 from kata_grpc.transport.snapshots import at_of
 from kata_grpc.transport.tokens import TokenMaker, bind
 from kata_grpc.transport.validate import Checker
@@ -150,11 +150,10 @@ class ContextServicer:
             check.window_options("policy.window", request.policy.window)
             check.retention("policy.retention", request.policy.retention)
             policy = encode_policy(request.policy)
-        if request.messages:
-            check.messages(request.messages, request.ByteSize())
+        drafts = drafts_of(check, request.messages, request.ByteSize()) if request.messages else []
         request_id = check.request_id(request.request_id)
         check.done()
-        forked = await self._forks.fork(tenant, parent_id, at, spec, policy, drafts_of(request.messages), request_id)
+        forked = await self._forks.fork(tenant, parent_id, at, spec, policy, drafts, request_id)
         response = pb.ForkContextResponse(
             context=context_to_proto(forked.context), replayed=forked.replayed, pending_call_ids=forked.pending
         )

@@ -13,29 +13,25 @@ from kata.context.v1 import message_service_pb2 as pb
 from kata_grpc import limits
 from kata_grpc.domain.errors import InvalidRequest, Violation
 from kata_grpc.transport.convert import context_to_proto
+from kata_grpc.transport.drafts import drafts_of
 from kata_grpc.transport.validate import Checker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
-
-    from kata.context.v1 import message_pb2
+    from collections.abc import AsyncIterator
 
     from kata_grpc.domain.contexts import TenantId
     from kata_grpc.services.importing import Imports
     from kata_grpc.services.messages import Appended, Draft, Messages
     from kata_grpc.transport.draining import Draining
 
-    DraftsOf = Callable[[Sequence[message_pb2.Message]], list[Draft]]
-
 
 class Import:
     """One stream. At most one batch is written and one prepared at a time; a third waits with the caller."""
 
-    def __init__(self, messages: Messages, imports: Imports, draining: Draining, drafts_of: DraftsOf) -> None:
+    def __init__(self, messages: Messages, imports: Imports, draining: Draining) -> None:
         self._messages = messages
         self._imports = imports
         self._draining = draining
-        self._drafts_of = drafts_of
         self._response = pb.ImportMessagesResponse()
         self._writing: asyncio.Task[Appended] | None = None
 
@@ -57,8 +53,8 @@ class Import:
         response.next_batch = header.first_batch
         try:
             while request := await self._draining.next(requests):
-                _check_batch(request, response.batch_count + (self._writing is not None))
-                prepared = await self._messages.prepare(context_id, self._drafts_of(request.batch.messages))
+                drafts = _drafts(request, response.batch_count + (self._writing is not None))
+                prepared = await self._messages.prepare(context_id, drafts)
                 expected = await self._written(expected)
                 batch_id = f"{request_id}/{response.next_batch}" if request_id else None
                 writing = self._messages.write(tenant, prepared, batch_id, expected)
@@ -97,10 +93,12 @@ def _header(request: pb.ImportMessagesRequest) -> pb.ImportHeader:
     return request.header
 
 
-def _check_batch(request: pb.ImportMessagesRequest, number: int) -> None:
+def _drafts(request: pb.ImportMessagesRequest, number: int) -> list[Draft]:
     check = Checker()
+    drafts = []
     if request.WhichOneof("frame") != "batch":
         check.add("frame", f"frame {number + 1} of an import must be a batch", "WRONG_FRAME")
     else:
-        check.messages(request.batch.messages, request.ByteSize())
+        drafts = drafts_of(check, request.batch.messages, request.ByteSize())
     check.done()
+    return drafts

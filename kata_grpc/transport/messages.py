@@ -6,14 +6,12 @@ from contextlib import aclosing
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from kata.context.v1 import message_pb2
 from kata.context.v1 import message_service_pb2 as pb
 
 from kata_grpc import limits
-from kata_grpc.codec import ROLE_OF_NUMBER, encode_body, from_proto, options_from_proto
+from kata_grpc.codec import ROLE_OF_NUMBER, options_from_proto
 from kata_grpc.domain.errors import ResponseTooLarge, ShuttingDown, WindowGone
 from kata_grpc.domain.windows import Dialect, View, WindowOptions, WindowRequest
-from kata_grpc.services.messages import Appended, Draft, Messages
 from kata_grpc.services.snapshots import At
 from kata_grpc.services.windows import ContentDigest
 from kata_grpc.transport.appending import AppendStream
@@ -27,6 +25,7 @@ from kata_grpc.transport.convert import (
     revision_to_proto,
     trailer_to_proto,
 )
+from kata_grpc.transport.drafts import drafts_of
 from kata_grpc.transport.frames import CHUNK_MESSAGES, chunk, field, repeated
 from kata_grpc.transport.importing import Import
 from kata_grpc.transport.snapshots import at_of, show_deleted_of
@@ -34,12 +33,13 @@ from kata_grpc.transport.tokens import TokenMaker, bind
 from kata_grpc.transport.validate import Checker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
     from kata_grpc.domain.contexts import TenantId
     from kata_grpc.repositories.windows import Page
     from kata_grpc.services.accounting import Window
     from kata_grpc.services.importing import Imports
+    from kata_grpc.services.messages import Appended, Messages
     from kata_grpc.services.windows import Windows
     from kata_grpc.transport.calls import Dialog, Writer
     from kata_grpc.transport.draining import Draining
@@ -83,12 +83,12 @@ class MessageServicer:
     async def _append(self, tenant: TenantId, request: pb.AppendMessagesRequest) -> Appended:
         check = Checker()
         context_id = check.context_id(request.context_id)
-        check.messages(request.messages, request.ByteSize())
+        drafts = drafts_of(check, request.messages, request.ByteSize())
         request_id = check.request_id(request.request_id)
         expected = request.expected_version if request.HasField("expected_version") else None
         check.at_least("expected_version", expected or 0, 0)
         check.done()
-        return await self._messages.append(tenant, context_id, drafts_of(request.messages), request_id, expected)
+        return await self._messages.append(tenant, context_id, drafts, request_id, expected)
 
     async def StreamAppends(
         self, tenant: TenantId, requests: AsyncIterator[pb.StreamAppendsRequest], dialog: Dialog
@@ -104,7 +104,7 @@ class MessageServicer:
         self, tenant: TenantId, requests: AsyncIterator[pb.ImportMessagesRequest]
     ) -> pb.ImportMessagesResponse:
         """Append batch after batch."""
-        return await Import(self._messages, self._imports, self._draining, drafts_of).run(tenant, requests)
+        return await Import(self._messages, self._imports, self._draining).run(tenant, requests)
 
     async def GetMessage(self, tenant: TenantId, request: pb.GetMessageRequest) -> bytes:
         """Return one message."""
@@ -259,16 +259,6 @@ class MessageServicer:
 def _sent(header: bytes, digest: ContentDigest) -> bytes:
     """Return what stands in a resume token for a window that was sent in part."""
     return sha256(header + digest.value()).digest()[:_SENT_BYTES]
-
-
-def drafts_of(messages: Sequence[message_pb2.Message]) -> list[Draft]:
-    """Take the messages over: what is left of them is what is stored."""
-    drafts = []
-    for message in messages:
-        given = message.token_count if message.HasField("token_count") else None
-        tokenizer = message.tokenizer
-        drafts.append(Draft(from_proto(message), encode_body(message), given, tokenizer))
-    return drafts
 
 
 def _appended(appended: Appended) -> pb.AppendMessagesResponse:

@@ -240,8 +240,8 @@ class Checker:
             if collecting:
                 gc.enable()
 
-    def messages(self, messages: Sequence[pb.Message], call_bytes: int) -> None:
-        """Check a batch of messages and the size of the call that brought it."""
+    def batch(self, messages: Sequence[pb.Message], call_bytes: int) -> None:
+        """Check how many messages a batch has, and the size of the call that brought it."""
         if not 1 <= len(messages) <= limits.MAX_APPEND_MESSAGES:
             self.add(
                 "messages",
@@ -250,10 +250,9 @@ class Checker:
             )
         if call_bytes > limits.MAX_CALL_BYTES:
             self.add("messages", f"the call has {call_bytes} bytes, more than {limits.MAX_CALL_BYTES}", "TOO_LARGE")
-        for index, message in enumerate(messages[: limits.MAX_APPEND_MESSAGES + 1]):
-            self._message(f"messages[{index}]", message)
 
-    def _message(self, field: str, message: pb.Message) -> None:
+    def message(self, field: str, message: pb.Message) -> None:
+        """Check one message."""
         if message.role not in _ROLES:
             missing = message.role == pb.ROLE_UNSPECIFIED
             what = "is required" if missing else f"has the unknown value {message.role}"
