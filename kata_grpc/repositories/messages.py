@@ -176,8 +176,12 @@ class MessageRepository:
 def _plain_columns(batches: Sequence[Batch]) -> Iterable[object]:
     """Lay out batches of one message as append_plain takes them."""
     *conditions, _, messages = zip(*batches, strict=True)
-    *columns, labels = zip(*chain.from_iterable(messages), strict=True)
-    return *map(_given, conditions), *columns, _labels(labels)
+    roles, tokens, items, sources, _, digests, heads, labels = zip(*chain.from_iterable(messages), strict=True)
+    return (
+        *map(_given, conditions),
+        *(roles, _numbers(tokens), _numbers(items), sources),
+        *(digests, heads, _labels(labels)),
+    )
 
 
 def _columns(batches: Sequence[Batch]) -> Iterable[object]:
@@ -188,8 +192,8 @@ def _columns(batches: Sequence[Batch]) -> Iterable[object]:
         *chain.from_iterable(batch.messages for batch in batches), strict=True
     )
 
-    def running(numbers: Sequence[int]) -> list[int]:
-        return [total for start, end in spans for total in accumulate(numbers[start:end])]
+    def running(numbers: Sequence[int]) -> str | None:
+        return _numbers([total for start, end in spans for total in accumulate(numbers[start:end])])
 
     pinned = [role in PINNED_ROLES for role in roles]
     turns = [step * starts[start + step - 1] for start, end in spans for step in range(1, end - start + 1)]
@@ -201,20 +205,20 @@ def _columns(batches: Sequence[Batch]) -> Iterable[object]:
         MAX_OPEN_CALLS,
         _ROLES,
         _SOURCES,
-        [_PLACES[role] for role in roles],
-        [_PLACES[source] for source in sources],
-        tokens,
-        items,
+        bytes(map(_PLACES.__getitem__, roles)),
+        bytes(map(_PLACES.__getitem__, sources)),
+        _numbers(tokens),
+        _numbers(items),
         running(tokens),
         running(items),
         running([source is not TokenCountSource.COUNTED for source in sources]),
         running(list(map(mul, tokens, pinned))),
         running(pinned),
         running(list(map(mul, items, pinned))),
-        [turn for start, end in spans for turn in accumulate(turns[start:end], max)],
+        _numbers([turn for start, end in spans for turn in accumulate(turns[start:end], max)]),
         b"".join(digests),
         b"".join(heads),
-        list(accumulate(map(len, heads))),
+        _numbers(list(accumulate(map(len, heads)))),
         _labels(labels),
     )
 
@@ -222,6 +226,11 @@ def _columns(batches: Sequence[Batch]) -> Iterable[object]:
 def _given(column: Sequence[object]) -> Sequence[object] | None:
     """Spare a column in which nothing is given: as null it is as long as the others are."""
     return None if all(value is None for value in column) else column
+
+
+def _numbers(numbers: Sequence[int]) -> str | None:
+    """Spell numbers as PostgreSQL does an array, None where all are zero: the driver looks long at each of an array's."""
+    return f"{{{','.join(map(str, map(int, numbers)))}}}" if any(numbers) else None
 
 
 def _labels(labels: Sequence[Sequence[str]]) -> Sequence[str | None] | None:

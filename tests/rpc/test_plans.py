@@ -75,10 +75,10 @@ def filled_in(args: Sequence[Any], context_id: UUID) -> list[Any]:
 
 CONDITIONS: list[Any] = [["o200k_base"], [None], ["r"], [FINGERPRINT], [FINGERPRINT]]
 ONE_BATCH: list[Any] = [
-    *[*CONDITIONS, [None], [0], [1], 256, ["user"], ["counted"], [1], [1], [5], [0]],
-    *[[5], [0], [0], [0], [0], [0], [1], FINGERPRINT, b"\x20\x01", [2], None],
+    *[*CONDITIONS, [None], [0], [1], 256, ["user"], ["counted"], b"\x01", b"\x01", "{5}", None],
+    *["{5}", None, None, None, None, None, "{1}", FINGERPRINT, b"\x20\x01", "{2}", None],
 ]
-ONE_MESSAGE: list[Any] = [*CONDITIONS, ["user"], [5], [0], ["counted"], [True], [FINGERPRINT], [b"\x20\x01"], [None]]
+ONE_MESSAGE: list[Any] = [*CONDITIONS, ["user"], "{5}", None, ["counted"], [FINGERPRINT], [b"\x20\x01"], [None]]
 USES: dict[str, Use] = {
     # windows
     "look": Use([None, None, 8_000, 4, 8, 16, 512, 64, 4 << 20, *ROOT, CONTEXT, LOG], 1_500),

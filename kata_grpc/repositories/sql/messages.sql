@@ -13,12 +13,18 @@
 -- A batch an element: $1 context_id, $2 tenant_id, $3 tokenizer, $4 expected_version or null, $5 request_id or null,
 -- $6 fingerprint, $7 digest, $8 tool steps as in kata_fold_calls or null, $9 how many messages of others stand before
 -- its own, $10 those and its own. $11 most open calls, $12 the roles that there are, $13 the sources of counts. A message
--- an element: $14 role and $15 source by their places in those, $16 token count, $17 item count; running within the batch
--- and with this message, what it adds to the context: $18 tokens, $19 items, $20 inexact messages, $21 pinned tokens,
--- $22 pinned messages, $23 pinned items, $24 place within the batch of the newest turn's start, 0 without one. Of all
--- messages together: $25 digests, $26 records up to the stamp, $27 where each of these ends. $28 labels as the text of an
--- array, or null, an element a message; null where none has any
-with locked as materialized (
+-- a byte: $14 role and $15 source by their places in those. A message an element, as the text of an array that is null
+-- where there is nothing but zeros: $16 token count, $17 item count; running within the batch and with this message, what
+-- it adds to the context: $18 tokens, $19 items, $20 inexact messages, $21 pinned tokens, $22 pinned messages, $23 pinned
+-- items, $24 place within the batch of the newest turn's start, 0 without one. Of all messages together: $25 digests, $26
+-- records up to the stamp, $27 where each of these ends, as the text of an array. $28 labels as the text of an array, or
+-- null, an element a message; null where none has any
+with numbers as materialized (
+  select $16::text::int[] as tokens, $17::text::int[] as items, $18::text::bigint[] as total_tokens,
+         $19::text::bigint[] as total_items, $20::text::int[] as inexact, $21::text::bigint[] as pinned_tokens,
+         $22::text::int[] as pinned_messages, $23::text::bigint[] as pinned_items, $24::text::int[] as turns,
+         $27::text::int[] as head_ends
+), locked as materialized (
   select b.*, c.latest_version, c.latest_revision, c.total_tokens, c.total_items, c.inexact_messages, c.pinned_tokens,
          c.pinned_messages, c.pinned_items, c.turn_version, c.open_calls, c.chain
   from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bytea[], $7::bytea[], $8::jsonb[],
@@ -44,22 +50,23 @@ with locked as materialized (
   update contexts c
   set latest_version = l.latest_version + l.last - l.before,
       latest_revision = l.latest_revision + 1,
-      total_tokens = l.total_tokens + ($18::bigint[])[l.last],
-      total_items = l.total_items + ($19::bigint[])[l.last],
-      inexact_messages = l.inexact_messages + ($20::int[])[l.last],
-      pinned_tokens = l.pinned_tokens + ($21::bigint[])[l.last],
-      pinned_messages = l.pinned_messages + ($22::int[])[l.last],
-      pinned_items = l.pinned_items + ($23::bigint[])[l.last],
-      turn_version = case when ($24::int[])[l.last] > 0 then l.latest_version + ($24::int[])[l.last]
+      total_tokens = l.total_tokens + coalesce(n.total_tokens[l.last], 0),
+      total_items = l.total_items + coalesce(n.total_items[l.last], 0),
+      inexact_messages = l.inexact_messages + coalesce(n.inexact[l.last], 0),
+      pinned_tokens = l.pinned_tokens + coalesce(n.pinned_tokens[l.last], 0),
+      pinned_messages = l.pinned_messages + coalesce(n.pinned_messages[l.last], 0),
+      pinned_items = l.pinned_items + coalesce(n.pinned_items[l.last], 0),
+      turn_version = case when n.turns[l.last] > 0 then l.latest_version + n.turns[l.last]
                           else l.turn_version end,
       open_calls = case when l.steps is null then l.open_calls
                         else (select f.opened[l.last - l.before] from folded f where f.place = l.place) end,
       chain = sha256(l.chain || l.digest || l.fingerprint),
       due_time = case when l.latest_version + l.last - l.before >= c.due_version
-                        or l.total_tokens + ($18::bigint[])[l.last] >= c.due_tokens
+                        or l.total_tokens + coalesce(n.total_tokens[l.last], 0) >= c.due_tokens
                       then coalesce(c.due_time, clock_timestamp()) else c.due_time end,
       update_time = greatest(clock_timestamp(), c.update_time)
   from locked l
+  cross join numbers n
   where c.id = l.context_id
     and (l.steps is null
          or (select coalesce(sum(jsonb_array_length(value)), 0)
@@ -84,20 +91,24 @@ with locked as materialized (
                         item_count, token_count_source, total_tokens, total_items, inexact_messages, pinned_tokens,
                         pinned_messages, pinned_items, turn_version, open_calls, digest, record, labels)
   select c.id, c.version_before + m.step, c.tenant_id, c.latest_revision, c.update_time,
-         ($12::text[])[($14::int[])[m.place]], coalesce(f.groups[m.step], c.version_before + m.step),
-         ($16::int[])[m.place], ($17::int[])[m.place], ($13::text[])[($15::int[])[m.place]],
-         c.tokens_before + ($18::bigint[])[m.place], c.items_before + ($19::bigint[])[m.place],
-         c.inexact_before + ($20::int[])[m.place], c.tokens_of_pinned_before + ($21::bigint[])[m.place],
-         c.pinned_before + ($22::int[])[m.place], c.items_of_pinned_before + ($23::bigint[])[m.place],
-         case when ($24::int[])[m.place] > 0 then c.version_before + ($24::int[])[m.place] else c.turn_before end,
+         ($12::text[])[get_byte($14::bytea, m.place - 1)], coalesce(f.groups[m.step], c.version_before + m.step),
+         coalesce(n.tokens[m.place], 0), coalesce(n.items[m.place], 0), ($13::text[])[get_byte($15::bytea, m.place - 1)],
+         c.tokens_before + coalesce(n.total_tokens[m.place], 0),
+         c.items_before + coalesce(n.total_items[m.place], 0),
+         c.inexact_before + coalesce(n.inexact[m.place], 0),
+         c.tokens_of_pinned_before + coalesce(n.pinned_tokens[m.place], 0),
+         c.pinned_before + coalesce(n.pinned_messages[m.place], 0),
+         c.items_of_pinned_before + coalesce(n.pinned_items[m.place], 0),
+         case when n.turns[m.place] > 0 then c.version_before + n.turns[m.place] else c.turn_before end,
          nullif(coalesce(f.opened[m.step], c.open_before), '{}'::jsonb),
          substring($25::bytea from m.place * 32 - 31 for 32),
-         substring($26::bytea from m.head_ends_before + 1 for ($27::int[])[m.place] - m.head_ends_before)
+         substring($26::bytea from m.head_ends_before + 1 for n.head_ends[m.place] - m.head_ends_before)
            || kata_stamp(c.version_before + m.step, c.latest_revision, c.micros),
          ($28::text[])[m.place]::text[]
   from changed c
+  cross join numbers n
   cross join lateral (
-    select step, c.before + step as place, coalesce(($27::int[])[c.before + step - 1], 0) as head_ends_before
+    select step, c.before + step as place, coalesce(n.head_ends[c.before + step - 1], 0) as head_ends_before
     from generate_series(1, c.last - c.before) step
   ) m
   left join folded f on f.place = c.place
@@ -112,14 +123,15 @@ from changed;
 -- one is alone: such a message is its whole batch, so that nothing runs within it. A context that another transaction
 -- holds is passed over.
 -- A message an element: $1 context_id, $2 tenant_id, $3 tokenizer, $4 expected_version or null, $5 request_id or null,
--- $6 fingerprint, $7 digest of the batch, $8 role, $9 token count, $10 item count, $11 source of the count, $12 whether it
--- starts a turn, $13 digest, $14 record up to the stamp, $15 labels as the text of an array, or null
+-- $6 fingerprint, $7 digest of the batch, $8 role, $9 token count and $10 item count as the texts of arrays, null
+-- where all are zero, $11 source of the count, $12 digest, $13 record up to the stamp, $14 labels as the text of an
+-- array, or null
 with locked as materialized (
-  select b.*
+  select b.*, coalesce(b.token_count, 0) as tokens, coalesce(b.item_count, 0) as items
   from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bytea[], $7::bytea[], $8::text[],
-              $9::int[], $10::int[], $11::text[], $12::bool[], $13::bytea[], $14::bytea[], $15::text[])
+              $9::text::int[], $10::text::int[], $11::text[], $12::bytea[], $13::bytea[], $14::text[])
        with ordinality as b(context_id, tenant_id, tokenizer, expected_version, request_id, fingerprint, batch_digest,
-                            role, token_count, item_count, source, starts_turn, digest, head, marks, place)
+                            role, token_count, item_count, source, digest, head, marks, place)
   cross join lateral (
     select c.id
     from contexts c
@@ -133,22 +145,22 @@ with locked as materialized (
   update contexts c
   set latest_version = c.latest_version + 1,
       latest_revision = c.latest_revision + 1,
-      total_tokens = c.total_tokens + l.token_count,
-      total_items = c.total_items + l.item_count,
+      total_tokens = c.total_tokens + l.tokens,
+      total_items = c.total_items + l.items,
       inexact_messages = c.inexact_messages + (l.source <> 'counted')::int,
-      pinned_tokens = c.pinned_tokens + case when l.role in ('system', 'developer') then l.token_count else 0 end,
+      pinned_tokens = c.pinned_tokens + case when l.role in ('system', 'developer') then l.tokens else 0 end,
       pinned_messages = c.pinned_messages + (l.role in ('system', 'developer'))::int,
-      pinned_items = c.pinned_items + case when l.role in ('system', 'developer') then l.item_count else 0 end,
-      turn_version = case when l.starts_turn then c.latest_version + 1 else c.turn_version end,
+      pinned_items = c.pinned_items + case when l.role in ('system', 'developer') then l.items else 0 end,
+      turn_version = case when l.role = 'user' then c.latest_version + 1 else c.turn_version end,
       chain = sha256(c.chain || l.batch_digest || l.fingerprint),
-      due_time = case when c.latest_version + 1 >= c.due_version or c.total_tokens + l.token_count >= c.due_tokens
+      due_time = case when c.latest_version + 1 >= c.due_version or c.total_tokens + l.tokens >= c.due_tokens
                       then coalesce(c.due_time, clock_timestamp()) else c.due_time end,
       update_time = greatest(clock_timestamp(), c.update_time)
   from locked l
   where c.id = l.context_id
   returning c.*, c.due_time <= clock_timestamp() as is_due,
             (extract(epoch from c.update_time) * 1000000)::bigint as micros, l.place, l.request_id, l.fingerprint,
-            l.role, l.token_count, l.item_count, l.source, l.digest, l.head, l.marks
+            l.role, l.tokens, l.items, l.source, l.digest, l.head, l.marks
 ), claimed as (
   insert into revisions (context_id, revision, tenant_id, kind, first_version, last_version, create_time, request_id,
                          fingerprint, chain)
@@ -159,7 +171,7 @@ with locked as materialized (
   insert into messages (context_id, version, tenant_id, revision, create_time, role, group_version, token_count,
                         item_count, token_count_source, total_tokens, total_items, inexact_messages, pinned_tokens,
                         pinned_messages, pinned_items, turn_version, open_calls, digest, record, labels)
-  select id, latest_version, tenant_id, latest_revision, update_time, role, latest_version, token_count, item_count,
+  select id, latest_version, tenant_id, latest_revision, update_time, role, latest_version, tokens, items,
          source, total_tokens, total_items, inexact_messages, pinned_tokens, pinned_messages, pinned_items, turn_version,
          nullif(open_calls, '{}'::jsonb), digest, head || kata_stamp(latest_version, latest_revision, micros),
          marks::text[]
