@@ -432,6 +432,17 @@ async def test_what_an_import_read_before_a_bad_batch_is_kept(server: Running) -
     assert (await send(server, [header(context_id, request_id="i")])).next_batch == 1
 
 
+@pytest.mark.holds("I3")
+async def test_nothing_is_written_after_a_batch_that_was_refused(server: Running) -> None:
+    """Those behind it were read and prepared by then."""
+    context_id = (await server.create()).context_id
+    await send(server, [header(context_id, request_id="i"), batch(b.user("0")), batch(b.user("1"))])
+    others = [batch(b.user(text)) for text in ("0", "another", "2", "3", "4")]
+    error = await refused(send(server, [header(context_id, request_id="i"), *others]))
+    assert error.reason == "REQUEST_ID_REUSED"
+    assert [m.text for m in await server.log(context_id)] == ["0", "1"]
+
+
 async def test_an_import_without_batches(server: Running) -> None:
     context_id = (await server.create()).context_id
     answer = await send(server, [header(context_id)])
