@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from kata.context.v1 import context_service_pb2 as cs
 
 from kata_grpc.repositories import messages as repository
 from kata_grpc.repositories.messages import MessageRepository
+from kata_grpc.services import appending
 from kata_grpc.services.appending import GroupCommit
 from tests.faults.waiting import until
 from tests.rpc import build as b
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from kata_grpc.repositories.messages import Batch
 
 pytestmark = loop
+
+COMPANY_SECONDS = 2.0
+MARGIN_SECONDS = 2.0
 
 
 class Groups(list[tuple[int, bool]]):
@@ -170,6 +175,29 @@ async def test_a_failure_that_one_append_causes_is_not_the_others(server: Runnin
     for context_id in good:
         assert [m.version for m in await server.log(context_id)] == [1]
     assert await server.log(bad) == []
+
+
+async def test_a_crowd_is_waited_for_and_one_that_stays_away_is_not_waited_for_again(
+    server: Running, groups: Groups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appending, "_COMPANY_SECONDS", COMPANY_SECONDS)
+    contexts = [(await server.create()).context_id for _ in range(9)]
+
+    async def together(count: int) -> float:
+        started = time.monotonic()
+        groups.came = 0
+        await asyncio.gather(*(server.append(context_id, b.user("x")) for context_id in contexts[:count]))
+        return time.monotonic() - started
+
+    groups.crowd = 9
+    await together(9)
+    assert groups == [(1, False), (8, False)], "the first found nobody and went at once"
+    groups.crowd = 0
+    await together(8)
+    assert groups[2:] == [(8, False)], "each waited for those who had been there before"
+    assert await together(1) < COMPANY_SECONDS + MARGIN_SECONDS, "the others did not come again"
+    assert await together(1) < COMPANY_SECONDS, "and nobody is expected any more"
+    assert groups[3:] == [(1, False)] * 2
 
 
 async def test_messages_are_written_the_same_one_by_one_and_together(server: Running) -> None:
