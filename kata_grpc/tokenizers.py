@@ -34,7 +34,7 @@ _ENCODINGS: Final = {
 _AT_ONCE = 8_192
 """How much is counted on the event loop in one go, in ASCII characters: under 2 ms for the slowest text there is."""
 _SECONDS_AT_ONCE = 0.001
-"""After that long on the event loop the rest goes to a thread. Small texts are counted sooner than they change hands."""
+"""After that long on the event loop the rest goes to a thread. To count a small text is less than to hand it over."""
 _SLICE = 8
 """Messages between two looks at the clock."""
 _THREADS = 2
@@ -168,7 +168,7 @@ def _is_small(messages: Sequence[Message], most: int) -> bool:
     for message in messages:
         text = message.text
         if text and not message.parts and not message.name and not text.isspace():
-            most -= _weight(text)
+            most -= _PER_TEXT + (len(text) if text.isascii() else 4 * len(text))
         else:
             most -= _PER_MESSAGE
             for piece in countable(message):

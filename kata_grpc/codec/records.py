@@ -14,14 +14,13 @@ from google.protobuf.message import DecodeError
 from kata.context.v1 import message_pb2 as pb
 
 from kata_grpc.codec.content import NUMBER_OF_ROLE, ROLE_OF_NUMBER, CodecError, from_proto, to_proto
-from kata_grpc.domain.messages import Message, TokenCountSource
+from kata_grpc.domain.messages import Message, Role, TokenCountSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
     from uuid import UUID
 
-    from kata_grpc.domain.messages import Role
     from kata_grpc.domain.shaping import Elision
     from kata_grpc.domain.tokens import Counted
 
@@ -37,7 +36,8 @@ _SOURCE_NUMBERS = {
     TokenCountSource.CALLER: pb.TOKEN_COUNT_SOURCE_CALLER,
     TokenCountSource.ESTIMATED: pb.TOKEN_COUNT_SOURCE_ESTIMATED,
 }
-_ROLE_FIELDS = {number: b"\x20" + bytes([number]) for number in ROLE_OF_NUMBER}
+_ROLE_FIELDS = {number: b"\x20" + bytes([number]) for number, role in ROLE_OF_NUMBER.items() if role is not Role.TOOL}
+"""A message of a tool is never only a text: it answers a call."""
 _TEXT_TAG = b"\x2a"
 _MORE = 0x80
 """A byte of a number from here on has another one behind it."""

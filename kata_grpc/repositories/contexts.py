@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _SQL = load("kata_grpc.repositories", "sql/contexts.sql")
 
+_NO_LABELS = "{}"
 BEFORE_ALL = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 """Where a walk from the newest context starts. Always a place, so that every page is read along the index."""
 
@@ -52,7 +53,7 @@ def context_from_row(row: Row) -> Context:
         tenant_id=row["tenant_id"],
         name=row["name"],
         unique_name=row["unique_name"],
-        labels=json.loads(row["labels"]),
+        labels=json.loads(row["labels"]) if row["labels"] != _NO_LABELS else {},
         metadata_json=row["metadata_json"],
         tokenizer=row["tokenizer"],
         origin=origin,

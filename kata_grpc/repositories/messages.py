@@ -229,7 +229,7 @@ def _given(column: Sequence[object]) -> Sequence[object] | None:
 
 
 def _numbers(numbers: Sequence[int]) -> str | None:
-    """Spell numbers as PostgreSQL does an array, None where all are zero: the driver looks long at each of an array's."""
+    """Spell numbers as PostgreSQL does an array, None where all are zero: the driver looks at each of a list."""
     return f"{{{','.join(map(str, map(int, numbers)))}}}" if any(numbers) else None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from kata.context.v1 import compaction_pb2
 from kata.context.v1 import message_service_pb2 as messages_pb
 from kata.context.v1 import policy_service_pb2 as pb
@@ -15,13 +14,12 @@ from kata_grpc.domain.compactions import CompactionOrigin, CompactionState, Noth
 from kata_grpc.domain.lineage import ENDLESS
 from kata_grpc.domain.policy import Rung
 from kata_grpc.services.compacting import Wanted
-from kata_grpc.transport import frames
+from kata_grpc.transport.convert import timestamp
 from kata_grpc.transport.tokens import TokenMaker, bind
 from kata_grpc.transport.validate import Checker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from kata_grpc.domain.compactions import Compaction
     from kata_grpc.domain.contexts import TenantId
@@ -226,10 +224,6 @@ def _ranges(runs: Iterable[Run]) -> list[messages_pb.VersionRange]:
     return [messages_pb.VersionRange(first_version=run.first, last_version=run.last) for run in runs]
 
 
-def _time(time: datetime) -> Timestamp:
-    return Timestamp.FromString(frames.timestamp(time))
-
-
 def compaction_to_proto(compaction: Compaction) -> compaction_pb2.Compaction:
     """Return a compaction as it is sent."""
     plan, reshaping = compaction.plan, compaction.reshaping
@@ -239,9 +233,9 @@ def compaction_to_proto(compaction: Compaction) -> compaction_pb2.Compaction:
         state=_STATES[compaction.state],
         token=compaction.token,
         origin=_ORIGINS[compaction.origin],
-        create_time=_time(compaction.create_time),
-        lease_expire_time=_time(compaction.lease_time),
-        end_time=_time(compaction.end_time) if compaction.end_time else None,
+        create_time=timestamp(compaction.create_time),
+        lease_expire_time=timestamp(compaction.lease_time),
+        end_time=timestamp(compaction.end_time) if compaction.end_time else None,
         revision=compaction.revision,
         previous_compaction_id=str(compaction.previous_id or ""),
         base_version=compaction.base_version,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, assert_never
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -20,7 +21,6 @@ from kata_grpc.domain.details import (
     UpdateDetail,
 )
 from kata_grpc.domain.windows import Accuracy, Dialect, ExclusionReason, View
-from kata_grpc.transport import frames
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +68,7 @@ _REASONS = {
     ExclusionReason.REDACTED: window_pb2.EXCLUSION_REASON_REDACTED,
     ExclusionReason.COMPACTED: window_pb2.EXCLUSION_REASON_COMPACTED,
 }
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ADJUSTMENTS = {
     What.DROPPED: window_pb2.RENDER_ADJUSTMENT_KIND_DROPPED,
     What.CHANGED: window_pb2.RENDER_ADJUSTMENT_KIND_CHANGED,
@@ -96,6 +97,12 @@ _KIND_NUMBERS = {
 KINDS: dict[int, RevisionKind] = {number: kind for kind, number in _KIND_NUMBERS.items()}
 
 
+def timestamp(time: datetime) -> Timestamp:
+    """Return a time as it is sent."""
+    since = time - _EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1_000)
+
+
 def context_to_proto(context: Context) -> context_pb2.Context:
     """Return a context as it is sent."""
     proto = context_pb2.Context(
@@ -120,10 +127,10 @@ def context_to_proto(context: Context) -> context_pb2.Context:
     if context.origin is not None:
         origin = context.origin
         proto.origin.CopyFrom(context_pb2.Origin(format=origin.format, id=origin.id, extra_json=origin.extra_json))
-    proto.create_time.MergeFromString(frames.timestamp(context.create_time))
-    proto.update_time.MergeFromString(frames.timestamp(context.update_time))
+    proto.create_time.CopyFrom(timestamp(context.create_time))
+    proto.update_time.CopyFrom(timestamp(context.update_time))
     if context.delete_time is not None:
-        proto.delete_time.MergeFromString(frames.timestamp(context.delete_time))
+        proto.delete_time.CopyFrom(timestamp(context.delete_time))
     return proto
 
 
@@ -134,7 +141,7 @@ def revision_to_proto(revision: Revision) -> message_service_pb2.Revision:
         kind=_KIND_NUMBERS[revision.kind],
         first_version=revision.first_version,
         last_version=revision.last_version,
-        create_time=Timestamp.FromString(frames.timestamp(revision.create_time)),
+        create_time=timestamp(revision.create_time),
         preview=revision.preview,
         request_id=revision.request_id,
         context_id=str(revision.context_id),

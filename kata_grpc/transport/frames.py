@@ -6,7 +6,6 @@ field's tag: with the tag between them records are the field. A test holds every
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kata_grpc.codec import varint
@@ -20,19 +19,9 @@ _CHUNK = b"\x12"
 _RESUME_TOKEN = 2
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 def field(number: int, payload: bytes) -> bytes:
     """Return a length-delimited field."""
     return varint(number << 3 | 2) + varint(len(payload)) + payload
-
-
-def timestamp(time: datetime) -> bytes:
-    """Return a google.protobuf.Timestamp."""
-    since = time - _EPOCH
-    seconds = b"\x08" + varint(since.days * 86_400 + since.seconds)
-    return seconds + b"\x10" + varint(since.microseconds * 1_000) if since.microseconds else seconds
 
 
 def repeated(tag: bytes, records: Sequence[bytes]) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from kata.context.v1 import context_service_pb2 as pb
 from kata.context.v1 import lineage_pb2
 
@@ -13,7 +12,7 @@ from kata_grpc import limits
 from kata_grpc.services.lineages import Point
 from kata_grpc.services.snapshots import At
 from kata_grpc.transport import frames
-from kata_grpc.transport.convert import context_to_proto
+from kata_grpc.transport.convert import context_to_proto, timestamp
 from kata_grpc.transport.tokens import TokenMaker, bind
 from kata_grpc.transport.validate import Checker
 
@@ -129,14 +128,14 @@ def _relative_to_proto(relative: Relative) -> lineage_pb2.LineageContext:
         latest_version=relative.latest_version,
         latest_revision=relative.latest_revision,
         total_tokens=relative.total_tokens,
-        create_time=Timestamp.FromString(frames.timestamp(relative.create_time)),
+        create_time=timestamp(relative.create_time),
         has_forks=relative.has_forks,
     )
     if relative.fork is not None:
         proto.parent_id = str(relative.fork.parent_id)
         proto.fork_version, proto.fork_revision = relative.fork.version, relative.fork.revision
     if relative.delete_time is not None:
-        proto.delete_time.MergeFromString(frames.timestamp(relative.delete_time))
+        proto.delete_time.CopyFrom(timestamp(relative.delete_time))
     return proto
 
 

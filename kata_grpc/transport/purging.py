@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kata.context.v1 import context_service_pb2 as pb
 
-from kata_grpc.transport import frames
+from kata_grpc.transport.convert import timestamp
 from kata_grpc.transport.validate import Checker
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def receipt_to_proto(receipt: Receipt) -> pb.PurgeReceipt:
     """Return a receipt with its tables in order."""
     proto = pb.PurgeReceipt(context_id=str(receipt.context_id), notice=NOTICE)
     if receipt.purge_time is not None:
-        proto.purge_time.MergeFromString(frames.timestamp(receipt.purge_time))
+        proto.purge_time.CopyFrom(timestamp(receipt.purge_time))
     for table, amount in sorted(receipt.erased.items()):
         proto.erased.add(table=table, row_count=amount.rows, byte_count=amount.bytes)
     return proto

@@ -8,7 +8,7 @@ from kata.context.v1 import context_pb2
 from kata.context.v1 import context_service_pb2 as pb
 
 from kata_grpc import limits
-from kata_grpc.transport import frames
+from kata_grpc.transport.convert import timestamp
 from kata_grpc.transport.snapshots import at_of
 from kata_grpc.transport.tokens import TokenMaker, bind
 from kata_grpc.transport.validate import Checker
@@ -70,5 +70,5 @@ class TagServicer:
 
 def _tag_to_proto(tag: Tag) -> context_pb2.Tag:
     proto = context_pb2.Tag(name=tag.name, version=tag.version, revision=tag.revision)
-    proto.update_time.MergeFromString(frames.timestamp(tag.update_time))
+    proto.update_time.CopyFrom(timestamp(tag.update_time))
     return proto

@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from kata.context.v1 import context_service_pb2 as cs
@@ -24,12 +23,14 @@ from kata_grpc.codec import (
     decode_record,
     decode_records,
     encode_body,
+    plain_body,
     record_head,
     varint,
 )
 from kata_grpc.domain.messages import TokenCountSource
 from kata_grpc.limits import PREVIEW_CHARS
 from kata_grpc.transport import frames, lineages
+from kata_grpc.transport.convert import timestamp
 from tests.fuzz.requests import messages
 from tests.rpc import build as b
 from tests.rpc.serving import Running, loop
@@ -154,10 +155,29 @@ def test_varints(value: int) -> None:
     assert len(varint(value)) == max(1, -(-value.bit_length() // 7))
 
 
+@given(
+    message=st.one_of(
+        messages(pb.Message.DESCRIPTOR),
+        st.builds(pb.Message, role=st.sampled_from(pb.Role.values()), text=st.text()),
+    )
+)
+@QUICK
+def test_a_plain_body_is_the_body_of_a_message_that_is_a_role_and_a_text(message: pb.Message) -> None:
+    bare = pb.Message(role=message.role, text=message.text)
+    is_plain = message == bare and bool(message.text) and message.role not in (pb.ROLE_UNSPECIFIED, pb.ROLE_TOOL)
+    assert plain_body(message) == (encode_body(bare) if is_plain else None)
+
+
+def test_unknown_fields_are_nothing_of_a_plain_body() -> None:
+    message = pb.Message(role=pb.ROLE_USER, text="hi")
+    message.MergeFromString(b"\xfa\x7f\x01x")  # field 2047, which no version knows
+    assert plain_body(message) is None
+
+
 @given(micros=st.integers(0, 250_000_000_000_000_000))
 @QUICK
 def test_timestamps(micros: int) -> None:
-    assert Timestamp.FromString(frames.timestamp(moment(micros))).ToMicroseconds() == micros
+    assert timestamp(moment(micros)).ToMicroseconds() == micros
 
 
 @given(bodies=st.lists(contents, max_size=5), token=st.text(st.characters(codec="utf-8")))

@@ -156,6 +156,19 @@ async def test_counting_at_once_and_on_a_thread_agree(tokenizer: str) -> None:
     assert counts == TOKENIZERS.count_now(large, tokenizer)
 
 
+async def test_many_small_messages_do_not_hold_the_event_loop() -> None:
+    """After a moment the rest goes to a thread, and the loop goes on."""
+    small = [Message(Role.USER, f"{n} is the number of this message, of which there are many.") for n in range(20_000)]
+    turns = 0
+    counting = asyncio.ensure_future(TOKENIZERS.count(small, "o200k_base"))
+    while not counting.done():
+        await asyncio.sleep(0)
+        turns += 1
+
+    assert turns > 2
+    assert counting.result() == TOKENIZERS.count_now(small, "o200k_base")
+
+
 async def test_a_registry_that_is_not_warm_loads_off_the_event_loop() -> None:
     cold = Tokenizers()
 
