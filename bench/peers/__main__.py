@@ -57,11 +57,14 @@ def main() -> int:
         # As it comes, but for room for the pools of all libraries.
         embedded = EmbeddedPostgres(Path(folder) / "database", {"max_connections": "200"})
         embedded.start()
+        figures: list[Figure] = []
+        sentences: list[str] = [] if contenders.HAS_STREAM else ["Append stream: not in this build."]
+        failed = False
         try:
-            figures, sentences = uvloop.run(_measure(args, Path(folder), embedded.url, say))
+            uvloop.run(_measure(args, Path(folder), embedded.url, say, figures, sentences))
         except (OrderError, MeasurementError) as error:
             print(f"bench-peers: {error}", file=sys.stderr)
-            return 1
+            failed = True  # what was measured before is shown
         finally:
             others = load.others()
             embedded.stop()
@@ -72,15 +75,19 @@ def main() -> int:
         show(figures, output())
         print("\n".join(sentences))
         print("; ".join(f"{name} {value}" for name, value in machine.items()))
-    return int(any(figure.met is False for figure in figures))
+    return int(failed or any(figure.met is False for figure in figures))
 
 
 async def _measure(
-    args: argparse.Namespace, home: Path, url: str, say: Callable[[str], None]
-) -> tuple[list[Figure], list[str]]:
+    args: argparse.Namespace,
+    home: Path,
+    url: str,
+    say: Callable[[str], None],
+    figures: list[Figure],
+    sentences: list[str],
+) -> None:
+    """Add figures and sentences as they come."""
     scale = contenders.QUICK if args.quick else contenders.FULL
-    figures: list[Figure] = []
-    sentences: list[str] = [] if contenders.HAS_STREAM else ["Append stream: not in this build."]
     settings = {"DATABASE_URL": url, "KATA_MIGRATE": "on", "KATA_LOG_LEVEL": "warning"}
     async with service(home, settings) as server:
         if {"rates", "histories"} & set(args.only):
@@ -98,7 +105,6 @@ async def _measure(
                 made, more = await windows.measure(ours, theirs, scale, args.seed, say)
                 figures += made
                 sentences += more
-    return figures, sentences
 
 
 if __name__ == "__main__":

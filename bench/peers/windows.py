@@ -107,7 +107,9 @@ async def measure(
                 await _kata(ours, conversation, budget, dialect, tallies[dialect, "kata"])
                 for way in WAYS:
                     await _trimmed(theirs, conversation, budget, dialect, way, tallies[dialect, way])
-    figures = [figure for dialect in DIALECTS for figure in _figures(dialect, tallies, asked[dialect])]
+    figures = [
+        figure for dialect in DIALECTS if asked[dialect] for figure in _figures(dialect, tallies, asked[dialect])
+    ]
     return figures, list(_sentences(tallies, conversations, seed))
 
 
@@ -167,7 +169,7 @@ async def _load(
             conversation = parse_line(data, "openai")
         except FormatError:
             continue
-        if not _SHORTEST <= len(conversation.messages) <= _LONGEST:
+        if not _SHORTEST <= len(conversation.messages) <= _LONGEST or not _can_be_taken(conversation.messages):
             continue
         name = f"{len(loaded)} {conversation.id}"
         raw = json.loads(data)["messages"]
@@ -178,6 +180,11 @@ async def _load(
         loaded.append(Recorded(name, context_id, raw, [found.tokens for found in counted], valid))
     tokenizers.close()
     return loaded
+
+
+def _can_be_taken(messages: Sequence[Message]) -> bool:
+    """Whether LangChain can read a conversation at all: it knows calls of functions alone."""
+    return not any(call.type == "custom" for message in messages for call in message.calls())
 
 
 async def _create(ours: Client, messages: Sequence[Message]) -> str:
