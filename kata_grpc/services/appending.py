@@ -2,7 +2,7 @@
 
 While one statement runs, what comes in gathers for the next, which starts beside it once many wait. An append that
 finds none running goes at once, unless a crowd was here a moment ago: then the next group waits, for milliseconds at
-most, for as many as those were, which costs all of them less than many small groups do. Each append has an outcome of
+most, for about as many, which costs all of them less than many small groups do. Each append has an outcome of
 its own: what is refused, or held by another transaction, has none here and is looked at by itself, and an error that
 may be one append's fault is tried out one by one.
 """
@@ -35,8 +35,9 @@ _ENOUGH = 16
 """So many that wait have a second statement run beside the first: PostgreSQL then works while this process does. Nobody
 waits for more than these, and of a crowd of more a group takes half, so that the other half is its company."""
 _CROWD = 4
-"""So many in a group are likely to come again together, and with them those who came while it ran."""
-_COMPANY_SECONDS = 0.005
+"""So many in a group are likely to come again, and with them those who came while it ran. Where none did, the group was
+all there are: then half of them is enough, so that the halves take turns."""
+_COMPANY_SECONDS = 0.003
 """So long they are waited for, from the end of the group before."""
 
 _Waiting = tuple["Batch", asyncio.Future["Row | None"]]
@@ -116,7 +117,7 @@ class GroupCommit:
             self._running -= 1
             self._crowd = len(group) + len(self._held) + len(self._waiting)
             if not self._running and len(group) >= _CROWD:
-                self._expect(min(self._crowd, _ENOUGH))
+                self._expect(min(self._crowd, _ENOUGH) if self._waiting else len(group) // 2)
             self._start_soon()
 
     def _gather(self) -> list[_Waiting]:

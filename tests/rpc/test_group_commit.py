@@ -193,8 +193,8 @@ async def test_a_crowd_is_waited_for_and_one_that_stays_away_is_not_waited_for_a
     await together(9)
     assert groups == [(1, False), (8, False)], "the first found nobody and went at once"
     groups.crowd = 0
-    await together(8)
-    assert groups[2:] == [(8, False)], "each waited for those who had been there before"
+    await together(4)
+    assert groups[2:] == [(4, False)], "each waited for half of those who had been there before"
     assert await together(1) < COMPANY_SECONDS + MARGIN_SECONDS, "the others did not come again"
     assert await together(1) < COMPANY_SECONDS, "and nobody is expected any more"
     assert groups[3:] == [(1, False)] * 2
