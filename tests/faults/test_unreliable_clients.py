@@ -22,7 +22,7 @@ from tests.faults.processes import ServerProcess, StartServer, has_ended
 from tests.faults.test_kill_postgres import kill_postgres
 from tests.faults.unreliable import Record, Writer
 from tests.faults.waiting import direct, until
-from tests.faults.workload import Workload
+from tests.faults.workload import Workload, differences
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -93,6 +93,7 @@ async def test_unreliable_writers_against_servers_that_die(
         }
         assert all(found.values()), found
         total = {name: total.get(name, 0) + count for name, count in found.items()}
+    assert await differences(main.url) == []
     print(f"\n{rounds} rounds of {seconds:g} s: {total}")
 
 

@@ -6,6 +6,7 @@ import asyncio
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import grpc
 from kata.context.v1 import message_pb2 as pb
@@ -137,7 +138,7 @@ class Workload:
                     assert place(batch.answer) == place(revision)
             assert end == len(log)
         assert stored >= {batch.request_id for batch in self.acknowledged}, "what was acknowledged is there"
-        assert await differences(url) == []
+        assert await differences(url, *self.contexts) == []
         return stored
 
     async def repeat(self, client: Client, stored: set[str]) -> None:
@@ -163,12 +164,20 @@ def _content(message: pb.Message) -> pb.Message:
     return content
 
 
-async def differences(url: str) -> list[str]:
-    """Recounts everything that is stored; a database that crashed has forgotten that its tables want to be analyzed."""
+async def differences(url: str, *contexts: str) -> list[str]:
+    """Recounts these contexts, or everything that is stored.
+
+    A database that crashed has forgotten that its tables want to be analyzed.
+    """
     async with direct(url) as other:
         await other.execute("analyze")
     database = await Database.open(url, PoolOptions(size=1, statement_timeout=_RECOUNT_SECONDS))
     try:
-        return [finding.difference async for _, findings in verify_all(database) for finding in findings]
+        return [
+            finding.difference
+            for only in ([*map(UUID, contexts)] or [None])
+            async for _, findings in verify_all(database, only)
+            for finding in findings
+        ]
     finally:
         await database.close()
