@@ -177,11 +177,7 @@ def _plain_columns(batches: Sequence[Batch]) -> Iterable[object]:
     """Lay out batches of one message as append_plain takes them."""
     *conditions, _, messages = zip(*batches, strict=True)
     roles, tokens, items, sources, _, digests, heads, labels = zip(*chain.from_iterable(messages), strict=True)
-    return (
-        *map(_given, conditions),
-        *(roles, _numbers(tokens), _numbers(items), sources),
-        *(digests, heads, _labels(labels)),
-    )
+    return *map(_given, conditions), roles, _numbers(tokens), _numbers(items), sources, digests, heads, _labels(labels)
 
 
 def _columns(batches: Sequence[Batch]) -> Iterable[object]:
